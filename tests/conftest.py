@@ -1,11 +1,56 @@
 """Where the tests find the real data, the browser and one finished run of the demo study."""
 
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL = ROOT.parent / "shared" / "data"
+
+
+@dataclass(frozen=True)
+class DemoRun:
+    """One run of the demo study: its folder, what it printed, how long it took."""
+
+    folder: Path
+    output: str
+    seconds: float
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    return ROOT
+
+
+@pytest.fixture(scope="session")
+def demo_run(tmp_path_factory) -> DemoRun:
+    """The whole demo study, run once from the command line for all tests that look at it."""
+    folder = tmp_path_factory.mktemp("reports") / "demo"
+    start = time.perf_counter()
+    done = run_mien("run", "notebooks/studies/demo.yaml", "--out", str(folder))
+    assert done.returncode == 0, done.stdout + done.stderr
+    return DemoRun(folder, done.stdout, time.perf_counter() - start)
+
+
+def run_mien(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+    """Run the mien command in the project's folder."""
+    return subprocess.run(
+        [sys.executable, "-m", "mien.cli", *arguments],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="session")
+def mien():
+    return run_mien
 
 
 @pytest.fixture(scope="session")

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+import numpy as np
+
 from mien.errors import DataError
 
 #: FER2013's class codes 0..6, in order (Goodfellow et al. 2013, "Challenges in Representation
@@ -76,3 +78,83 @@ def in_order(names: Iterable[str]) -> list[str]:
     """
     present = {canonical(name) for name in names}
     return [emotion for emotion in EMOTIONS if emotion in present]
+
+
+def named(codes: Iterable[int]) -> np.ndarray:
+    """Return the names of FER2013 class codes.
+
+    Parameters
+    ----------
+    codes : array-like of int, shape (n,)
+        0..6.
+
+    Returns
+    -------
+    ndarray of str, shape (n,)
+
+    Examples
+    --------
+    >>> named([3, 0]).tolist()
+    ['happy', 'angry']
+    """
+    return np.array(EMOTIONS)[np.asarray(codes, dtype=int)]
+
+
+def codes(names: Iterable[str]) -> np.ndarray:
+    """Return the FER2013 class codes of emotion names, int8 (n,).
+
+    Examples
+    --------
+    >>> codes(["happy", "angry"]).tolist()
+    [3, 0]
+    """
+    return np.array([index(name) for name in names], dtype=np.int8)
+
+
+def restrict(probabilities: np.ndarray, emotions: Iterable[str]) -> np.ndarray:
+    """Return probabilities restricted to some emotions, the rest 0, rows summing to 1.
+
+    Parameters
+    ----------
+    probabilities : array of float, shape (n, 7)
+        In the order of `EMOTIONS`.
+    emotions : iterable of str
+
+    Returns
+    -------
+    ndarray of float, shape (n, 7)
+        A row that gives none of them any probability becomes uniform over them.
+
+    Examples
+    --------
+    >>> restrict(np.full((1, 7), 1 / 7), ["angry", "happy"]).round(2).tolist()
+    [[0.5, 0.0, 0.0, 0.5, 0.0, 0.0, 0.0]]
+    """
+    allowed = np.zeros(len(EMOTIONS), dtype=bool)
+    allowed[[index(emotion) for emotion in emotions]] = True
+    kept = np.where(allowed, np.maximum(probabilities, 1e-12), 0)
+    return kept / kept.sum(axis=1, keepdims=True)
+
+
+def spread(probabilities: np.ndarray, classes: Iterable[str]) -> np.ndarray:
+    """Return probabilities of some emotions as columns of all seven, 0 for the others.
+
+    Parameters
+    ----------
+    probabilities : array of float, shape (..., k)
+    classes : iterable of str, k of them
+        The emotion of every column.
+
+    Returns
+    -------
+    ndarray of float, shape (..., 7)
+
+    Examples
+    --------
+    >>> spread(np.array([[0.9, 0.1]]), ["happy", "angry"]).tolist()
+    [[0.1, 0.0, 0.0, 0.9, 0.0, 0.0, 0.0]]
+    """
+    probabilities = np.asarray(probabilities)
+    wide = np.zeros((*probabilities.shape[:-1], len(EMOTIONS)))
+    wide[..., codes(classes)] = probabilities
+    return wide

@@ -1,0 +1,153 @@
+"""From any image file to what the models see: one grey square of 48 x 48 pixels."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from mien.errors import DataError
+
+#: Height and width of every face, in pixels: those of FER2013 (Goodfellow et al. 2013).
+SIDE = 48
+
+#: An image with more pixels than this is refused before it is decoded: a file of some kilobytes
+#: can unfold into gigabytes.
+MAX_PIXELS = 50_000_000
+
+_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "PPM")
+_BEHIND = (128, 128, 128, 255)
+
+
+def open_image(path: str | Path) -> Image.Image:
+    """Open an image file of any mode as the picture that a person would see.
+
+    Of an animation, the first frame counts.
+
+    Returns
+    -------
+    Image
+        As `plain_image` gives it.
+
+    Raises
+    ------
+    DataError
+        If the file is missing, damaged, cut off, no image, or larger than `MAX_PIXELS`.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's, of odd metadata and of sizes refused below
+            with Image.open(path, formats=_FORMATS) as image:
+                if image.width * image.height > MAX_PIXELS:
+                    raise Image.DecompressionBombError
+                image.load()
+                return plain_image(image)
+    except FileNotFoundError as error:
+        raise DataError(f"{path} does not exist") from error
+    except Image.DecompressionBombError as error:
+        raise DataError(f"{path} has more than {MAX_PIXELS:,} pixels") from error
+    except Exception as error:  # Pillow raises many kinds on damaged files
+        raise DataError(f"{path} is damaged, cut off or no image that mien can read") from error
+
+
+def plain_image(image: Image.Image) -> Image.Image:
+    """Return an image upright and in 8 bits: mode ``"L"`` if it is grey, else ``"RGB"``.
+
+    EXIF's orientation is applied; what is transparent shows middle grey (128), the mean of a face
+    rather than a bright or dark edge around it; 16-bit grey is divided by 257, so that 65535
+    becomes 255. Modes ``"I"`` and ``"F"`` count as 16-bit where a value is above 255.
+
+    Raises
+    ------
+    DataError
+        If Pillow knows no way from the image's mode to RGB.
+    """
+    image = ImageOps.exif_transpose(image)
+    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+        return Image.fromarray(_eight_bits(image))
+    try:
+        if image.has_transparency_data:
+            front = image.convert("RGBA")
+            behind = Image.new("RGBA", front.size, _BEHIND)
+            return Image.alpha_composite(behind, front).convert("RGB")
+        return image.convert("L" if image.mode in ("1", "L") else "RGB")
+    except ValueError as error:
+        raise DataError(f"an image of mode {image.mode} cannot be read as RGB") from error
+
+
+def square(image: Image.Image) -> Image.Image:
+    """Return the largest square around the centre of an image."""
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    return image.crop((left, top, left + side, top + side))
+
+
+def resized(image: Image.Image, side: int) -> Image.Image:
+    """Return a square image with ``side`` pixels a side.
+
+    Smaller by area-averaging (each pixel is the mean of the area that it covers), larger by
+    bilinear interpolation, which invents no values beyond those of its neighbours.
+    """
+    smaller = image.width >= side
+    return image.resize(
+        (side, side), Image.Resampling.BOX if smaller else Image.Resampling.BILINEAR
+    )
+
+
+def to_grey48(image: Image.Image) -> np.ndarray:
+    """Turn an image into network input: the one way for every model and every data set.
+
+    The picture as a person sees it (`plain_image`), in grey by the luma of ITU-R BT.601
+    (0.299 R + 0.587 G + 0.114 B), cropped to a square around the centre and never squashed, then
+    area-averaged to 48 x 48 pixels.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image
+        Any mode, any size.
+
+    Returns
+    -------
+    ndarray of uint8, shape (48, 48)
+        0 is black, 255 is white.
+
+    Raises
+    ------
+    DataError
+        If Pillow knows no way from the image's mode to RGB.
+
+    Examples
+    --------
+    >>> to_grey48(Image.new("RGB", (96, 200), "red"))[0, :3]
+    array([76, 76, 76], dtype=uint8)
+    """
+    return np.asarray(resized(square(plain_image(image).convert("L")), SIDE))
+
+
+def read_face(path: str | Path) -> np.ndarray:
+    """Read any image file as network input.
+
+    Returns
+    -------
+    ndarray of uint8, shape (48, 48)
+        See `to_grey48`.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be read as an image.
+    """
+    return to_grey48(open_image(path))
+
+
+def thumbnail(image: Image.Image, side: int = 96) -> Image.Image:
+    """Return the square that the models see, in colour, at most ``side`` pixels a side."""
+    image = square(plain_image(image)).convert("RGB")
+    return resized(image, min(side, image.width))
+
+
+def _eight_bits(image: Image.Image) -> np.ndarray:
+    """Return the values of a deep grey image as uint8."""
+    values = np.nan_to_num(np.asarray(image, dtype=np.float64))
+    deep = image.mode.startswith("I;16") or values.max() > 255
+    return np.rint(values / 257 if deep else values).clip(0, 255).astype(np.uint8)
