@@ -1,0 +1,195 @@
+"""How far raters agree with each other, and a model with them.
+
+A kappa is the agreement beyond chance: 1 is perfect, 0 is what two people would reach who use
+the labels as often but at random. Where everybody used one and the same label there is no chance
+agreement to correct for: kappa is 0/0, and we say so instead of printing a number.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+from sklearn.metrics import cohen_kappa_score
+from statsmodels.stats import inter_rater
+
+from mien.errors import DataError
+
+#: Why a kappa is missing.
+ONE_LABEL = "undefined: everybody used the same one label"
+NO_IMAGE = "undefined: no image was labelled by all of them"
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """Agreement of raters and models.
+
+    Attributes
+    ----------
+    pairs : DataFrame
+        A row for every two: ``a``, ``b``, ``n`` (images that both labelled), ``agree`` (how many
+        alike), ``agreement`` (share), ``kappa`` (Cohen's, NaN where undefined), ``note``.
+    groups : DataFrame
+        A row for the raters together, where there are two or more, and one for every model as
+        one more rater: ``raters`` (names), ``added`` (the model or an empty string),
+        ``n_raters``, ``n`` (images that all labelled), ``unanimous`` (how many alike),
+        ``kappa`` (Fleiss', NaN where undefined), ``note``.
+    """
+
+    pairs: pd.DataFrame
+    groups: pd.DataFrame
+
+
+def rater_agreement(
+    ratings: pd.DataFrame, models: Mapping[str, Mapping[str, str]] | None = None
+) -> Agreement:
+    """Compare every two raters, each model with every rater, and all of them together.
+
+    Parameters
+    ----------
+    ratings : DataFrame
+        ``file_name``, ``rater``, ``label``; raters need not have labelled the same images. Of
+        several labels by one rater for one image the last counts.
+    models : mapping of str to mapping of file name to emotion, optional
+        The models' answers (a dict or a Series for each); an empty string is no answer.
+
+    Returns
+    -------
+    Agreement
+        Both frames are empty where nobody rated.
+
+    Raises
+    ------
+    DataError
+        If a column is missing, or a model has the name of a rater.
+
+    Examples
+    --------
+    >>> ratings = pd.DataFrame({"file_name": ["x", "y", "x", "y"], "rater": [1, 1, 2, 2],
+    ...                         "label": ["sad", "happy", "sad", "happy"]})
+    >>> rater_agreement(ratings).pairs[["a", "b", "n", "kappa"]].values.tolist()
+    [['1', '2', 2, 1.0]]
+    """
+    missing = sorted({"file_name", "rater", "label"} - set(ratings.columns))
+    if missing:
+        raise DataError(f"the ratings have no column {', '.join(missing)}")
+    columns = {
+        str(rater): dict(zip(rows["file_name"], rows["label"], strict=True))
+        for rater, rows in ratings.groupby("rater", sort=True)
+    }
+    models = {name: dict(answers) for name, answers in (models or {}).items()}
+    taken = sorted(columns.keys() & models.keys())
+    if taken:
+        raise DataError(f"{taken[0]!r} is the name of a rater and of a model; rename the rater")
+    pairs = [
+        _pair(a, b, columns[a], (columns | models)[b])
+        for a, b in [*combinations(columns, 2), *((r, m) for m in models for r in columns)]
+    ]
+    groups = [_group(columns, "")] if len(columns) > 1 else []
+    if columns:
+        groups += [_group(columns | {name: models[name]}, name) for name in models]
+    return Agreement(
+        pd.DataFrame(pairs, columns=["a", "b", "n", "agree", "agreement", "kappa", "note"]),
+        pd.DataFrame(
+            groups, columns=["raters", "added", "n_raters", "n", "unanimous", "kappa", "note"]
+        ),
+    )
+
+
+def cohen_kappa(a: Sequence[str], b: Sequence[str]) -> float:
+    """Return Cohen's kappa of two raters of the same images, NaN where it is undefined.
+
+    Cohen (1960, "A coefficient of agreement for nominal scales", Educational and Psychological
+    Measurement 20:37-46), from scikit-learn.
+
+    Parameters
+    ----------
+    a, b : array-like of str, shape (n,)
+
+    Examples
+    --------
+    >>> cohen_kappa(["sad", "sad", "happy", "happy"], ["sad", "happy", "happy", "happy"])
+    0.5
+    """
+    if len(a) == 0 or len({*a, *b}) == 1:
+        return float("nan")
+    return float(cohen_kappa_score(list(a), list(b)))
+
+
+def fleiss_kappa(labels: Sequence[Sequence[str]]) -> float:
+    """Return Fleiss' kappa of two or more raters of the same images, NaN where it is undefined.
+
+    Fleiss (1971, "Measuring nominal scale agreement among many raters", Psychological Bulletin
+    76:378-382), from statsmodels. For two raters it is Scott's pi, a little under Cohen's kappa
+    where the two use the labels differently often.
+
+    Parameters
+    ----------
+    labels : array-like of str, shape (images, raters)
+
+    Examples
+    --------
+    >>> fleiss_kappa([["sad", "sad", "sad"], ["happy", "happy", "happy"]])
+    1.0
+    """
+    labels = np.asarray(labels).astype(str)
+    if labels.size == 0 or labels.shape[1] < 2 or len(np.unique(labels)) == 1:
+        return float("nan")
+    _, codes = np.unique(labels, return_inverse=True)
+    table, _ = inter_rater.aggregate_raters(codes.reshape(labels.shape))
+    return float(inter_rater.fleiss_kappa(table))
+
+
+def strength(kappa: float) -> str:
+    """Return Landis and Koch's word for a kappa (1977, Biometrics 33:159-174, table 2, p. 165).
+
+    Examples
+    --------
+    >>> strength(0.43), strength(float("nan"))
+    ('moderate', 'undefined')
+    """
+    if np.isnan(kappa):
+        return "undefined"
+    if kappa < 0:
+        return "poor"
+    words = ["slight", "fair", "moderate", "substantial", "almost perfect"]
+    return words[int(np.searchsorted([0.2, 0.4, 0.6, 0.8], kappa))]
+
+
+def _pair(a: str, b: str, labels_a: dict, labels_b: dict) -> dict:
+    both = [name for name in labels_a if labels_a[name] and labels_b.get(name)]
+    first, second = [labels_a[name] for name in both], [labels_b[name] for name in both]
+    agree = sum(x == y for x, y in zip(first, second, strict=True))
+    kappa = cohen_kappa(first, second)
+    return {
+        "a": a,
+        "b": b,
+        "n": len(both),
+        "agree": agree,
+        "agreement": agree / len(both) if both else float("nan"),
+        "kappa": kappa,
+        "note": _note(len(both), kappa),
+    }
+
+
+def _group(columns: dict[str, dict], added: str) -> dict:
+    first = next(iter(columns.values()))
+    shared = [name for name in first if all(labels.get(name) for labels in columns.values())]
+    table = [[labels[name] for labels in columns.values()] for name in shared]
+    kappa = fleiss_kappa(table)
+    return {
+        "raters": ", ".join(columns),
+        "added": added,
+        "n_raters": len(columns),
+        "n": len(shared),
+        "unanimous": sum(len(set(row)) == 1 for row in table),
+        "kappa": kappa,
+        "note": _note(len(shared), kappa),
+    }
+
+
+def _note(n: int, kappa: float) -> str:
+    if n == 0:
+        return NO_IMAGE
+    return ONE_LABEL if np.isnan(kappa) else ""

@@ -1,0 +1,120 @@
+"""Folds of the labelled images of one person.
+
+Frames of one clip are near-copies of each other. A fold that has some of them and trains on the
+rest measures memory, so `grouped_folds` keeps a clip on one side. `plain_folds` does not, and is
+there to show how much that leak is worth.
+"""
+
+import warnings
+from collections.abc import Sequence
+
+import numpy as np
+from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
+
+from mien.errors import DataError, ParameterError
+
+
+def grouped_folds(
+    labels: Sequence[str],
+    clips: Sequence[str],
+    *,
+    n_splits: int = 5,
+    n_repeats: int = 1,
+    seed: int = 0,
+) -> np.ndarray:
+    """Return the fold of every image, with all images of a clip in the same fold.
+
+    Emotions are spread over the folds as evenly as whole clips allow (scikit-learn's
+    `StratifiedGroupKFold`, shuffled anew for every repeat). An emotion that occurs in one clip
+    only is still tested, by a model that never saw it: the training part of that fold lacks it.
+
+    Parameters
+    ----------
+    labels, clips : array-like of str, shape (n,)
+        Emotion and clip of every image.
+    n_splits : int, at least 2
+        Number of folds, at most the number of clips.
+    n_repeats : int, at least 1
+        How often the images are dealt anew.
+    seed : int
+        Repeat r uses ``seed + r``, so fewer repeats are the first of many.
+
+    Returns
+    -------
+    ndarray of int, shape (n_repeats, n)
+        Fold number 0..n_splits - 1; the image is tested in that fold and trained on in the
+        others. It does not depend on the order of the images.
+
+    Raises
+    ------
+    DataError
+        If there are fewer clips than folds.
+    ParameterError
+        If ``n_splits`` or ``n_repeats`` is out of range.
+
+    Examples
+    --------
+    >>> folds = grouped_folds(["sad"] * 4, ["a", "a", "b", "b"], n_splits=2)
+    >>> bool(folds[0, 0] == folds[0, 1] != folds[0, 2] == folds[0, 3])
+    True
+    """
+    labels, clips = np.asarray(labels).astype(str), np.asarray(clips).astype(str)
+    if labels.shape != clips.shape:
+        raise DataError(f"there are {len(labels)} labels but {len(clips)} clips")
+    _check(n_splits, n_repeats, len(np.unique(clips)), "clips")
+    makers = [StratifiedGroupKFold, GroupKFold]
+    return _repeat(makers, labels, clips, n_splits, n_repeats, seed)
+
+
+def plain_folds(
+    labels: Sequence[str], *, n_splits: int = 5, n_repeats: int = 1, seed: int = 0
+) -> np.ndarray:
+    """Return the fold of every image, dealt image by image: near-copies land on both sides.
+
+    Parameters, shape of the result and errors are those of `grouped_folds`, without clips
+    (scikit-learn's `StratifiedKFold`; `KFold` where every emotion has fewer images than there
+    are folds). Which image goes where depends on their order.
+
+    Examples
+    --------
+    >>> sorted(plain_folds(["sad", "sad", "happy", "happy"], n_splits=2)[0].tolist())
+    [0, 0, 1, 1]
+    """
+    labels = np.asarray(labels).astype(str)
+    _check(n_splits, n_repeats, len(labels), "labelled images")
+    return _repeat([StratifiedKFold, KFold], labels, None, n_splits, n_repeats, seed)
+
+
+def _check(n_splits: int, n_repeats: int, available: int, what: str) -> None:
+    if n_splits < 2 or n_repeats < 1:
+        raise ParameterError(
+            f"cross-validation needs at least 2 folds and 1 repeat, not {n_splits} and {n_repeats}"
+        )
+    if available < n_splits:
+        raise DataError(
+            f"{n_splits} folds need at least {n_splits} {what}, but there are {available}; "
+            "label more images or ask for fewer folds"
+        )
+
+
+def _repeat(makers, labels, clips, n_splits, n_repeats, seed) -> np.ndarray:
+    return np.stack(
+        [_deal(makers, labels, clips, n_splits, seed + repeat) for repeat in range(n_repeats)]
+    )
+
+
+def _deal(makers, labels, clips, n_splits, seed) -> np.ndarray:
+    """Deal the images with the first of ``makers`` that fills every fold."""
+    stratified, plain = (maker(n_splits, shuffle=True, random_state=seed) for maker in makers)
+    # scikit-learn refuses to stratify where every emotion is rarer than folds, and may then
+    # leave a fold empty when clips are few and large
+    rare = np.unique(labels, return_counts=True)[1].max() < n_splits
+    for splitter in [plain] if rare else [stratified, plain]:
+        fold = np.empty(len(labels), dtype=int)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="The least populated class", module="sklearn")
+            for number, (_, test) in enumerate(splitter.split(labels, labels, clips)):
+                fold[test] = number
+        if len(np.unique(fold)) == n_splits:
+            break
+    return fold
