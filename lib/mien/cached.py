@@ -1,0 +1,150 @@
+"""Descriptors kept on disk by content, so that a second run does not compute them again."""
+
+import hashlib
+import zipfile
+
+import numpy as np
+import sklearn
+import skops.io
+from sklearn.base import BaseEstimator, TransformerMixin, clone
+
+from mien.cache import atomic_write, cache_dir
+
+#: Part of every key: raise it whenever a descriptor computes something else than before.
+VERSION = 1
+
+#: Parameters that change no result.
+_SILENT = {"progress"}
+
+
+class Cached(TransformerMixin, BaseEstimator):
+    """A transformer whose fitted state and results are kept in the user's cache folder.
+
+    The key is a hash of the transformer's class and parameters, of the images and labels that it
+    was fitted on, of the images that it describes, and of scikit-learn's version. So a changed
+    image or parameter never meets an old result. A file that cannot be read is computed anew.
+    Fitted states are stored with skops, results as ``.npy``: formats that run no code.
+
+    Parameters
+    ----------
+    transformer : estimator
+        What to fit and apply; a whole :class:`~sklearn.pipeline.Pipeline` is fine. Its parameters
+        must be deterministic (an integer seed).
+
+    Attributes
+    ----------
+    transformer_ : estimator
+        The fitted transformer.
+    hits_ : int
+        How many fits and results came from disk since the last call of ``fit``.
+    """
+
+    def __init__(self, transformer):
+        self.transformer = transformer
+
+    def fit(self, images, labels=None):
+        """Fit the transformer, or read what an earlier fit on the same images learned."""
+        self._identify(images, labels)
+        if not self._recall():
+            self.transformer_ = clone(self.transformer).fit(images, labels)
+            self._remember()
+        return self
+
+    def fit_transform(self, images, labels=None) -> np.ndarray:
+        """Fit and describe the same images in one pass."""
+        self._identify(images, labels)
+        path = self._result(images)
+        known = self._recall()
+        rows = _read(path) if known else None
+        if rows is not None:
+            self.hits_ += 1
+            return rows
+        if known:
+            rows = self.transformer_.transform(images)
+        else:
+            self.transformer_ = clone(self.transformer)
+            rows = self.transformer_.fit_transform(images, labels)
+            self._remember()
+        _write(path, rows)
+        return rows
+
+    def transform(self, images) -> np.ndarray:
+        """Describe images, or read what an earlier call computed for the same ones."""
+        path = self._result(images)
+        rows = _read(path)
+        if rows is not None:
+            self.hits_ += 1
+            return rows
+        rows = self.transformer_.transform(images)
+        _write(path, rows)
+        return rows
+
+    def _identify(self, images, labels):
+        self.hits_ = 0
+        recipe = repr((VERSION, sklearn.__version__, describe(self.transformer)))
+        self.key_ = digest(recipe, images, labels)
+
+    def _state(self):
+        return cache_dir() / "descriptors" / f"{self.key_}.skops"
+
+    def _result(self, images):
+        return cache_dir() / "descriptors" / f"{digest(self.key_, images)}.npy"
+
+    def _recall(self):
+        try:
+            ours = skops.io.get_untrusted_types(file=self._state())
+            ours = [name for name in ours if name.startswith(("mien.", "sklearn.", "numpy."))]
+            self.transformer_ = skops.io.load(self._state(), trusted=ours)
+        except (OSError, ValueError, KeyError, zipfile.BadZipFile, TypeError):
+            return False
+        self.hits_ += 1
+        return True
+
+    def _remember(self):
+        with atomic_write(self._state()) as path:
+            skops.io.dump(self.transformer_, path)
+
+
+def describe(estimator) -> str:
+    """Return an estimator's classes and parameters as text, nested ones too.
+
+    Examples
+    --------
+    >>> from mien.features import Hog
+    >>> describe(Hog(cell=8))
+    'mien.features.Hog(block=2, cell=8, orientations=9)'
+    """
+    if isinstance(estimator, BaseEstimator):
+        kind = type(estimator)
+        parts = estimator.get_params(deep=False)
+        names = sorted(set(parts) - _SILENT)
+        inside = ", ".join(f"{name}={describe(parts[name])}" for name in names)
+        return f"{kind.__module__}.{kind.__qualname__}({inside})"
+    if isinstance(estimator, list | tuple):
+        return "[" + ", ".join(describe(item) for item in estimator) + "]"
+    return repr(estimator)
+
+
+def digest(*parts) -> str:
+    """Return a hash (32 hexadecimal digits) of texts and arrays: content, shape and type."""
+    seen = hashlib.sha256()
+    for part in parts:
+        if part is None or isinstance(part, str):
+            seen.update(repr(part).encode())
+        else:
+            array = np.ascontiguousarray(part)
+            seen.update(f"{array.dtype.str}{array.shape}".encode())
+            seen.update(array.tobytes() if array.dtype == object else array.view(np.uint8).data)
+    return seen.hexdigest()[:32]
+
+
+def _read(path):
+    try:
+        return np.load(path, allow_pickle=False)
+    except (OSError, ValueError, EOFError):
+        return None
+
+
+def _write(path, rows):
+    with atomic_write(path) as temporary:
+        np.save(temporary, rows, allow_pickle=False)
