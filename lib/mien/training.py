@@ -1,0 +1,277 @@
+"""The training of the network, from random weights to a learning curve; see `train`."""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+from keras import ops
+
+from mien.augment import Augment
+from mien.cache import atomic_write
+from mien.errors import DataError, ParameterError
+from mien.network import CLASSES, SIZE, predict, prepare
+
+_AVERAGE_EVERY = 5  # steps between two updates of the averaged weights
+_WARM_UP = 0.1  # share of the training in which the learning rate rises
+
+
+def train(
+    model: keras.Model,
+    images: np.ndarray,
+    labels: np.ndarray,
+    validation_images: np.ndarray,
+    validation_labels: np.ndarray,
+    *,
+    epochs: int,
+    batch_size: int = 128,
+    learning_rate: float = 3e-3,
+    weight_decay: float = 0.02,
+    label_smoothing: float = 0.1,
+    mixup: float = 0.0,
+    ema: float = 0.99,
+    sizes: Sequence[int] = (SIZE,),
+    seconds: float | None = None,
+    augment: Augment | None = None,
+    keep: str = "best",
+    seed: int = 0,
+    checkpoint: str | Path | None = None,
+    on_epoch: Callable[[dict], None] | None = None,
+) -> pd.DataFrame:
+    """Train ``model`` in place and return its learning curve.
+
+    AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101) with warm-up and cosine decay to zero,
+    label smoothing (Szegedy et al. 2016, arXiv:1512.00567), mixup (Zhang et al. 2018,
+    arXiv:1710.09412) and an exponential moving average of the weights, which is what is validated
+    and kept.
+
+    Parameters
+    ----------
+    images, labels, validation_images, validation_labels
+        uint8 (n, 48, 48) and class codes 0..6, (n,).
+    epochs, batch_size, learning_rate, weight_decay, label_smoothing
+        ``learning_rate`` is the highest, after a warm-up of a tenth of all steps.
+    mixup : float
+        Alpha of the Beta distribution that mixes pairs of faces; 0 mixes none.
+    ema : float
+        Momentum of the moving average, per step; shorter at the start.
+    sizes : sequence of int
+        Widths in pixels of the faces that are learned from, each for an equal share of the
+        training: small ones first cost less (progressive resizing).
+    seconds : float, optional
+        Train for this long instead (budgeted schedule: the learning rate falls with the time);
+        ``epochs`` is then the most. Not reproducible to the bit.
+    augment : Augment, optional
+        Random changes; None leaves the faces alone.
+    keep : {"best", "last"}
+        Which epoch's averaged weights the model ends with; best is by validation accuracy.
+    seed : int
+        Of the order, the augmentation and mixup; epoch e draws from (seed, e).
+    checkpoint : path, optional
+        File where everything is stored after every epoch, whole or not at all. If it holds the
+        same training, it is continued; anything else there is overwritten.
+    on_epoch : callable, optional
+        Called with every row of the history as a dict.
+
+    Returns
+    -------
+    DataFrame
+        One row an epoch: epoch (from 1), loss, accuracy (while training: smoothed, augmented),
+        val_loss, val_accuracy (averaged weights), learning_rate, seconds.
+
+    Raises
+    ------
+    DataError
+        If images and labels do not fit each other or the network.
+    ParameterError
+        If a number is out of range.
+    """
+    _check(images, labels)
+    _check(validation_images, validation_labels)
+    recipe = Recipe(epochs, batch_size, learning_rate, weight_decay, label_smoothing, mixup, ema)
+    augment = augment or Augment(mirror=False, shift=0, rotation=0, zoom=0)
+    steps = max(1, len(images) // batch_size) * epochs
+    state = _State(model, recipe, keep=keep, steps=steps, seconds=seconds)
+    marks = [asdict(recipe), list(sizes), seconds, asdict(augment), keep, seed]
+    mark = json.dumps([*marks, len(images), int(images.sum()), model.count_params()])
+    state.restore(checkpoint, mark)
+    while len(state.history) < epochs and state.progress() < 1:
+        start, epoch, learned = time.perf_counter(), len(state.history), []
+        rng = np.random.default_rng([seed, epoch])
+        size = sizes[int(state.progress() * len(sizes))]
+        for batch in _batches(images, labels, recipe, augment, rng, size):
+            learned.append(state.step(*batch))
+            if state.progress() >= 1:
+                break
+        row = {"epoch": epoch + 1, **pd.DataFrame(learned).mean()}
+        row |= _validate(model, validation_images, validation_labels)
+        row |= {"learning_rate": state.rate(), "seconds": time.perf_counter() - start}
+        state.end_epoch(row)
+        state.store(checkpoint, mark)
+        if on_epoch:
+            on_epoch(row)
+    for variable, value in zip(model.variables, state.kept, strict=True):
+        variable.assign(value)
+    return pd.DataFrame(state.history).astype({"epoch": int})
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The numbers of one training; see `train`."""
+
+    epochs: int
+    batch_size: int = 128
+    learning_rate: float = 3e-3
+    weight_decay: float = 0.02
+    label_smoothing: float = 0.1
+    mixup: float = 0.0
+    ema: float = 0.99
+
+    def __post_init__(self):
+        """Refuse numbers that are out of range."""
+        for name, low, high in (
+            ("epochs", 1, 10_000),
+            ("batch_size", 1, 65_536),
+            ("learning_rate", 0, 100),
+            ("weight_decay", 0, 10),
+            ("label_smoothing", 0, 0.9),
+            ("mixup", 0, 10),
+            ("ema", 0, 1),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ParameterError(f"{name} is {value}; use {low} to {high}")
+
+
+class _State:
+    """All that changes during a training: weights, optimiser, average, best, history.
+
+    The model itself holds the averaged weights; a copy of it, free in the size of its input,
+    does the learning.
+    """
+
+    def __init__(self, model, recipe: Recipe, *, keep: str, steps: int, seconds: float | None):
+        if keep not in ("best", "last"):
+            raise ParameterError(f"keep is {keep!r}; use 'best' or 'last'")
+        self.average, self.recipe, self.keep = model, recipe, keep
+        self.steps, self.seconds, self.history = steps, seconds, []
+        self.done, self.before, self.start = 0, 0.0, time.perf_counter()
+        optimizer = keras.optimizers.AdamW(weight_decay=recipe.weight_decay)
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+        loss = keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
+        self.model = keras.models.clone_model(model, keras.Input((None, None, 1)))
+        self.model.set_weights(model.get_weights())
+        self.model.compile(optimizer, loss, metrics=["accuracy"], jit_compile="auto")
+        optimizer.build(self.model.trainable_variables)
+        self.kept = self._averaged()
+
+    def step(self, faces: np.ndarray, targets: np.ndarray) -> dict:
+        self.model.optimizer.learning_rate = self.rate()
+        self.model.reset_metrics()
+        logs = self.model.train_on_batch(faces, targets, return_dict=True)
+        self.done += 1
+        if self.done % _AVERAGE_EVERY == 0:
+            momentum = min(self.recipe.ema, self.done / (self.done + 9)) ** _AVERAGE_EVERY
+            for mean, now in zip(self.average.weights, self.model.weights, strict=True):
+                mean.assign(momentum * mean + (1 - momentum) * now)
+        return {name: float(value) for name, value in logs.items()}
+
+    def elapsed(self) -> float:
+        return self.before + time.perf_counter() - self.start
+
+    def progress(self) -> float:
+        """Return the share of the training that is done, by steps or by the time given."""
+        return self.done / self.steps if self.seconds is None else self.elapsed() / self.seconds
+
+    def rate(self) -> float:
+        """Return the learning rate of the next step: linear warm-up, then a cosine to zero."""
+        progress = min(1.0, self.progress() + 1 / self.steps)
+        if progress < _WARM_UP:
+            return self.recipe.learning_rate * progress / _WARM_UP
+        fallen = (progress - _WARM_UP) / (1 - _WARM_UP)
+        return self.recipe.learning_rate * 0.5 * (1 + float(np.cos(np.pi * fallen)))
+
+    def _averaged(self) -> list[np.ndarray]:
+        return [ops.convert_to_numpy(variable) for variable in self.average.variables]
+
+    def end_epoch(self, row: dict) -> None:
+        best = max((old["val_accuracy"] for old in self.history), default=-1.0)
+        self.history.append(row)
+        if self.keep == "last" or row["val_accuracy"] >= best:
+            self.kept = self._averaged()
+
+    def _variables(self) -> list:
+        return [*self.model.variables, *self.average.variables, *self.model.optimizer.variables]
+
+    def store(self, path, mark: str) -> None:
+        if path is None:
+            return
+        arrays = {f"v{i}": ops.convert_to_numpy(v) for i, v in enumerate(self._variables())}
+        arrays |= {f"k{i}": value for i, value in enumerate(self.kept)}
+        progress = {"mark": mark, "done": self.done, "history": self.history}
+        progress["elapsed"] = self.elapsed()
+        with atomic_write(path) as part, part.open("wb") as file:
+            np.savez(file, progress=np.array(json.dumps(progress)), **arrays)
+
+    def restore(self, path, mark: str) -> None:
+        if path is None or not Path(path).exists():
+            return
+        try:
+            with np.load(path) as arrays:
+                progress = json.loads(str(arrays["progress"]))
+                if progress["mark"] != mark:
+                    return
+                values = [arrays[f"v{i}"] for i in range(len(self._variables()))]
+                self.kept = [arrays[f"k{i}"] for i in range(len(self.kept))]
+        except Exception as problem:  # a torn or foreign file: numpy raises many kinds
+            raise DataError(f"{path} is no checkpoint ({problem}); remove it") from problem
+        for variable, value in zip(self._variables(), values, strict=True):
+            variable.assign(value)
+        self.done, self.history = progress["done"], progress["history"]
+        self.before = progress["elapsed"]
+
+
+def _batches(
+    images, labels, recipe, augment, rng, width
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield one epoch of (faces, targets); the next batch is made while this one is learned."""
+    size = min(recipe.batch_size, len(images))
+    order = rng.permutation(len(images))[: len(images) // size * size].reshape(-1, size)
+
+    def batch(rows):
+        faces = prepare(augment(images[rows], rng, size=width))
+        targets = np.eye(CLASSES, dtype=np.float32)[labels[rows]]
+        if recipe.mixup:
+            share = np.float32(rng.beta(recipe.mixup, recipe.mixup))
+            faces = share * faces + (1 - share) * faces[::-1]
+            targets = share * targets + (1 - share) * targets[::-1]
+        return faces, targets
+
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(batch, order[0])
+        for rows in order[1:]:
+            ready, coming = coming.result(), pool.submit(batch, rows)
+            yield ready
+        yield coming.result()
+
+
+def _validate(model, images, labels) -> dict[str, float]:
+    probabilities = predict(model, images, mirror=False)
+    of_truth = probabilities[np.arange(len(labels)), labels]
+    return {
+        "val_loss": float(-np.log(np.maximum(of_truth, 1e-7)).mean()),
+        "val_accuracy": float((probabilities.argmax(axis=1) == labels).mean()),
+    }
+
+
+def _check(images, labels) -> None:
+    if len(images) != len(labels) or not len(images):
+        raise DataError(f"{len(images)} faces and {len(labels)} labels: one label a face, please")
+    codes = np.asarray(labels)
+    if codes.min() < 0 or codes.max() >= CLASSES:
+        raise DataError(f"labels are {codes.min()} to {codes.max()}; class codes are 0 to 6")

@@ -1,0 +1,95 @@
+"""Grad-CAM on a network that must look at one known corner."""
+
+import keras
+import numpy as np
+import pytest
+
+from mien import cnn, gradcam, network
+from mien.errors import DataError, ParameterError
+
+
+def corners(n, seed=0):
+    """Noise with a chequered square in one of four corners, which is the class."""
+    rng = np.random.default_rng(seed)
+    codes = rng.integers(0, 4, n)
+    images = rng.normal(128, 20, (n, 48, 48))
+    board = 90 * ((np.indices((12, 12)).sum(axis=0) // 2) % 2 * 2 - 1)
+    for image, code in zip(images, codes, strict=True):
+        top, left = 30 * (code // 2) + 3, 30 * (code % 2) + 3
+        image[top : top + 12, left : left + 12] += board
+    return images.clip(0, 255).astype(np.uint8), codes
+
+
+def in_corner(maps, codes):
+    """Return the share of each map's heat that lies in the quarter of its class."""
+    shares = []
+    for heat, code in zip(maps, codes, strict=True):
+        quarter = heat[24 * (code // 2) :, 24 * (code % 2) :][:24, :24]
+        shares.append(np.maximum(quarter, 0).sum() / max(np.maximum(heat, 0).sum(), 1e-9))
+    return np.array(shares)
+
+
+@pytest.fixture(scope="module")
+def trained():
+    """A network with a dense view of places: flattening is not in it, so it sees by stripes."""
+    faces, codes = corners(600)
+    model = cnn.build(stem=8, stages=((16, 1), (16, 0), (32, 0), (32, 0)), dropout=0.0)
+    check = corners(100, seed=1)
+    history = cnn.train(model, faces, codes, *check, epochs=10, batch_size=32, learning_rate=1e-2)
+    assert history["val_accuracy"].max() > 0.9
+    return model
+
+
+def test_the_map_lies_on_what_decides(trained):
+    faces, codes = corners(80, seed=2)  # more than one batch
+    maps = gradcam.gradcam(trained, faces, codes)
+    assert maps.shape == (80, 48, 48) and maps.min() >= 0 and maps.max() <= 1 + 1e-6
+    assert np.median(in_corner(maps, codes)) > 0.5
+
+
+def test_covering_what_decides_lowers_the_answer(trained):
+    faces, codes = corners(10, seed=3)
+    falls = gradcam.occlusion(trained, faces, codes, patch=12, step=6)
+    assert falls.shape == (10, 48, 48)
+    assert np.median(in_corner(falls, codes)) > 0.5
+
+
+def test_a_network_that_forgot_looks_elsewhere(trained):
+    faces, codes = corners(20, seed=4)
+    frame = gradcam.sanity_check(trained, faces, codes)
+    assert list(frame["randomised"]) == ["logits", "stage4", "stage3", "stage2", "stage1", "stem"]
+    assert frame["correlation"].iloc[-1] < 0.7
+
+
+def test_the_gradient_is_the_gradient(trained):
+    """Against central differences of the logit itself."""
+    early, late = gradcam._halves(network.fold(trained), 1)
+    faces, codes = corners(64, seed=5)
+    seen = np.asarray(early.predict_on_batch(network.prepare(faces)))
+    wanted = np.eye(7, dtype=np.float32)[codes]
+    slope = gradcam._gradient(gradcam._probe(late), seen, wanted)
+    rng = np.random.default_rng(0)
+    way = rng.normal(size=seen.shape).astype(np.float32)
+    step = 1e-3
+    up, down = (np.asarray(late.predict_on_batch(seen + s * way)) for s in (step, -step))
+    measured = ((up - down) * wanted).sum(axis=1) / (2 * step)
+    np.testing.assert_allclose((slope * way).sum(axis=(1, 2, 3)), measured, rtol=0.05, atol=0.05)
+
+
+def test_maps_leave_the_network_alone(trained):
+    before = trained.get_weights()
+    faces, codes = corners(3, seed=6)
+    gradcam.gradcam(trained, faces, codes)
+    for one, other in zip(before, trained.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_what_cannot_be_explained_is_refused(trained):
+    faces, codes = corners(3)
+    with pytest.raises(DataError, match="3 faces and 2 classes"):
+        gradcam.gradcam(trained, faces, codes[:2])
+    with pytest.raises(ParameterError, match="stage is 9"):
+        gradcam.gradcam(trained, faces, codes, stage=9)
+    foreign = keras.Sequential([keras.Input((48, 48, 1)), keras.layers.Flatten()])
+    with pytest.raises(DataError, match=r"not one of mien\.cnn\.build"):
+        gradcam.gradcam(foreign, faces, codes)
