@@ -1,0 +1,377 @@
+"""Figures of data, training and importance, drawn as `mien.plots` draws those of scores.
+
+Every figure states its finding in the alt text, computed from the same numbers as the drawing.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from mien.pictures import (
+    EMOTION_COLOURS,
+    FAINT,
+    GRID,
+    INK,
+    MODEL_COLOURS,
+    MODEL_MARKERS,
+    WIDE,
+    Picture,
+    blank,
+    heat,
+    percent_axis,
+    style,
+)
+from mien.prose import count, interval, listed, percent, points, printable
+from mien.prose import minutes as duration
+
+
+def class_balance(counts: pd.DataFrame) -> Picture:
+    """Show the share of every emotion in every split.
+
+    Parameters
+    ----------
+    counts : DataFrame
+        Images by emotion (rows) and split (columns).
+    """
+    shares = counts / counts.sum()
+    top = float(shares.to_numpy().max())
+    with style():
+        figure, axes = blank(
+            0.3 * len(counts) + 0.5, width=WIDE, ncols=len(counts.columns), sharey=True
+        )
+        for place, split in zip(axes[0], counts.columns, strict=True):
+            colours = [EMOTION_COLOURS[emotion] for emotion in counts.index]
+            bars = place.barh(range(len(counts)), shares[split], color=colours, height=0.72)
+            told = [
+                f"{n:,} ({percent(share, digits=0)})"
+                for n, share in zip(counts[split], shares[split], strict=True)
+            ]
+            place.bar_label(bars, told, padding=3, size=9)
+            place.set_title(printable(split))
+            place.set_yticks(range(len(counts)), counts.index)
+            place.set_ylim(len(counts) - 0.4, -0.6)
+            place.set_xlim(0, 2 * top)
+            place.tick_params("y", length=0)
+            place.xaxis.set_visible(False)
+            place.spines["bottom"].set_visible(False)
+    return Picture(figure, " ".join(_balance_alt(counts[split]) for split in counts.columns))
+
+
+def _balance_alt(counts: pd.Series) -> str:
+    ranked = counts.sort_values(ascending=False, kind="stable")
+    told = (f"{emotion} {n:,} ({percent(n / ranked.sum())})" for emotion, n in ranked.items())
+    return f"{printable(counts.name)}, {count(ranked.sum(), 'image')}: {', '.join(told)}."
+
+
+def learning_curves(history: pd.DataFrame) -> Picture:
+    """Show loss and accuracy of a training, epoch by epoch.
+
+    Parameters
+    ----------
+    history : DataFrame
+        ``epoch``, ``loss``, ``accuracy``, ``val_loss``, ``val_accuracy`` (`mien.training.train`).
+    """
+    lines = (
+        ("", "o", "-", INK, "Training, augmented"),
+        ("val_", "s", "--", "#b3450e", "PublicTest"),
+    )
+    with style():
+        figure, axes = blank(2.9, ncols=2, width=WIDE)
+        for place, what in zip(axes[0], ("loss", "accuracy"), strict=True):
+            for prefix, marker, dash, colour, label in lines:
+                place.plot(
+                    history["epoch"], history[prefix + what], dash, marker=marker, ms=4,
+                    color=colour, label=label,
+                )  # fmt: skip
+            place.set_title(what)
+            place.set_xlabel("epoch")
+            place.set_xlim(0.5, history["epoch"].max() + 0.5)
+            place.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+            place.grid(axis="y")
+        percent_axis(axes[0, 1].yaxis)
+        figure.legend(*place.get_legend_handles_labels(), loc="outside upper left", ncols=2)
+    best = history.loc[history["val_accuracy"].idxmax()]
+    lowest = history.loc[history["val_loss"].idxmin()]
+    last = history.iloc[-1]
+    alt = (
+        f"Learning curves over {count(len(history), 'epoch')}. PublicTest accuracy is highest in "
+        f"epoch {best['epoch']:.0f} with {percent(best['val_accuracy'])}; PublicTest loss is "
+        f"lowest in epoch {lowest['epoch']:.0f} with {lowest['val_loss']:.2f} and ends at "
+        f"{last['val_loss']:.2f}, training loss at {last['loss']:.2f}."
+    )
+    return Picture(figure, alt)
+
+
+def reliability(bins: pd.DataFrame, error: float, *, model: str = "The model") -> Picture:
+    """Show how often answers of a given confidence are right.
+
+    Parameters
+    ----------
+    bins : DataFrame
+        ``n``, ``confidence``, ``accuracy`` (`mien.evaluation.calibration`).
+    error : float
+        The expected calibration error.
+    model : str
+    """
+    with style():
+        figure, axes = blank(3.6, width=4.4)
+        axes = axes[0, 0]
+        axes.plot([0, 1], [0, 1], color=FAINT, ls="--", lw=1.2)
+        sizes = 20 + 180 * bins["n"] / bins["n"].max()
+        axes.plot(bins["confidence"], bins["accuracy"], color=MODEL_COLOURS.get(model, INK))
+        axes.scatter(
+            bins["confidence"], bins["accuracy"], s=sizes, color=MODEL_COLOURS.get(model, INK),
+            edgecolor="white", zorder=3,
+        )  # fmt: skip
+        axes.set_xlim(0, 1)
+        axes.set_ylim(0, 1)
+        axes.grid()
+        percent_axis(axes.xaxis)
+        percent_axis(axes.yaxis)
+        axes.set_xlabel("probability of the answer (area of a dot: images)", size=9)
+        axes.set_ylabel("answers that are right")
+    gap = (bins["accuracy"] * bins["n"]).sum() / bins["n"].sum() - (
+        bins["confidence"] * bins["n"]
+    ).sum() / bins["n"].sum()
+    side = "too sure" if gap < 0 else "not sure enough"
+    if abs(gap) < 0.01:
+        finding = "it is about as sure as it is right"
+    else:
+        finding = f"it is {side} by {100 * abs(gap):.1f} points"
+    alt = (
+        f"Reliability of {model}: expected calibration error {percent(error)}; "
+        f"on average {finding}."
+    )
+    return Picture(figure, alt)
+
+
+def differences(pairs: pd.DataFrame) -> Picture:
+    """Show the difference of accuracy of every pair of models with its 95 % interval.
+
+    Parameters
+    ----------
+    pairs : DataFrame
+        From `mien.paired.pairwise`.
+    """
+    with style():
+        figure, axes = blank(0.45 * len(pairs) + 0.9)
+        axes = axes[0, 0]
+        for place, row in enumerate(pairs.itertuples()):
+            colour = MODEL_COLOURS["SVM-OpenFace"] if row.separated else FAINT
+            axes.plot([row.ci_low, row.ci_high], [place, place], color=colour, lw=2.2)
+            axes.plot(
+                row.difference, place, "D" if row.separated else "o", color=colour,
+                mfc=colour if row.separated else "white", ms=8,
+            )  # fmt: skip
+        names = [f"{printable(row.a)}\nminus {printable(row.b)}" for row in pairs.itertuples()]
+        axes.set_yticks(range(len(pairs)), names)
+        axes.set_ylim(len(pairs) - 0.5, -0.5)
+        axes.tick_params("y", length=0)
+        axes.axvline(0, color=INK, lw=1.2)
+        axes.grid(axis="x")
+        percent_axis(axes.xaxis, signed=True)
+        axes.set_xlabel("difference in percentage points, 95 % interval; filled: separated", size=9)
+    alt = "Differences of accuracy with 95 % intervals: " + "; ".join(
+        f"{printable(row.a)} minus {printable(row.b)} {points(row.difference)} "
+        f"({interval((row.ci_low, row.ci_high), signed=True)}"
+        f"{', separated' if row.separated else ', not separated'})"
+        for row in pairs.itertuples()
+    )
+    return Picture(figure, alt + ".")
+
+
+def per_emotion_recall(scores: Mapping[str, Mapping]) -> Picture:
+    """Show the recall of every model on every emotion that occurs.
+
+    Parameters
+    ----------
+    scores : mapping of model to element of ``scores``
+        All on the same set.
+    """
+    first = next(iter(scores.values()))
+    emotions = [name for name in first["labels"] if first["per_class"][name]["support"]]
+    supports = [first["per_class"][name]["support"] for name in emotions]
+    with style():
+        figure, axes = blank(0.62 * len(emotions) + 1.2)
+        axes = axes[0, 0]
+        for number, (model, score) in enumerate(scores.items()):
+            recalls = [score["per_class"][name]["recall"] for name in emotions]
+            places = np.arange(len(emotions)) + 0.16 * (number - (len(scores) - 1) / 2)
+            axes.plot(
+                recalls, places, MODEL_MARKERS.get(model, "o"), color=MODEL_COLOURS.get(model, INK),
+                ms=7.5, mec="white", label=printable(model),
+            )  # fmt: skip
+        for place in range(1, len(emotions)):
+            axes.axhline(place - 0.5, color=GRID, lw=0.8)
+        axes.set_yticks(
+            range(len(emotions)),
+            [f"{name}\nn = {n:g}" for name, n in zip(emotions, supports, strict=True)],
+        )
+        axes.set_ylim(len(emotions) - 0.5, -0.5)
+        axes.set_xlim(-0.03, 1.03)
+        axes.tick_params("y", length=0)
+        axes.grid(axis="x")
+        percent_axis(axes.xaxis)
+        axes.set_xlabel("recall: share of the emotion's faces that are found", size=9)
+        figure.legend(loc="outside upper left", ncols=2)
+    found = []
+    for name in emotions:
+        recalls = {model: score["per_class"][name]["recall"] for model, score in scores.items()}
+        best = max(recalls.values())
+        leaders = [printable(model) for model, recall in recalls.items() if recall == best]
+        found.append(f"{name} best by {listed(leaders)} ({percent(best)})")
+    return Picture(figure, f"Recall by emotion: {'; '.join(found)}.")
+
+
+def unit_importance(drops: pd.DataFrame) -> Picture:
+    """Show how far the recall of every emotion falls when an Action Unit is shuffled.
+
+    Parameters
+    ----------
+    drops : DataFrame
+        ``emotion, unit, drop, prototype`` (`mien.importance.unit_importance`); cells of an
+        emotion's EMFACS prototype are outlined.
+    """
+    drops = drops[drops["emotion"] != "all"]
+    emotions, units = drops["emotion"].unique().tolist(), drops["unit"].unique().tolist()
+    wide = drops.pivot(index="unit", columns="emotion", values="drop").loc[units, emotions]
+    marked = drops.pivot(index="unit", columns="emotion", values="prototype").loc[units, emotions]
+    top = max(float(wide.to_numpy().max()), 0.05)
+    texts = [[f"{100 * value:.0f}" if value >= 0.005 else "" for value in row]
+             for row in wide.to_numpy()]  # fmt: skip
+    with style():
+        figure, axes = blank(0.27 * len(units) + 1.0, width=4.6)
+        axes = axes[0, 0]
+        heat(
+            axes, wide.to_numpy().clip(0), texts, rows=units, columns=emotions,
+            limits=(0, top), size=8.5,
+        )  # fmt: skip
+        for row, column in zip(*np.nonzero(marked.to_numpy(dtype=bool)), strict=True):
+            box = [column + 0.06, column + 0.94, column + 0.94, column + 0.06, column + 0.06]
+            side = [row + 0.08, row + 0.08, row + 0.92, row + 0.92, row + 0.08]
+            axes.plot(box, side, color="#c16d08", lw=1.8)
+        axes.set_xlabel("points of recall lost; outlined: EMFACS prototype", size=9)
+    alt = "Recall lost when an Action Unit is shuffled: " + "; ".join(
+        f"{emotion} mostly {wide[emotion].idxmax()} ({points(-wide[emotion].max())}"
+        f"{', in its prototype' if marked.loc[wide[emotion].idxmax(), emotion] else ''})"
+        for emotion in emotions
+        if wide[emotion].max() > 0
+    )
+    return Picture(figure, alt + ".")
+
+
+def fold_leak(*, plain: Sequence[float], grouped: Sequence[float]) -> Picture:
+    """Show the accuracies of every deal of leaking folds and of folds that keep clips whole.
+
+    Parameters
+    ----------
+    plain, grouped : sequence of float
+        One accuracy (0..1) a repeat.
+    """
+    groups = {"plain folds (leaking)": np.asarray(plain), "clips kept whole": np.asarray(grouped)}
+    with style():
+        figure, axes = blank(1.9)
+        axes = axes[0, 0]
+        for place, (values, marker) in enumerate(zip(groups.values(), "^o", strict=True)):
+            spread = place + np.linspace(-0.18, 0.18, len(values))
+            fill = ("white", MODEL_COLOURS["SVM-OpenFace"])[place]
+            axes.plot(values, spread, marker, ms=6, mfc=fill, mec=MODEL_COLOURS["SVM-OpenFace"])
+            axes.plot([values.mean()] * 2, [place - 0.32, place + 0.32], color=INK, lw=2)
+        axes.set_yticks(range(2), list(groups))
+        axes.set_ylim(1.5, -0.5)
+        axes.tick_params("y", length=0)
+        axes.grid(axis="x")
+        percent_axis(axes.xaxis)
+        axes.set_xlabel("accuracy of one deal; bar: mean", size=9)
+    means = [float(values.mean()) for values in groups.values()]
+    alt = (
+        f"Accuracies of {count(len(plain), 'deal')} of the folds: plain folds "
+        f"{percent(means[0])} on average, folds that keep clips whole {percent(means[1])}; the "
+        f"leak is worth {points(means[0] - means[1])}."
+    )
+    return Picture(figure, alt)
+
+
+def learning_curve_labels(curve: pd.DataFrame) -> Picture:
+    """Show the accuracy out of fold over the number of labelled faces learned from.
+
+    Parameters
+    ----------
+    curve : DataFrame
+        ``share``, ``faces``, ``accuracy``, ``balanced_accuracy`` (`mien.evidence`).
+    """
+    groups = curve.groupby("share")[["faces", "accuracy", "balanced_accuracy"]]
+    means, spreads = groups.mean(), groups.std().fillna(0)
+    looks = {
+        "accuracy": ("o-", MODEL_COLOURS["SVM-OpenFace"]),
+        "balanced_accuracy": ("s--", MODEL_COLOURS["NN-FER2013"]),
+    }
+    with style():
+        figure, axes = blank(2.9)
+        axes = axes[0, 0]
+        for column, (look, colour) in looks.items():
+            middle, half = means[column], spreads[column]
+            axes.fill_between(means["faces"], middle - half, middle + half, color=colour, alpha=0.2)
+            axes.plot(means["faces"], middle, look, color=colour, label=column.replace("_", " "))
+        axes.set_ylim(0, 1)
+        axes.grid(axis="y")
+        percent_axis(axes.yaxis)
+        axes.set_xlabel("labelled faces in training; band: one standard deviation", size=9)
+        axes.legend(loc="lower right")
+    first, last = means.iloc[0], means.iloc[-1]
+    alt = (
+        f"Accuracy over the number of labelled faces: {percent(first['accuracy'])} with "
+        f"{first['faces']:.0f}, {percent(last['accuracy'])} with {last['faces']:.0f}."
+    )
+    return Picture(figure, alt)
+
+
+def accuracy_against_minutes(models: pd.DataFrame) -> Picture:
+    """Show what accuracy every model reaches for its time to train, on a logarithmic axis.
+
+    Parameters
+    ----------
+    models : DataFrame
+        ``model``, ``minutes`` (times under a second are drawn as one second), ``accuracy``,
+        ``lo``, ``hi`` (rates in 0..1).
+    """
+    models = models.assign(minutes=models["minutes"].clip(lower=1 / 60))
+    with style():
+        figure, axes = blank(3.3)
+        axes = axes[0, 0]
+        for row in models.itertuples():
+            axes.errorbar(
+                row.minutes,
+                row.accuracy,
+                [[row.accuracy - row.lo], [row.hi - row.accuracy]],
+                fmt=MODEL_MARKERS.get(row.model, "o"),
+                color=MODEL_COLOURS.get(row.model, INK),
+                mec="white",
+                ms=9,
+                elinewidth=2.2,
+                label=printable(row.model),
+            )
+        axes.set_xscale("log")
+        axes.set_xlim(models["minutes"].min() / 2, models["minutes"].max() * 2)
+        axes.set_ylim(0, 1)
+        axes.grid(axis="y")
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axes.xaxis.set_minor_formatter(NullFormatter())
+        percent_axis(axes.yaxis)
+        axes.set_xlabel("minutes to train (logarithmic)", size=9)
+        axes.set_ylabel("accuracy with 95 % interval")
+        figure.legend(*_plain_handles(axes), loc="outside upper left", ncols=2)
+    ranked = models.sort_values("accuracy", ascending=False)
+    told = (
+        f"{printable(row.model)} {percent(row.accuracy)} for {duration(60 * row.minutes)}"
+        for row in ranked.itertuples()
+    )
+    return Picture(figure, f"Accuracy for the time to train, best first: {'; '.join(told)}.")
+
+
+def _plain_handles(axes) -> tuple[list, list]:
+    """Return the markers without their error bars, and their labels, for a legend."""
+    handles, labels = axes.get_legend_handles_labels()
+    return [handle[0] for handle in handles], labels

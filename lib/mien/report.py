@@ -1,0 +1,246 @@
+"""The report of a study: its executed notebooks as linked pages, or the page of a failure."""
+
+import json
+import re
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbconvert.filters.ansi import strip_ansi
+from nbformat import NotebookNode
+
+from mien.errors import DataError
+from mien.page import Page, PageExporter, heading_one, parameters
+from mien.results import notebook_path
+from mien.study import CHAPTERS, ChapterPlan
+
+#: The page of a failed chapter.
+FAILURE = "failure.html"
+
+#: The chapters in the order of the report: the comparison first, then as they are read.
+PAGES: tuple[ChapterPlan, ...] = (CHAPTERS[-1], *CHAPTERS[:-1])
+
+
+def page_name(part: str) -> str:
+    """Return the file name of a part's page.
+
+    Examples
+    --------
+    >>> page_name("A1"), page_name("C")
+    ('A1.html', 'index.html')
+    """
+    return "index.html" if part == "C" else f"{part}.html"
+
+
+def render(out: str | Path) -> Path:
+    """Render every executed notebook of a study, and link the pages.
+
+    Parameters
+    ----------
+    out : str or Path
+        The study's folder; its executed notebooks lie in ``notebooks/``, and what is known of the
+        run in ``study.json``, if there is one.
+
+    Returns
+    -------
+    Path
+        ``index.html``; where chapter C has not been run, the page of the last chapter that has.
+        If a cell of any chapter failed, ``failure.html``: then no other page is touched. A chapter
+        that failed has left its notebook as it is, or as ``<name>.failed.ipynb``.
+
+    Raises
+    ------
+    DataError
+        If there is no executed notebook.
+    """
+    out = Path(out)
+    for plan in CHAPTERS:
+        if (failed := notebook_path(out, f"{plan.notebook}.failed")).is_file():
+            return render_failure(out, failed)
+    paths = {plan.part: notebook_path(out, plan.notebook) for plan in PAGES}
+    notebooks = {part: _read(path) for part, path in paths.items() if path.is_file()}
+    if not notebooks:
+        raise DataError(
+            f"{out} holds no executed chapter; run the study first (mien run STUDY.yaml)"
+        )
+    for part, notebook in notebooks.items():
+        if failed_cell(notebook) is not None:
+            return render_failure(out, paths[part])
+    facts = study_facts(out, notebooks.values())
+    chapters = [_link(plan) for plan in PAGES if plan.part in notebooks]
+    pages = {
+        page_name(part): _html(notebook, facts, chapters, part)
+        for part, notebook in notebooks.items()
+    }
+    # The index last: whoever sees the new one sees the new chapters behind its links.
+    write_pages(out, dict(reversed(pages.items())))
+    (out / FAILURE).unlink(missing_ok=True)
+    return out / ("index.html" if "C" in notebooks else page_name(list(notebooks)[-1]))
+
+
+def render_failure(out: str | Path, notebook: str | Path) -> Path:
+    """Render ``failure.html``: the failed cell first, what to do, then the chapter up to there.
+
+    Parameters
+    ----------
+    out : str or Path
+        The study's folder.
+    notebook : str or Path
+        The notebook that papermill left when a cell of it failed.
+
+    Returns
+    -------
+    Path
+        Of ``failure.html``. The pages of an earlier run stay as they are.
+    """
+    out, path = Path(out), Path(notebook)
+    stem = path.name.split(".")[0]
+    plan = next((plan for plan in CHAPTERS if plan.notebook == stem), CHAPTERS[-1])
+    executed = _read(path)
+    chapters = [_link(plan) for plan in PAGES if (out / page_name(plan.part)).is_file()]
+    page = Page(
+        title=f"Chapter {plan.part} failed",
+        facts=study_facts(out, [executed]),
+        chapters=chapters,
+        part=plan.part,
+        failure=_failure(executed, path.name),
+    )
+    executed.cells = executed.cells[: failed_cell(executed)]
+    write_pages(out, {FAILURE: PageExporter().export(executed, page)})
+    return out / FAILURE
+
+
+def failed_cell(notebook: NotebookNode) -> int | None:
+    """Return the position of the first cell that ended in an error, None where there is none."""
+    for position, cell in enumerate(notebook.cells):
+        if any(output.output_type == "error" for output in cell.get("outputs", [])):
+            return position
+    return None
+
+
+def study_facts(out: Path, notebooks: Any) -> dict[str, Any]:
+    """Return what the pages tell about the run: from study.json, else from the parameters.
+
+    Returns
+    -------
+    dict
+        ``name`` of the study; ``drawn``, the sentence for drawn faces or ""; ``lines``, a list of
+        (name, value) texts about how the report was made.
+    """
+    known = _study_json(out)
+    settings = known.get("parameters")
+    if not isinstance(settings, Mapping) or not settings:
+        settings = {}
+        for notebook in notebooks:
+            settings |= parameters(notebook)["value"].to_dict()
+    return {
+        "name": str(settings.get("name") or out.resolve().name),
+        "drawn": _drawn(settings),
+        "lines": _lines(known, settings),
+    }
+
+
+def write_pages(folder: Path, pages: Mapping[str, str]) -> None:
+    """Write pages into a folder, each whole or not at all, none before all are on disk."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".pages.", dir=folder) as temporary:
+        for name, html in pages.items():
+            (Path(temporary) / name).write_text(html, encoding="utf-8")
+        for name in pages:
+            (Path(temporary) / name).replace(folder / name)
+
+
+def _html(
+    notebook: NotebookNode,
+    facts: Mapping[str, Any],
+    chapters: list[Mapping[str, str]],
+    part: str,
+) -> str:
+    title = heading_one(notebook) or next(plan.title for plan in CHAPTERS if plan.part == part)
+    page = Page(title=f"{title} · {facts['name']}", facts=facts, chapters=chapters, part=part)
+    return PageExporter().export(notebook, page)
+
+
+def _link(plan: ChapterPlan) -> dict[str, str]:
+    return {"part": plan.part, "title": plan.title, "file": page_name(plan.part)}
+
+
+def _read(path: Path) -> NotebookNode:
+    try:
+        return nbformat.read(path, as_version=4)
+    except FileNotFoundError:
+        raise DataError(f"there is no executed notebook {path}") from None
+    except (OSError, ValueError, nbformat.reader.NotJSONError) as error:
+        raise DataError(f"{path} is no notebook: {error}; run its chapter again") from None
+
+
+def _failure(notebook: NotebookNode, name: str) -> dict[str, Any]:
+    position = failed_cell(notebook)
+    if position is None:
+        raise DataError(f"no cell of {name} failed")
+    cell = notebook.cells[position]
+    error = next(output for output in cell.outputs if output.output_type == "error")
+    return {
+        "notebook": name,
+        "cell": cell.execution_count or position + 1,
+        "error": strip_ansi(f"{error.ename}: {error.evalue}"),
+        "traceback": strip_ansi("\n".join(error.traceback)),
+        "source": cell.source,
+    }
+
+
+def _study_json(out: Path) -> dict[str, Any]:
+    try:
+        known = json.loads((out / "study.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _drawn(settings: Mapping[str, Any]) -> str:
+    drawn = [settings.get("fer2013") == "demo", settings.get("target") == "demo"]
+    if not any(drawn):
+        return ""
+    which = "The faces" if all(drawn) else "Some of the faces"
+    return f"{which} in this report are drawn, not photographed."
+
+
+def _lines(known: Mapping[str, Any], settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+    git = known.get("git") if isinstance(known.get("git"), Mapping) else {}
+    commit = str(git.get("commit") or "")[:12]
+    hardware = known.get("hardware")
+    if isinstance(hardware, Mapping):
+        cores = f"{hardware['cores']} cores" if "cores" in hardware else None
+        hardware = ", ".join(
+            str(part) for part in (hardware.get("processor"), cores, hardware.get("system")) if part
+        )
+    versions = known.get("versions") if isinstance(known.get("versions"), Mapping) else {}
+    lines = [
+        ("Study", settings.get("name")),
+        ("Profile", settings.get("profile")),
+        ("Seed", settings.get("seed")),
+        ("Repeat with", _without_folders(known.get("command"))),
+        ("Finished", known.get("written")),
+        ("Commit", f"{commit} with changes" if commit and git.get("dirty") else commit),
+        ("Hardware", hardware),
+        ("Time per chapter", _times(known.get("parts"))),
+        ("Versions", ", ".join(f"{name} {number}" for name, number in versions.items())),
+    ]
+    return [(name, str(value)) for name, value in lines if value not in (None, "")]
+
+
+def _without_folders(command: object) -> str:
+    """Return a command line whose absolute paths are cut to their last part."""
+    return re.sub(r"(?<==)/\S*/", "…/", str(command or ""))
+
+
+def _times(parts: Any) -> str:
+    if not isinstance(parts, Mapping):
+        return ""
+    return ", ".join(
+        f"{part} {state['seconds']:,.0f} s"
+        for part, state in parts.items()
+        if isinstance(state, Mapping) and isinstance(state.get("seconds"), int | float)
+    )
