@@ -1,0 +1,274 @@
+"""What a notebook sees of its study: the data, its settings, earlier results, and where to save."""
+
+import json
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mien import profiles, provenance, results
+from mien.emotions import EMOTIONS
+from mien.evaluation import scores
+from mien.fer2013 import Fer2013, load_fer2013
+from mien.folds import grouped_folds
+from mien.study import BY_PART, make_study
+from mien.target import Target, load_target
+
+#: The model of each part that has one.
+MODELS = {
+    "A1": "SVM-FER2013",
+    "A2": "SVM-OpenFace",
+    "B1": "NN-FER2013",
+    "B2": "NN-FER2013",
+    "B3": "NN-FineTuned",
+}
+
+
+def data_paths(fer2013: str, target: str, seed: int) -> tuple[Path, Path]:
+    """Return the paths of FER2013 and of the target person; ``"demo"`` stands for drawn faces."""
+    drawn = Path()
+    if "demo" in (fer2013, target):
+        from mien.demo import demo_folder  # here, because drawing is rarely needed
+
+        drawn = demo_folder(seed)
+    return (
+        drawn / "fer2013.csv" if fer2013 == "demo" else Path(fer2013).expanduser(),
+        drawn / "person" if target == "demo" else Path(target).expanduser(),
+    )
+
+
+class Chapter:
+    """One chapter of a study, from its parameters to its results.
+
+    Parameters
+    ----------
+    part : str
+        ``"0"``, ``"A1"``, ``"A2"``, ``"B1"``, ``"B2"``, ``"B3"`` or ``"C"``.
+    **parameters
+        Study parameters (`mien.study.Study`), as the notebook's parameters cell has them.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter is not allowed.
+    """
+
+    def __init__(self, part: str, **parameters: Any) -> None:
+        self.plan = BY_PART[part]
+        self.part = part
+        self.parameters = parameters
+        self.study = make_study(parameters, source=self.plan.notebook)
+        self.folder = self.study.folder
+        self.seconds: dict[str, float] = {}
+        self._fingerprints: dict[str, str] = {}
+
+    def setting(self, name: str) -> Any:
+        """Return a parameter's value, or the profile's choice where the parameter leaves it."""
+        return getattr(self.study, name, None) or profiles.settings(self.study.profile, name)
+
+    @property
+    def command(self) -> str:
+        """The command line that repeats the study (as study.json has it, where there is one)."""
+        try:
+            record = (self.folder / "study.json").read_text(encoding="utf-8")
+            return str(json.loads(record)["command"])
+        except (OSError, ValueError, KeyError):
+            return self.study.command
+
+    @contextmanager
+    def timed(self, what: str) -> Iterator[None]:
+        """Add the wall time of the block to ``seconds[what]`` of this chapter's metrics."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[what] = self.seconds.get(what, 0.0) + time.perf_counter() - start
+
+    def load_fer2013(self) -> Fer2013:
+        """Load FER2013, or the crowd of drawn faces."""
+        path, _ = data_paths(self.study.fer2013, "", self.study.seed)
+        with self.timed("load"):
+            crowd = load_fer2013(path, skip_bad_rows=self.study.skip_bad_rows)
+        self._fingerprints["fer2013"] = crowd.fingerprint
+        return crowd
+
+    def load_target(self) -> Target:
+        """Load the target person, or the drawn person."""
+        _, path = data_paths("", self.study.target, self.study.seed)
+        with self.timed("load"):
+            person = load_target(path)
+        self._fingerprints["target"] = person.fingerprint
+        return person
+
+    def metrics(self, part: str) -> dict[str, Any]:
+        """Return metrics.json of an earlier chapter of this study (`results.load_metrics`)."""
+        return results.load_metrics(self.folder, part)
+
+    def predictions(self, part: str) -> pd.DataFrame:
+        """Return predictions.csv of an earlier chapter of this study."""
+        return results.load_predictions(self.folder, part)
+
+    def table(self, part: str, name: str) -> pd.DataFrame:
+        """Return another table that an earlier chapter of this study has saved."""
+        return results.load_table(self.folder, part, name)
+
+    def model_path(self, name: str) -> Path:
+        """Return where a model of this study is stored; the folder exists."""
+        path = results.model_path(self.folder, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def labelled(self, person: Target, what: str) -> np.ndarray:
+        """Return the mask (n,) of the labelled faces that have ``has_image`` or ``has_units``."""
+        return ((person.faces["set"] == "labelled") & person.faces[what]).to_numpy()
+
+    def target_folds(self, person: Target, *, repeats: int) -> np.ndarray:
+        """Return the folds of the person's labelled faces, clips kept together.
+
+        They are dealt over all labelled faces at once, so that a chapter which reads images and
+        one which reads Action Units test the same face in the same fold.
+
+        Returns
+        -------
+        ndarray of int, shape (repeats, n)
+            -1 for unknown faces.
+        """
+        labelled = (person.faces["set"] == "labelled").to_numpy()
+        dealt = np.full((repeats, len(labelled)), -1)
+        dealt[:, labelled] = grouped_folds(
+            person.faces.loc[labelled, "label"],
+            person.faces.loc[labelled, "clip"],
+            n_splits=self.study.folds,
+            n_repeats=repeats,
+            seed=self.study.seed,
+        )
+        return dealt
+
+    def score_target(
+        self, predictions: pd.DataFrame, *, labels: Sequence[str], suffix: str = ""
+    ) -> list[dict[str, Any]]:
+        """Return the scores of predictions.csv on the labelled faces and on the unknown ones.
+
+        Unknown faces count where the raters have a majority. A set without a single such face
+        has no score. ``suffix`` is added to the names ``target-labelled``, ``target-unknown``.
+        """
+        found = []
+        for name in ("labelled", "unknown"):
+            rows = predictions[(predictions["set"] == name) & (predictions["truth"] != "")]
+            if rows.empty:
+                continue
+            found.append(
+                scores(
+                    rows["truth"],
+                    rows["predicted"],
+                    labels=labels,
+                    set=f"target-{name}{suffix}",
+                    clips=rows["clip"],
+                    seed=self.study.seed,
+                    resamples=self.study.resamples,
+                )
+            )
+        return found
+
+    def save(
+        self,
+        *,
+        scores: Sequence[Mapping[str, Any]] = (),
+        predictions: pd.DataFrame | None = None,
+        tables: Mapping[str, pd.DataFrame] | None = None,
+        **more: Any,
+    ) -> Path:
+        """Write this chapter's results and return their folder.
+
+        ``more`` goes into metrics.json beside ``part``, ``model``, ``scores``, ``seconds`` and
+        ``provenance``.
+        """
+        metrics = {
+            "part": self.part,
+            "model": MODELS.get(self.part),
+            "scores": list(scores),
+            "seconds": {what: round(taken, 3) for what, taken in self.seconds.items()},
+            **more,
+            "provenance": {
+                "parameters": self.parameters,
+                "data": self._fingerprints,
+                "versions": provenance.versions(),
+                "hardware": provenance.hardware(),
+                "git": provenance.git_state(),
+            },
+        }
+        return results.save(self.folder, self.part, metrics, predictions=predictions, tables=tables)
+
+
+def target_predictions(
+    person: Target,
+    *,
+    which: np.ndarray,
+    predicted: np.ndarray,
+    probabilities: np.ndarray,
+    fold: np.ndarray | int = -1,
+) -> pd.DataFrame:
+    """Return predictions on some faces of the target person in the columns of predictions.csv.
+
+    Parameters
+    ----------
+    person : Target
+    which : array of bool or int
+        The faces (rows of ``person.faces``) that were predicted, k of them.
+    predicted : array of str, shape (k,)
+        Emotion names.
+    probabilities : array of float, shape (k, 7)
+        In the order of `mien.emotions.EMOTIONS`; 0 for what a model cannot answer.
+    fold : array of int, shape (k,), or int
+        The fold in which a face was held out; -1 (written as an empty cell) for none.
+
+    Returns
+    -------
+    DataFrame
+        k rows; the truth of an unknown face is its raters' majority, empty where there is none.
+    """
+    faces = person.faces.loc[which].reset_index(drop=True)
+    majority = person.majority().loc[which].reset_index(drop=True)
+    truth = faces["label"].where(faces["set"] == "labelled", majority)
+    frame = faces[["file_name", "set", "clip"]].copy()
+    folds = pd.Series(np.broadcast_to(fold, len(faces)).astype(int))
+    frame["fold"] = folds.astype("Int64").mask(folds < 0)
+    frame["truth"] = truth
+    frame["predicted"] = np.asarray(predicted, dtype=object)
+    for column, emotion in enumerate(EMOTIONS):
+        frame[f"p_{emotion}"] = probabilities[:, column]
+    return frame
+
+
+def repeats_table(
+    person: Target, *, which: np.ndarray, folds: np.ndarray, answers: np.ndarray
+) -> pd.DataFrame:
+    """Return every out-of-fold answer of every repeat, one row each.
+
+    Parameters
+    ----------
+    person : Target
+    which : array of bool or int
+        The faces that were predicted, k of them.
+    folds : array of int, shape (repeats, k)
+    answers : array of str, shape (repeats, k)
+
+    Returns
+    -------
+    DataFrame
+        ``file_name, clip, truth, repeat, fold, predicted``; repeat 0 is what predictions.csv
+        holds.
+    """
+    faces = person.faces.loc[which, ["file_name", "clip", "label"]].reset_index(drop=True)
+    faces = faces.rename(columns={"label": "truth"})
+    return pd.concat(
+        [
+            faces.assign(repeat=number, fold=fold, predicted=given)
+            for number, (fold, given) in enumerate(zip(folds, answers, strict=True))
+        ],
+        ignore_index=True,
+    )

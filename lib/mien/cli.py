@@ -1,0 +1,149 @@
+"""The ``mien`` command."""
+
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from mien.errors import MienError
+from mien.study import CHAPTERS, Study, load_study, parts_to_run
+
+#: Exit status of the command.
+DONE, CHAPTER_FAILED, REFUSED = 0, 1, 2
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="What reads one person's face better: designed features, or learned ones?",
+)
+out_console = Console(highlight=False, soft_wrap=True)
+error_console = Console(stderr=True, highlight=False, soft_wrap=True)
+
+StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="a file of parameters")]
+Settings = Annotated[
+    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="change one parameter")
+]
+Out = Annotated[str, typer.Option("--out", metavar="DIR", help="where results go")]
+
+
+@app.command()
+def run(
+    study_file: StudyFile,
+    settings: Settings = None,
+    out: Out = "",
+    only: Annotated[str, typer.Option(metavar="A1,C", help="run only these chapters")] = "",
+    force: Annotated[bool, typer.Option("--force", help="run what is current, too")] = False,
+) -> None:
+    """Run a study: its chapters in order, then its pages."""
+    from mien import runner
+
+    study = _load(study_file, settings, out)
+    chapters = parts_to_run(only)
+    teller = _Teller(study)
+    page = runner.run(study, chapters, force=force, tell=teller)
+    out_console.print(f"The report is in [bold]{_shown(page)}[/bold]")
+
+
+@app.command()
+def check(study_file: StudyFile, settings: Settings = None, out: Out = "") -> None:
+    """Check the parameters and the data of a study; run nothing."""
+    from mien import runner
+    from mien.chapter import data_paths
+    from mien.fer2013 import load_fer2013
+    from mien.target import load_target
+
+    study = _load(study_file, settings, out)
+    fer2013, target = data_paths(study.fer2013, study.target, study.seed)
+    crowd = load_fer2013(fer2013, skip_bad_rows=study.skip_bad_rows)
+    person = load_target(target)
+    labelled = int((person.faces["set"] == "labelled").sum())
+    out_console.print(f"study     {study.name}, profile {study.profile}, seed {study.seed}")
+    out_console.print(f"FER2013   {len(crowd.labels):,} images, {len(crowd.skipped)} rows skipped")
+    out_console.print(
+        f"person    {labelled} labelled and {len(person.faces) - labelled} unknown faces,"
+        f" {len(person.irregularities)} irregularities"
+    )
+    out_console.print(f"results   {_shown(study.folder)}")
+    missing = [plan.part for plan in CHAPTERS if not runner.notebook_source(plan).is_file()]
+    if missing:
+        raise MienError(f"the notebooks of {', '.join(missing)} are missing")
+    out_console.print("Everything is in order.")
+
+
+@app.command()
+def demo(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="where to write the drawn data")],
+    seed: Annotated[int, typer.Option(min=0, help="another seed draws other faces")] = 0,
+) -> None:
+    """Write the synthetic data: a crowd and one person, drawn from Action Units."""
+    from mien.demo import write_demo
+
+    write_demo(folder, seed=seed)
+    out_console.print(f"Drawn faces are in [bold]{_shown(folder)}[/bold]")
+
+
+def main() -> None:
+    """Run the command; errors that are meant for people come without a traceback."""
+    try:
+        code = app(standalone_mode=False)
+    except MienError as error:
+        error_console.print(f"mien: {error}", markup=False, style="red")
+        failed = type(error).__name__ == "ChapterFailed"
+        sys.exit(CHAPTER_FAILED if failed else REFUSED)
+    except (KeyboardInterrupt, typer.Abort):
+        error_console.print("mien: stopped")
+        sys.exit(130)
+    except Exception as error:
+        # Typer's own usage errors know how to show themselves and their exit status, 2.
+        if not hasattr(error, "show"):
+            raise
+        error.show()
+        sys.exit(getattr(error, "exit_code", REFUSED))
+    sys.exit(code if isinstance(code, int) else DONE)
+
+
+class _Teller:
+    """Says which chapter runs, how long each took, and what is next."""
+
+    def __init__(self, study: Study) -> None:
+        self.start = time.perf_counter()
+        self.status = out_console.status("") if out_console.is_terminal else None
+        out_console.print(f"Study {study.name} (profile {study.profile})", markup=False)
+
+    def __call__(self, event) -> None:
+        """Show one event of the runner."""
+        title = f"{event.plan.part:>2}  {event.plan.title}"
+        following = f"next: {event.following.part}" if event.following else "then the pages"
+        if event.state == "running":
+            if self.status:
+                self.status.update(f"{title} … ({following})")
+                self.status.start()
+            else:
+                out_console.print(f"{title} ... ({following})", markup=False)
+            return
+        if self.status:
+            self.status.stop()
+        elapsed = time.perf_counter() - self.start
+        took = "unchanged" if event.state == "current" else f"{event.seconds:.1f} s"
+        mark = "failed after " if event.state == "failed" else ""
+        out_console.print(f"{title:<32} {mark + took:>16}   elapsed {elapsed:.0f} s", markup=False)
+
+
+def _load(study_file: Path, settings: list[str] | None, out: str) -> Study:
+    return load_study(study_file, [*(settings or []), *([f"out={out}"] if out else [])])
+
+
+def _shown(path: Path) -> str:
+    try:
+        return str(path.resolve().relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,83 @@
+"""What the three profiles choose where a study leaves a parameter to them.
+
+demo: seconds, for drawn faces. quick: a coffee break on two cores. full: everything at its best.
+"""
+
+from typing import Any
+
+from mien.errors import ParameterError
+
+#: Setting by profile. Where the figures behind a choice are: chapters A1 and B1, and the README.
+PROFILES: dict[str, dict[str, Any]] = {
+    "demo": {
+        "pixel_rows": 1500,  # A1: Training images for the raw-pixel baseline; 0: all
+        "hog_cell": 8,  # A1: side of a HOG cell, pixels
+        "hog_components": 64,  # A1: principal components kept of the HOG
+        "svm_penalty": 10.0,  # A1: C of the RBF SVM
+        "patches": {"atoms": 64, "even": 100, "odd": 50},  # A1: the patch dictionary and its SVM
+        "unit_model": {  # A2: what the nested choice chooses among, by how many inner folds
+            "candidates": {"features__products": (False, True), "svm__C": (1.0, 4.0)},
+            "n_splits": 3,
+        },
+        "repeats": 3,  # A2: times the folds are drawn anew
+        "permutations": 10,  # A2: label permutations of the test against chance
+        "curve_repeats": 1,  # A2: repeats of the learning curve
+        "shuffles": 5,  # A2: shuffles of a unit for its importance
+        "tuning_repeats": 1,  # B3: the same, for the network
+        "trial_rows": 900,  # B1: images of the small trials
+        "trial_batch_sizes": (32, 128),
+        "trial_epochs": 3,
+    },
+    "quick": {
+        "pixel_rows": 6000,
+        "hog_cell": 6,
+        "hog_components": 256,
+        "svm_penalty": 10.0,
+        "patches": {"atoms": 512},
+        "unit_model": {},
+        "repeats": 10,
+        "permutations": 50,
+        "curve_repeats": 3,
+        "shuffles": 20,
+        "tuning_repeats": 3,
+        "trial_rows": 6000,
+        "trial_batch_sizes": (32, 128, 512),
+        "trial_epochs": 4,
+    },
+    "full": {
+        "pixel_rows": 0,
+        "hog_cell": 6,
+        "hog_components": 256,
+        "svm_penalty": 10.0,
+        "patches": {"atoms": 512},
+        "unit_model": {},
+        "repeats": 20,
+        "permutations": 200,
+        "curve_repeats": 5,
+        "shuffles": 50,
+        "tuning_repeats": 10,
+        "trial_rows": 0,
+        "trial_batch_sizes": (32, 128, 512),
+        "trial_epochs": 4,
+    },
+}
+
+
+def settings(profile: str, name: str) -> Any:
+    """Return what a profile chooses for a setting.
+
+    Raises
+    ------
+    ParameterError
+        If the profile or the setting does not exist.
+
+    Examples
+    --------
+    >>> settings("quick", "hog_cell")
+    6
+    """
+    if profile not in PROFILES:
+        raise ParameterError(f"there is no profile {profile!r}; known: {', '.join(PROFILES)}")
+    if name not in PROFILES[profile]:
+        raise ParameterError(f"profile {profile!r} has no setting {name!r}")
+    return PROFILES[profile][name]

@@ -1,0 +1,183 @@
+"""A study: its parameters, its chapters and their order."""
+
+import difflib
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from mien import results
+from mien.errors import ParameterError
+
+
+@dataclass(frozen=True)
+class ChapterPlan:
+    """One chapter: its part, its notebook, and the parts whose results it reads."""
+
+    part: str
+    notebook: str
+    title: str
+    reads: tuple[str, ...] = ()
+
+
+#: The chapters in the order in which they are read and run.
+CHAPTERS: tuple[ChapterPlan, ...] = (
+    ChapterPlan("0", "0_data", "The data"),
+    ChapterPlan("A1", "A1_svm_fer2013", "SVM on FER2013"),
+    ChapterPlan("A2", "A2_svm_action_units", "SVM on Action Units"),
+    ChapterPlan("B1", "B1_cnn_fer2013", "Network on FER2013"),
+    ChapterPlan("B2", "B2_cnn_on_target", "The network on the person", ("A2", "B1")),
+    ChapterPlan("B3", "B3_fine_tuning", "The network fine-tuned", ("B1", "B2")),
+    ChapterPlan("C", "C_comparison", "The comparison", ("0", "A1", "A2", "B1", "B2", "B3")),
+)
+
+#: The chapters by part.
+BY_PART: dict[str, ChapterPlan] = {chapter.part: chapter for chapter in CHAPTERS}
+
+
+class Study(BaseModel):
+    """The parameters of a study; of a number or text that chapters take, 0 or "" leaves the
+    choice to the profile (`mien.profiles`)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    name: str = Field("demo", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
+    fer2013: str = Field("demo", min_length=1, description='path of FER2013, or "demo"')
+    target: str = Field("demo", min_length=1, description='folder of the person, or "demo"')
+    profile: Literal["demo", "quick", "full"] = "demo"
+    seed: int = Field(0, ge=0, le=2**31 - 1)
+    out: str = Field("", description="where results go; empty: reports/<name>")
+    skip_bad_rows: bool = Field(False, description="leave bad FER2013 rows out")
+
+    hog_cell: int = Field(0, ge=0, le=16, description="A1: side of a HOG cell in pixels")
+    svm_penalty: float = Field(0.0, ge=0, le=1e4, description="A1: C of the SVM on HOG")
+    folds: int = Field(5, ge=2, le=20, description="A2, B3: folds over the labelled faces")
+    repeats: int = Field(0, ge=0, le=100, description="A2, B3: times the folds are drawn anew")
+    epochs: int = Field(0, ge=0, le=1000, description="B1: passes over Training")
+    batch_size: int = Field(0, ge=0, le=4096, description="B1: images in a training step")
+    learning_rate: float = Field(0.0, ge=0, le=1, description="B1: peak learning rate")
+    fine_tune_epochs: int = Field(0, ge=0, le=1000, description="B3: most epochs on the person")
+    fine_tune_rate: float = Field(0.0, ge=0, le=1, description="B3: learning rate")
+    resamples: int = Field(2000, ge=100, le=100_000, description="A2 to C: bootstrap resamples")
+
+    @property
+    def folder(self) -> Path:
+        """The study's folder."""
+        return results.study_folder(self.name, self.out)
+
+    @property
+    def command(self) -> str:
+        """The command line that repeats the study from one of the two study files."""
+        file = "demo" if "demo" in (self.fer2013, self.target) else "fer2013"
+        changed = self.model_dump(exclude_defaults=True, exclude={"out"})
+        settings = (f"--set {shlex.quote(f'{name}={value}')}" for name, value in changed.items())
+        return " ".join(["mien run", f"notebooks/studies/{file}.yaml", *settings])
+
+
+def load_study(path: str | Path, settings: Sequence[str] = ()) -> Study:
+    """Read a study from a YAML file and check its parameters.
+
+    Parameters
+    ----------
+    path : str or Path
+        A YAML file of ``name: value`` lines.
+    settings : sequence of str
+        ``NAME=VALUE`` pairs that take the place of the file's, values as in YAML.
+
+    Raises
+    ------
+    ParameterError
+        If the file is no such YAML, or a name, type or value is not allowed; the text names
+        the parameter, its value, what is allowed, and for an unknown name the nearest one.
+    """
+    return make_study({**_read_yaml(Path(path)), **dict(map(_setting, settings))}, source=str(path))
+
+
+def make_study(parameters: Mapping[str, Any], *, source: str = "study") -> Study:
+    """Return the checked study of these parameters.
+
+    Raises
+    ------
+    ParameterError
+        As `load_study`.
+
+    Examples
+    --------
+    >>> make_study({"sed": 1})
+    Traceback (most recent call last):
+    mien.errors.ParameterError: study: there is no parameter 'sed'; did you mean 'seed'?
+    """
+    try:
+        return Study(**parameters)
+    except ValidationError as error:
+        problems = [_in_words(item) for item in error.errors()]
+        raise ParameterError("\n".join(f"{source}: {line}" for line in problems)) from None
+    except TypeError:
+        raise ParameterError(f"{source}: parameter names must be texts") from None
+
+
+def parts_to_run(only: str = "") -> list[ChapterPlan]:
+    """Return the chapters named in ``"A1,C"``, in reading order; all of them for ``""``.
+
+    Raises
+    ------
+    ParameterError
+        If a part does not exist.
+    """
+    if not only.strip():
+        return list(CHAPTERS)
+    asked = [part.strip().upper() for part in only.split(",") if part.strip()]
+    unknown = [part for part in asked if part not in BY_PART]
+    if unknown:
+        raise ParameterError(
+            f"there is no chapter {unknown[0]!r}; the chapters are {', '.join(BY_PART)}"
+        )
+    return [chapter for chapter in CHAPTERS if chapter.part in asked]
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ParameterError(f"there is no study file {path}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ParameterError(f"{path} cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        raise ParameterError(f"{path} is not YAML: {error}") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ParameterError(f"{path} must hold lines of the form 'name: value'")
+    return content
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise ParameterError(f"--set takes NAME=VALUE, not {text!r}")
+    name, value = name.strip(), value.strip()
+    field = Study.model_fields.get(name)
+    if field is not None and field.annotation is str:
+        return name, value
+    try:
+        return name, yaml.safe_load(value)
+    except yaml.YAMLError:
+        return name, value
+
+
+def _in_words(problem: Mapping[str, Any]) -> str:
+    name = str(problem["loc"][0])
+    if problem["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(name, Study.model_fields, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(Study.model_fields)}"
+        return f"there is no parameter {name!r}; {hint}"
+    message = problem["msg"][0].lower() + problem["msg"][1:]
+    near = ""
+    if problem["type"] == "literal_error":
+        close = difflib.get_close_matches(str(problem["input"]), ("demo", "quick", "full"), n=1)
+        near = f"; did you mean {close[0]!r}?" if close else ""
+    return f"parameter {name!r} is {problem['input']!r}: {message}{near}"

@@ -1,0 +1,136 @@
+"""The runner, on a throw-away project of tiny notebooks: order, skipping, failing, locking."""
+
+import json
+
+import filelock
+import nbformat
+import pytest
+
+from mien import runner
+from mien.runner import ChapterFailed, StudyBusy
+from mien.study import CHAPTERS, make_study
+
+COMMON = 'profile: str = "demo"  # p\nseed: int = 0  # s\nout: str = ""  # o\n'
+PARAMETERS = {
+    "A1": COMMON + "hog_cell: int = 0  # h",
+    "B1": COMMON + "epochs: int = 0  # e",
+    "B2": COMMON + "resamples: int = 2000  # r",
+}
+PLANS = [plan for plan in CHAPTERS if plan.part in PARAMETERS]
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    """Notebooks that save one number each, in a folder of their own."""
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    for plan in PLANS:
+        write_notebook(folder, plan)
+    monkeypatch.setattr(runner, "notebook_source", lambda plan: folder / f"{plan.notebook}.ipynb")
+    monkeypatch.setattr(runner, "check_data", lambda study: {"fer2013": "abc", "target": "def"})
+    return folder
+
+
+def write_notebook(folder, plan, body="value = seed"):
+    notebook = nbformat.v4.new_notebook()
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+    parameters = nbformat.v4.new_code_cell(PARAMETERS[plan.part], id="p")
+    parameters.metadata["tags"] = ["parameters"]
+    save = (
+        "from pathlib import Path\nfrom mien import results\n"
+        f"{body}\nresults.save(Path(out), '{plan.part}', {{'value': value}})"
+    )
+    notebook.cells = [
+        nbformat.v4.new_markdown_cell(f"# {plan.title}", id="t"),
+        parameters,
+        nbformat.v4.new_code_cell(save, id="s"),
+    ]
+    nbformat.write(notebook, folder / f"{plan.notebook}.ipynb")
+
+
+def run(out, **parameters):
+    """Run the tiny study and return what the runner told, as {part: state}."""
+    told = {}
+
+    def tell(event):
+        told[event.plan.part] = event.state
+
+    study = make_study({"out": str(out), **parameters})
+    runner.run(study, PLANS, tell=tell)
+    return told
+
+
+def test_chapters_run_then_are_current_then_only_what_changed_runs_again(project, tmp_path):
+    out = tmp_path / "out"
+    assert run(out) == {"A1": "done", "B1": "done", "B2": "done"}
+    record = json.loads((out / "study.json").read_text())
+    assert {part: state["state"] for part, state in record["parts"].items()} == {
+        "A1": "done",
+        "B1": "done",
+        "B2": "done",
+    }
+    assert run(out) == {"A1": "current", "B1": "current", "B2": "current"}
+    # B2 reads B1, so a parameter of B1 concerns it; A1 has nothing to do with it
+    assert run(out, epochs=3) == {"A1": "current", "B1": "done", "B2": "done"}
+    write_notebook(project, PLANS[0], "value = seed + 1")
+    assert run(out, epochs=3) == {"A1": "done", "B1": "current", "B2": "current"}
+    assert run(out, epochs=3, seed=1) == {"A1": "done", "B1": "done", "B2": "done"}
+
+
+def test_lost_results_are_made_again(project, tmp_path):
+    out = tmp_path / "out"
+    run(out)
+    (out / "results" / "A1" / "metrics.json").unlink()
+    assert run(out) == {"A1": "done", "B1": "current", "B2": "current"}
+
+
+def test_a_failing_chapter_stops_the_study_and_harms_nothing(project, tmp_path):
+    out = tmp_path / "out"
+    run(out)
+    before = (out / "results" / "B1" / "metrics.json").read_text()
+    write_notebook(project, PLANS[1], "value = 1 / (seed - 5)")
+    with pytest.raises(ChapterFailed) as failed:
+        run(out, seed=5)
+    said = str(failed.value)
+    assert "chapter B1 (B1_cnn_fer2013) stopped in cell" in said
+    assert "value = 1 / (seed - 5)" in said and "ZeroDivisionError" in said
+    assert (out / "results" / "B1" / "metrics.json").read_text() == before
+    assert "ZeroDivisionError" in (out / "failure.html").read_text()
+    state = json.loads((out / "study.json").read_text())["parts"]["B1"]["state"]
+    assert state == "failed"
+    assert not list((out / "notebooks").glob(".*running*"))
+    assert run(out, seed=6) == {"A1": "done", "B1": "done", "B2": "done"}
+    assert not (out / "failure.html").exists()
+
+
+def test_a_dead_kernel_is_a_failure_in_words(project, tmp_path):
+    write_notebook(project, PLANS[0], "import os\nvalue = os._exit(9)")
+    with pytest.raises(ChapterFailed, match="kernel died"):
+        run(tmp_path / "out")
+
+
+def test_a_second_runner_is_refused(project, tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    with filelock.FileLock(out / ".lock"), pytest.raises(StudyBusy, match="another mien"):
+        run(out)
+
+
+def test_unknown_data_stop_the_study_before_anything_runs(mien, tmp_path):
+    out = tmp_path / "out"
+    done = mien(
+        *("run", "notebooks/studies/fer2013.yaml", "--out", str(out)),
+        *("--set", "fer2013=nowhere.csv"),
+    )
+    assert done.returncode == 2
+    assert "nowhere.csv" in done.stderr and "Traceback" not in done.stderr
+    assert not out.exists()
+
+
+def test_bad_parameters_are_refused_with_status_2(mien):
+    done = mien("run", "notebooks/studies/demo.yaml", "--set", "sede=1")
+    assert done.returncode == 2
+    assert "did you mean 'seed'" in done.stderr and "Traceback" not in done.stderr
+    assert mien("run", "no_such_study.yaml").returncode == 2
+    assert mien("run").returncode == 2
+    assert mien("run", "notebooks/studies/demo.yaml", "--only", "Z9").returncode == 2

@@ -1,0 +1,72 @@
+"""The set-up: dependencies stated once, pinned with hashes, the same for conda users."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+
+def _name(requirement: str) -> str:
+    return re.match(r"[A-Za-z0-9_.-]+", requirement)[0].lower().replace("_", "-")
+
+
+def test_conda_users_get_the_dependencies_of_pyproject():
+    environment = yaml.safe_load((ROOT / "environment.yml").read_text())
+    assert environment["channels"] == ["conda-forge"]
+    conda = [item for item in environment["dependencies"] if isinstance(item, str)]
+    inline = next(item["pip"] for item in environment["dependencies"] if isinstance(item, dict))
+    assert conda == ["python=3.12", "pip"]
+    assert [item for item in inline if item != "-e ."] == PROJECT["dependencies"]
+    assert "-e ." in inline
+
+
+def test_lock_pins_every_dependency_with_hashes_and_names_no_index():
+    text = (ROOT / "requirements.lock").read_text()
+    pinned = {_name(line) for line in text.splitlines() if re.match(r"[A-Za-z0-9]", line)}
+    stated = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]
+    assert {_name(item) for item in stated} <= pinned
+    assert "://" not in text and "--index" not in text and "--find-links" not in text
+    for block in re.split(r"\n(?=[A-Za-z0-9])", text.strip()):
+        assert "==" in block.splitlines()[0] and "--hash=sha256:" in block, block[:80]
+
+
+def test_locked_versions_satisfy_pyproject():
+    from packaging.requirements import Requirement
+
+    text = (ROOT / "requirements.lock").read_text()
+    pins: dict[str, list[str]] = {}
+    for name, version in re.findall(r"^([A-Za-z0-9_.-]+)==([^ ;\\]+)", text, re.M):
+        pins.setdefault(name.lower(), []).append(version)
+    for item in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]:
+        requirement = Requirement(item)
+        assert all(requirement.specifier.contains(v) for v in pins[_name(item)]), item
+
+
+def test_importing_mien_loads_neither_tensorflow_nor_keras():
+    code = (
+        "import sys, mien, mien.study, mien.cli;"
+        "sys.exit(any(m in sys.modules for m in ('tensorflow', 'keras')))"
+    )
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_plain_make_lists_the_targets():
+    shown = subprocess.run(["make", "-s"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for target in ("report", "test", "lab", "lint"):
+        assert f"make {target}" in shown.stdout
+
+
+def test_a_python_that_is_too_old_gets_one_clear_line(tmp_path):
+    source = (ROOT / "tools" / "check_python.py").read_text()
+    old = source.replace("sys.version_info[:2]", "(3, 9)")
+    assert old != source
+    done = subprocess.run([sys.executable, "-c", old], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert done.stderr.strip().count("\n") == 0
+    assert "needs Python 3.11" in done.stderr and "this is 3.9" in done.stderr
