@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STUDY  ?= notebooks/studies/demo.yaml
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report test lint lab lock clean
+.PHONY: help setup report test lint lab publish lock clean
 
 help: ## list these targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ lint: setup ## check library, tests and notebooks with ruff
 
 lab: setup ## open the notebooks in JupyterLab
 	@$(BIN)/jupyter lab notebooks
+
+publish: setup ## gather the pages of a study for a web server (STUDY=..., TO=site)
+	@$(BIN)/mien publish $(STUDY) --to $(or $(TO),site)
 
 lock: ## pin the dependencies of pyproject.toml anew (needs uv)
 	@uv pip compile pyproject.toml --extra test --universal --python-version 3.11 --generate-hashes \

@@ -331,8 +331,8 @@ def test_a_pixel_too_few_is_not_made_up_for_by_the_next_row(tmp_path, rows):
     ]
 
 
-def test_a_digit_too_many_is_not_made_up_for_by_an_empty_pixel(tmp_path, rows):
-    numbers = ["1100", "", *rows[0][1].split()[2:]]
+def test_digits_too_many_are_not_made_up_for_by_an_empty_pixel(tmp_path, rows):
+    numbers = ["1100", "1100", "1100", "", *rows[0][1].split()[4:]]
     path = write(tmp_path, text_of(spoiled(rows, 1, pixels=lambda text: " ".join(numbers))))
     with pytest.raises(DataError, match="row 1: pixel 1 is '1100'"):
         load_fer2013(path)

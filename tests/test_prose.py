@@ -168,7 +168,7 @@ def test_verdict_without_a_winner_says_so():
     first, second = prose.verdict(scores, pairs, COSTS, detectable=0.18)
     assert first.startswith("A has the highest accuracy")
     assert "the data do not separate it from B" in first
-    assert "a difference under 18.0 % could hardly have been seen" in first
+    assert "a difference under 18.0 points would probably have gone unseen" in first
     assert "it is better than C" in first
     assert "best" not in first
     assert second == (

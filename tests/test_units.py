@@ -10,6 +10,7 @@ from mien.units import (
     UnitFeatures,
     UnitSvm,
     cross_validate_units,
+    mean_rbf,
     nearest_faces,
     unit_svm,
     units_of,
@@ -77,20 +78,45 @@ def test_the_choice_never_sees_a_clip_on_both_sides():
 
 def test_the_median_is_learned_from_the_rows_of_fit_only():
     rows, *_ = made_up()
-    features = UnitFeatures(products=False).fit(rows[:30])
-    np.testing.assert_allclose(features.median_, np.median(rows[:30, :17], axis=0))
-    np.testing.assert_allclose(features.transform(rows[30:]), rows[30:, :17] - features.median_)
+    features = UnitFeatures(noise=(0.0,), presence=False).fit(rows[:30])
+    resting = np.median(rows[:30, :17], axis=0)
+    np.testing.assert_allclose(features.resting_, resting)
+    shown = features.transform(rows[30:]) * features.scales_.ravel()
+    np.testing.assert_allclose(shown, rows[30:, :17] - resting, atol=1e-6)
+
+
+def test_the_views_by_hand():
+    """Presence doubles what is left of an intensity above the noise."""
+    rows = np.zeros((2, 34), np.float32)
+    rows[0, 3], rows[1, 3], rows[1, 17 + 3] = 0.2, 1.0, 1.0
+    features = UnitFeatures(noise=(0.0, 0.3)).fit(rows)
+    views = features._views(rows)[..., 3]
+    np.testing.assert_allclose(views, [[0.2, 2.0], [0.0, 1.4]], rtol=1e-6)
 
 
 def test_a_missing_unit_takes_the_median():
     rows, *_ = made_up()
     rows[:, 3] = np.nan
     rows[0, [5, 5 + 17]] = np.nan
-    features = UnitFeatures().fit(rows)
+    features = UnitFeatures(noise=(0.0,), presence=False).fit(rows)
     shown = features.transform(rows)
     assert np.isfinite(shown).all()
     assert shown[0, 5] == 0
     assert (shown[:, 3] == 0).all()
+    assert np.isfinite(UnitFeatures().fit(rows).transform(rows)).all()
+
+
+def test_the_kernel_is_the_mean_over_the_views():
+    random = np.random.default_rng(0)
+    left, right = random.normal(size=(4, 51)) / 6, random.normal(size=(5, 51)) / 6
+    expected = np.mean(
+        [
+            np.exp(-np.square(left[:, None, part] - right[None, :, part]).sum(axis=2))
+            for part in (slice(0, 17), slice(17, 34), slice(34, 51))
+        ],
+        axis=0,
+    )
+    np.testing.assert_allclose(mean_rbf(left, right), expected)
 
 
 def test_units_that_never_vary_do_no_harm():

@@ -5,8 +5,7 @@ import sys
 if not (3, 11) <= sys.version_info[:2] <= (3, 13):
     sys.exit(
         "mien needs Python 3.11, 3.12 or 3.13; this is %d.%d."
-        " Name another one: make PYTHON=python3.12"
-        % sys.version_info[:2]
+        " Name another one: make PYTHON=python3.12" % sys.version_info[:2]
     )
 try:
     import ensurepip  # noqa: F401

@@ -12,6 +12,7 @@ import pandas as pd
 
 from mien import profiles, provenance, results
 from mien.emotions import EMOTIONS
+from mien.errors import DataError
 from mien.evaluation import scores
 from mien.fer2013 import Fer2013, load_fer2013
 from mien.folds import grouped_folds
@@ -105,15 +106,30 @@ class Chapter:
         return person
 
     def metrics(self, part: str) -> dict[str, Any]:
-        """Return metrics.json of an earlier chapter of this study (`results.load_metrics`)."""
-        return results.load_metrics(self.folder, part)
+        """Return metrics.json of an earlier chapter of this study (`results.load_metrics`).
+
+        Raises
+        ------
+        DataError
+            If that chapter has not been run, or was run on other data than this one has loaded.
+        """
+        found = results.load_metrics(self.folder, part)
+        for name, fingerprint in found["provenance"]["data"].items():
+            if self._fingerprints.get(name, fingerprint) != fingerprint:
+                raise DataError(
+                    f"chapter {part} of this study was run on another {name}; "
+                    "run the whole study again (mien run STUDY.yaml, without --only)"
+                )
+        return found
 
     def predictions(self, part: str) -> pd.DataFrame:
-        """Return predictions.csv of an earlier chapter of this study."""
+        """Return predictions.csv of an earlier chapter of this study; errors as `metrics`."""
+        self.metrics(part)
         return results.load_predictions(self.folder, part)
 
     def table(self, part: str, name: str) -> pd.DataFrame:
         """Return another table that an earlier chapter of this study has saved."""
+        self.metrics(part)
         return results.load_table(self.folder, part, name)
 
     def model_path(self, name: str) -> Path:
@@ -181,8 +197,8 @@ class Chapter:
         predictions: pd.DataFrame | None = None,
         tables: Mapping[str, pd.DataFrame] | None = None,
         **more: Any,
-    ) -> Path:
-        """Write this chapter's results and return their folder.
+    ) -> None:
+        """Write this chapter's results.
 
         ``more`` goes into metrics.json beside ``part``, ``model``, ``scores``, ``seconds`` and
         ``provenance``.
@@ -201,7 +217,7 @@ class Chapter:
                 "git": provenance.git_state(),
             },
         }
-        return results.save(self.folder, self.part, metrics, predictions=predictions, tables=tables)
+        results.save(self.folder, self.part, metrics, predictions=predictions, tables=tables)
 
 
 def target_predictions(

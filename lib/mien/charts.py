@@ -172,7 +172,9 @@ def differences(pairs: pd.DataFrame) -> Picture:
         axes.axvline(0, color=INK, lw=1.2)
         axes.grid(axis="x")
         percent_axis(axes.xaxis, signed=True)
-        axes.set_xlabel("difference in percentage points, 95 % interval; filled: separated", size=9)
+        figure.supxlabel(
+            "difference in percentage points, 95 % interval; filled: separated", size=9
+        )
     alt = "Differences of accuracy with 95 % intervals: " + "; ".join(
         f"{printable(row.a)} minus {printable(row.b)} {points(row.difference)} "
         f"({interval((row.ci_low, row.ci_high), signed=True)}"

@@ -87,6 +87,22 @@ def demo(
     out_console.print(f"Drawn faces are in [bold]{_shown(folder)}[/bold]")
 
 
+@app.command()
+def publish(
+    study_file: StudyFile,
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="folder for the pages")],
+    settings: Settings = None,
+    out: Out = "",
+    faces: Annotated[bool, typer.Option("--faces/--no-faces", help="leave every face out")] = True,
+) -> None:
+    """Gather the pages of a study into a folder that any web server serves as it is."""
+    from mien import publish as publishing
+
+    study = _load(study_file, settings, out)
+    page = publishing.publish(study.folder, to, faces=faces)
+    out_console.print(f"The pages are in [bold]{_shown(page.parent)}[/bold]")
+
+
 def main() -> None:
     """Run the command; errors that are meant for people come without a traceback."""
     try:

@@ -108,11 +108,26 @@ PROFILES: dict[str, Profile] = {
         training={"epochs": 10, "batch_size": 32, "learning_rate": 5e-3},
     ),
     "quick": Profile(
-        network={"stem": 64, "stages": ((128, 1), (256, 1)), "dropout": 0.3},
-        training={"epochs": 25, "batch_size": 128, "learning_rate": 3e-3},
+        network={"stem": 64, "stem_blocks": 1, "stages": ((128, 2), (256, 1)), "dropout": 0.2},
+        training={
+            "epochs": 18,
+            "batch_size": 128,
+            "learning_rate": 3e-3,
+            "weight_decay": 0.05,
+            "sizes": (32, 40, 48, 48),
+        },
     ),
     "full": Profile(
-        network={"stem": 64, "stages": ((128, 2), (256, 2)), "dropout": 0.4},
-        training={"epochs": 100, "batch_size": 128, "learning_rate": 3e-3},
+        network={"stem": 64, "stem_blocks": 2, "stages": ((128, 2), (256, 2)), "dropout": 0.4},
+        training={
+            "epochs": 150,
+            "batch_size": 128,
+            "learning_rate": 3e-3,
+            "weight_decay": 0.1,
+            "mixup": 0.2,
+            "ema": 0.998,
+            "sizes": (32, 40, 48, 48),
+        },
+        augment=Augment(shift=0.12, rotation=12, zoom=0.15, erase=0.25),
     ),
 }

@@ -203,8 +203,8 @@ def quotas(total: int, shares: Mapping[str, float]) -> dict[str, int]:
 
     Examples
     --------
-    >>> quotas(10, {"a": 0.55, "b": 0.25, "c": 0.2})
-    {'a': 5, 'b': 3, 'c': 2}
+    >>> quotas(10, {"a": 0.56, "b": 0.24, "c": 0.2})
+    {'a': 6, 'b': 2, 'c': 2}
     """
     exact = {name: total * share / sum(shares.values()) for name, share in shares.items()}
     counts = {name: int(value) for name, value in exact.items()}

@@ -319,7 +319,8 @@ def _last_of_stage(model: keras.Model, frozen: int):
 
 
 def _outputs(early: keras.Model, images: np.ndarray) -> np.ndarray:
-    return np.asarray(early.predict(cnn.prepare(images), batch_size=128, verbose=0))
+    answers = early.predict(cnn.prepare(images), batch_size=128, verbose=0)
+    return np.asarray(answers).astype(np.float32)
 
 
 def _padded(array: np.ndarray, count: int) -> np.ndarray:

@@ -47,7 +47,7 @@ def gradcam(
         If the network has no such stage.
     """
     _check(images, codes)
-    early, late = _halves(network.fold(model), stage)
+    early, late = _halves(network.fold(model, dtype="float32"), stage)
     maps = [np.zeros((0, network.SIZE, network.SIZE), np.float32)]
     probe = _probe(late)
     for start in range(0, len(images), _BATCH):
@@ -111,7 +111,7 @@ def sanity_check(
         randomised (name), correlation (Spearman's, mean over the faces whose maps are not flat).
     """
     trained = gradcam(model, images, codes)
-    forgetful = network.fold(model)
+    forgetful = network.fold(model, dtype="float32")
     random = network.build(**network.shape(forgetful), normalised=False, seed=seed)
     names = [layer.name for layer in forgetful.layers if layer.get_weights()]
     rows, stages = [], list(dict.fromkeys(name.split("_")[0] for name in reversed(names)))

@@ -177,18 +177,27 @@ def _convolution(channels, *, strides=1, gamma="ones", seeds, dtype, normalised,
     return layers.Conv2D(channels, 3, padding="same", **options)
 
 
-def fold(model: keras.Model, *, dtype: str = "float32") -> keras.Model:
+def fold(model: keras.Model, *, dtype: str | None = None) -> keras.Model:
     """Return the same function as plain layers: every normalisation merged into its kernel.
 
     The result holds standard Keras layers only, predicts faster, and is what fine-tuning starts
     from: batch normalisation stays in inference mode, because it is gone.
+
+    Parameters
+    ----------
+    model : keras.Model
+        From `build`; not changed.
+    dtype : str, optional
+        As in `build`; the model's own where left out.
 
     Raises
     ------
     DataError
         If ``model`` was not made by `build`.
     """
-    plain = build(**shape(model), dtype=dtype, normalised=False)
+    arguments = shape(model)
+    dtype = dtype or model.get_layer("stem").dtype_policy.name
+    plain = build(**arguments, dtype=dtype, normalised=False)
     for layer in plain.layers:
         source = model.get_layer(layer.name)
         if isinstance(source, NormConv2D):

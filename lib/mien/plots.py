@@ -84,7 +84,9 @@ def confusions(scores: Mapping[str, Mapping], *, columns: int = 2) -> Picture:
             place.set_visible(False)
         for place in axes[-1]:
             place.set_xlabel("predicted")
-            place.tick_params("x", rotation=40 if len(labels) * columns > 5 else 0)
+            if len(labels) * columns > 5:
+                for label in place.get_xticklabels():
+                    label.set(rotation=40, ha="right", rotation_mode="anchor")
         figure.supylabel("true emotion", size=10)
         bar = figure.colorbar(
             mesh, ax=axes, orientation="horizontal", aspect=40, label="share of the true emotion"

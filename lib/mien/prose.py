@@ -239,7 +239,8 @@ def verdict(
         first += f", but the data do not separate it from {listed(tied)}"
         first += f" ({_numbers(_pair(pairs, best, tied[0]))})"
         if detectable is not None:
-            first += f"; a difference under {percent(detectable)} could hardly have been seen"
+            size = f"{100 * detectable:.1f} points"
+            first += f"; a difference under {size} would probably have gone unseen"
         if beaten:
             first += f"; it is better than {listed(beaten)}"
     elif rest:

@@ -21,6 +21,7 @@ def scoreboard(
     caption: str,
     names: Sequence[str] = ("model",),
     more: Mapping[str, Sequence[Any]] | None = None,
+    percent: Sequence[str] = (),
 ) -> Table:
     """Return a table of scores: n, accuracy with interval, macro averages, weighted F1.
 
@@ -33,6 +34,8 @@ def scoreboard(
         The names of the parts of the keys.
     more : mapping of str to sequence, optional
         Further columns.
+    percent : sequence of str
+        Those of them that are shares (0..1) to be shown in percent.
     """
     frame = pd.DataFrame(
         {
@@ -45,7 +48,7 @@ def scoreboard(
     frame.index = _index(scores, names)
     for column, values in (more or {}).items():
         frame[column] = list(values)
-    return table(frame, caption=caption, percent=["accuracy", *_AVERAGES], digits=1)
+    return table(frame, caption=caption, percent=["accuracy", *_AVERAGES, *percent], digits=1)
 
 
 def by_emotion(score: Mapping[str, Any], *, caption: str) -> Table:

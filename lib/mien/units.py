@@ -11,21 +11,20 @@ import numpy as np
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax, softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
+from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 from sklearn.utils.validation import check_is_fitted
 
 from mien.errors import DataError, ParameterError
 from mien.folds import grouped_folds
-from mien.importance import PROTOTYPES
 from mien.openface import UNITS
 
 #: What the nested choice chooses among: every combination.
-CANDIDATES: Mapping[str, Sequence] = {
-    "features__products": (False, True),
-    "features__prototypes": (False, True),
-    "svm__C": (0.5, 1.0, 2.0, 4.0),
-}
+CANDIDATES: Mapping[str, Sequence] = {"svm__C": (0.7, 1.0, 1.5, 2.0)}
+
+#: Intensities up to these are taken for noise, one view of the face for each (0 to 5 scale).
+NOISE = (0.0, 0.3, 0.6)
 
 
 def units_of(intensities: np.ndarray, presences: np.ndarray) -> np.ndarray:
@@ -42,49 +41,85 @@ def units_of(intensities: np.ndarray, presences: np.ndarray) -> np.ndarray:
 class UnitFeatures(TransformerMixin, BaseEstimator):
     """Action Units as an SVM should see them, with everything learned from the training fold.
 
-    Intensities keep their common scale: scaling each column would lift the rare, noisy ones.
-    The training rows' median is subtracted, which removes the person's resting face from
-    single-image OpenFace intensities (TadasBaltrusaitis/OpenFace issue 940). What is missing
-    takes the median.
+    Three views of the same face, side by side: intensities of which a little, some or more is
+    taken for noise (soft threshold), each times 1 + presence, since OpenFace's presence comes
+    from a classifier that is trained apart from the regressor of the intensity. Within a view
+    all units keep their common scale: scaling each column would lift the rare, noisy ones. The
+    training rows' median is subtracted, which removes the person's resting face from
+    single-image OpenFace intensities (TadasBaltrusaitis/OpenFace issue 940); missing intensities
+    take the median, missing presences count as absent.
 
     Parameters
     ----------
-    products : bool
-        Add presence times intensity: 17 more columns that are 0 where OpenFace's classifier,
-        which is trained apart from its regressor, sees the unit absent.
-    prototypes : bool
-        Add one column per emotion: the mean intensity of the units in its EMFACS prototype
-        (:data:`mien.importance.PROTOTYPES`).
+    noise : sequence of float
+        Threshold of each view, in units of intensity (0..5).
+    presence : bool
+        Use the presences; the intensities alone where False.
 
     Attributes
     ----------
-    median_ : array (17,), float32
-        Of the training rows' intensities; 0 for a unit that was never measured.
+    resting_ : array (17,), float32
+        Median intensities of the training rows; 0 for a unit that was never measured.
+    medians_ : array (17 * views,), float32
+        Medians of the views.
+    scales_ : array (views,), float32
+        What each view is divided by, so that its mean squared distance is 2.
     """
 
-    def __init__(self, *, products: bool = True, prototypes: bool = False):
-        self.products = products
-        self.prototypes = prototypes
+    def __init__(self, *, noise: Sequence[float] = NOISE, presence: bool = True):
+        self.noise = noise
+        self.presence = presence
 
     def fit(self, rows, labels=None):
-        """Learn the medians of the intensities of ``rows`` (n, 34)."""
+        """Learn medians and scales of the views of ``rows`` (n, 34)."""
         intensities, _ = _halves(rows)
-        self.median_ = np.zeros(len(UNITS), np.float32)
+        self.resting_ = np.zeros(len(UNITS), np.float32)
         known = ~np.isnan(intensities).all(axis=0)
-        self.median_[known] = np.nanmedian(intensities[:, known], axis=0)
+        self.resting_[known] = np.nanmedian(intensities[:, known], axis=0)
+        views = self._views(rows)
+        self.medians_ = np.median(views, axis=1, keepdims=True)
+        spread = np.sqrt(views.var(axis=(1, 2), keepdims=True) * len(UNITS))
+        self.scales_ = np.where(spread > 0, spread, 1).astype(np.float32)
         return self
 
     def transform(self, rows) -> np.ndarray:
-        """Return (n, 17 to 41) float32: centred intensities, products, prototypes."""
+        """Return the centred and scaled views side by side, (n, 17 * views) float32."""
         check_is_fitted(self)
+        views = (self._views(rows) - self.medians_) / self.scales_
+        return np.concatenate(list(views), axis=1)
+
+    def _views(self, rows):
         intensities, presences = _halves(rows)
-        intensities = np.where(np.isnan(intensities), self.median_, intensities)
-        columns = [intensities - self.median_]
-        if self.products:
-            columns.append(intensities * np.nan_to_num(presences))
-        if self.prototypes:
-            columns.append(intensities @ _prototype_weights())
-        return np.concatenate(columns, axis=1)
+        intensities = np.where(np.isnan(intensities), self.resting_, intensities)
+        gain = 1 + np.nan_to_num(presences) if self.presence else np.float32(1)
+        return np.stack([np.maximum(intensities - level, 0) * gain for level in self.noise])
+
+
+def mean_rbf(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return the mean over the views of an RBF kernel, ``exp(-|x - y|^2)`` in each.
+
+    A sum of kernels lets every view vote with its own distances, where one kernel on all columns
+    would let the largest distance decide (Gonen and Alpaydin 2011, "Multiple kernel learning
+    algorithms": the plain mean is hard to beat).
+
+    Parameters
+    ----------
+    left, right : arrays (m, 17 * views) and (n, 17 * views)
+
+    Returns
+    -------
+    array (m, n), 0..1
+
+    Examples
+    --------
+    >>> mean_rbf(np.zeros((1, 34)), np.ones((2, 34))).round(3).tolist()
+    [[0.0, 0.0]]
+    >>> mean_rbf(np.zeros((1, 34)), np.zeros((1, 34))).tolist()
+    [[1.0]]
+    """
+    views = left.shape[1] // len(UNITS)
+    pairs = zip(np.split(left, views, axis=1), np.split(right, views, axis=1), strict=True)
+    return sum(rbf_kernel(here, there, gamma=1.0) for here, there in pairs) / views
 
 
 class UnitSvm(ClassifierMixin, BaseEstimator):
@@ -229,7 +264,8 @@ def nearest_faces(
     Parameters
     ----------
     model : UnitSvm
-        Fitted; distances are Euclidean between its features, as its RBF kernel takes them.
+        Fitted; distances are Euclidean between its features, the
+        ones its kernel compares.
     rows : array (m, 34)
         The faces to explain.
     labelled : array (n, 34)
@@ -254,7 +290,8 @@ def nearest_faces(
 
 def _pipeline(chosen):
     # break_ties makes predict the argmax of decision_function
-    model = Pipeline([("features", UnitFeatures()), ("svm", SVC(break_ties=True))])
+    svm = SVC(kernel=mean_rbf, break_ties=True)
+    model = Pipeline([("features", UnitFeatures()), ("svm", svm)])
     return model.set_params(**chosen)
 
 
@@ -300,9 +337,3 @@ def _halves(rows):
             f"not {rows.shape}"
         )
     return rows[:, : len(UNITS)], rows[:, len(UNITS) :]
-
-
-def _prototype_weights():
-    """(17, emotions): 1 / size of the prototype where the unit belongs to it."""
-    member = np.array([[unit in units for units in PROTOTYPES.values()] for unit in UNITS])
-    return (member / member.sum(axis=0)).astype(np.float32)
