@@ -5,8 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-_MARGIN = 16  # pixels of repeated border, so that a moved face does not drag a black edge in
-
 
 @dataclass(frozen=True, kw_only=True)
 class Augment:
@@ -61,9 +59,12 @@ class Augment:
         ndarray of uint8, (n, size, size)
         """
         count, size = len(images), size or images.shape[1]
-        padded = np.pad(images, ((0, 0), (_MARGIN, _MARGIN), (_MARGIN, _MARGIN)), mode="edge")
+        margin = self._margin(images.shape[1])
+        padded = np.pad(images, ((0, 0), (margin, margin), (margin, margin)), mode="edge")
         changed = np.empty((count, size, size), np.uint8)
-        for row, matrix in enumerate(self._matrices(count, images.shape[1], size, rng)):
+        matrices = self._matrices(count, images.shape[1], size, rng)
+        matrices[:, [2, 5]] += margin
+        for row, matrix in enumerate(matrices):
             picture = Image.fromarray(padded[row])
             changed[row] = picture.transform(
                 (size, size), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR
@@ -74,15 +75,21 @@ class Augment:
             _erase(changed, rng.random(count) < self.erase, rng)
         return changed
 
+    def _margin(self, width: int) -> int:
+        """Return how far outside of the face a pixel can come from: no black edge is drawn in."""
+        turn = np.deg2rad(min(self.rotation, 45))
+        reach = (np.cos(turn) + np.sin(turn)) / (1 - min(self.zoom, 0.9)) - 1
+        return int(np.ceil(width * (self.shift + reach / 2))) + 2
+
     def _matrices(self, count, width, size, rng) -> np.ndarray:
-        """Return (count, 6) coefficients that map a pixel of the result to the padded source."""
+        """Return (count, 6) coefficients that map a pixel of the result to the source."""
         angle = np.deg2rad(rng.uniform(-self.rotation, self.rotation, count))
         scale = width / size / (1 + rng.uniform(-self.zoom, self.zoom, count))
         flip = np.where(rng.random(count) < 0.5 * self.mirror, -1.0, 1.0)
         move = rng.uniform(-self.shift, self.shift, (2, count)) * width
         a, b = scale * np.cos(angle) * flip, scale * np.sin(angle)
         d, e = -scale * np.sin(angle) * flip, scale * np.cos(angle)
-        c, f = width / 2 + _MARGIN + move - np.array([a + b, d + e]) * size / 2
+        c, f = width / 2 + move - np.array([a + b, d + e]) * size / 2
         return np.stack([a, b, c, d, e, f], axis=1)
 
 

@@ -104,8 +104,9 @@ class Profile:
 
 PROFILES: dict[str, Profile] = {
     "demo": Profile(
-        network={"stem": 16, "stages": ((32, 1), (64, 1)), "dropout": 0.2},
-        training={"epochs": 10, "batch_size": 32, "learning_rate": 5e-3},
+        network={"stem": 32, "stages": ((32, 1), (64, 0)), "dropout": 0.0},
+        training={"epochs": 12, "batch_size": 32, "learning_rate": 1e-2},
+        augment=Augment(shift=0.04, rotation=5, zoom=0.05),
     ),
     "quick": Profile(
         network={"stem": 64, "stem_blocks": 1, "stages": ((128, 2), (256, 1)), "dropout": 0.2},

@@ -60,7 +60,7 @@ class PatchDictionary(TransformerMixin, BaseEstimator):
         size: int = 6,
         atoms: int = 512,
         stride: int = 2,
-        threshold: float = 0.5,
+        threshold: float = 1.0,
         grid: int = 4,
         sample: int = 200_000,
         seed: int = 0,

@@ -15,10 +15,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "hog_components": 64,  # A1: principal components kept of the HOG
         "svm_penalty": 10.0,  # A1: C of the RBF SVM
         "patches": {"atoms": 64, "even": 100, "odd": 50},  # A1: the patch dictionary and its SVM
-        "unit_model": {  # A2: what the nested choice chooses among, by how many inner folds
-            "candidates": {"features__products": (False, True), "svm__C": (1.0, 4.0)},
-            "n_splits": 3,
-        },
+        "unit_model": {"n_splits": 3},  # A2: inner folds of the nested choice
         "repeats": 3,  # A2: times the folds are drawn anew
         "permutations": 10,  # A2: label permutations of the test against chance
         "curve_repeats": 1,  # A2: repeats of the learning curve
@@ -34,7 +31,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "hog_components": 256,
         "svm_penalty": 10.0,
         "patches": {"atoms": 512},
-        "unit_model": {},
+        "unit_model": {"n_splits": 5},
         "repeats": 10,
         "permutations": 50,
         "curve_repeats": 3,
@@ -50,7 +47,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "hog_components": 256,
         "svm_penalty": 10.0,
         "patches": {"atoms": 512},
-        "unit_model": {},
+        "unit_model": {"n_splits": 5},
         "repeats": 20,
         "permutations": 200,
         "curve_repeats": 5,

@@ -34,12 +34,13 @@ class MirrorComponents(TransformerMixin, BaseEstimator):
     descriptors_ : list of fitted transformers
     means_, even_, odd_ : lists of arrays
         Mean of the even half, and the components as columns, already scaled so that every
-        descriptor has the same share in a mean squared length of 1.
+        descriptor has the same share.
 
     Notes
     -----
     Output: (n, len(descriptors) * (even + odd)) float32: the even components of all descriptors,
-    then their odd ones. Whole descriptors are never kept, so memory stays small.
+    then their odd ones, every row scaled to length 1 (which takes out how contrasty a picture
+    is; Perronnin, Sanchez and Mensink 2010, "Improving the Fisher kernel"). Whole descriptors are never kept, so memory stays small.
     """
 
     def __init__(
@@ -96,7 +97,10 @@ class MirrorComponents(TransformerMixin, BaseEstimator):
                 halves = _halves(descriptor, images[part])
                 even[part, even_columns] = (halves[0] - self.means_[number]) @ self.even_[number]
                 odd[part, odd_columns] = halves[1] @ self.odd_[number]
-        return np.concatenate([even, odd], axis=1)
+        rows = np.concatenate([even, odd], axis=1)
+        lengths = np.sqrt(_squared_lengths(rows))
+        rows /= np.maximum(lengths, np.float32(1e-6))[:, None]
+        return rows
 
 
 def _halves(descriptor, images):
