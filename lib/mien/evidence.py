@@ -2,7 +2,6 @@
 
 import numpy as np
 import pandas as pd
-from joblib import Parallel, delayed
 from sklearn.base import clone
 
 from mien.errors import DataError
@@ -63,9 +62,7 @@ def chance_test(
     labels, clips = np.asarray(labels), np.asarray(clips)
     random = np.random.default_rng(seed)
     variants = [labels] + [shuffled_by_clip(labels, clips, random) for _ in range(permutations)]
-    found = Parallel(n_jobs=-1)(
-        delayed(_accuracy)(rows, variant, clips, fold, model) for variant in variants
-    )
+    found = [_accuracy(rows, variant, clips, fold, model) for variant in variants]
     chance = np.array(found[1:])
     as_good = int((chance >= found[0] - 1e-9).sum())
     return {"accuracy": found[0], "chance": chance, "p": (as_good + 1) / (permutations + 1)}
@@ -110,10 +107,10 @@ def learning_curve(
     if folds.shape[1] != len(labels):
         raise DataError(f"folds are for {folds.shape[1]} faces, but {len(labels)} are labelled")
     jobs = [(share, repeat) for share in shares for repeat in range(len(folds))]
-    found = Parallel(n_jobs=-1)(
-        delayed(_partial)(rows, labels, clips, folds[repeat], model, share, seed + repeat)
+    found = [
+        _partial(rows, labels, clips, folds[repeat], model, share, seed + repeat)
         for share, repeat in jobs
-    )
+    ]
     table = pd.DataFrame(found, columns=["faces", "accuracy", "balanced_accuracy"])
     table.insert(0, "repeat", [repeat for _, repeat in jobs])
     table.insert(0, "share", [share for share, _ in jobs])

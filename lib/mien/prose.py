@@ -19,7 +19,10 @@ _PLACES = {
     "PrivateTest-deduplicated": "PrivateTest images that have no copy in Training",
     "target-labelled": "labelled faces of the person",
     "target-labelled-plain-folds": "labelled faces of the person, with clips on both sides",
+    "target-labelled-rival": "labelled faces of the person",
+    "target-labelled-unmasked": "labelled faces of the person, with all seven emotions allowed",
     "target-unknown": "unknown faces of the person that the raters agree on",
+    "target-unknown-unmasked": "unknown faces of the person, with all seven emotions allowed",
 }
 
 
