@@ -263,7 +263,6 @@ def _nose(pull: dict[str, float], who: Identity) -> Shapes:
     return {
         "nose": np.concatenate([half * (-1, 1), half[::-1]]),
         "nose_tip": ellipse(0, y - 0.05 - 0.5 * lift, 0.065, 0.055, n=14),
-        "ridge": spline([(0, -0.3), (0, 0), (0, y - 0.07)]),
         "wing_left": spline(side * (-1, 1)),
         "wing_right": spline(side),
         "nose_base": spline(base),

@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from mien.emotions import in_order
+from mien.face_sheets import face_grid, heat_faces
 from mien.pictures import (
     EMOTION_COLOURS,
     FAINT,
@@ -20,9 +21,7 @@ from mien.pictures import (
     WIDTH,
     Picture,
     blank,
-    face_grid,
     heat,
-    heat_faces,
     percent_axis,
     style,
 )

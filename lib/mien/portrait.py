@@ -205,6 +205,20 @@ class Canvas:
     def head(self, who: Identity, depth: dict[str, float]) -> None:
         """Paint the skin of the head, shaded by one soft layer that multiplies its colour."""
         size = self.image.size
+        shade = self._shade(who, depth).resize(size, Image.Resampling.BILINEAR)
+        skin = ImageChops.multiply(Image.new("RGB", size, who.skin), shade)
+        if who.beard:
+            self._beard(who, skin)
+        mask = Image.new("L", size)
+        ImageDraw.Draw(mask).polygon(self.curves["head"].ravel().tolist(), 255)
+        self.image.paste(skin, mask=mask)
+        for x, y in self.curves.get("freckles", ()):
+            r = 0.012 * self.unit
+            self.pen.ellipse((x - r, y - r, x + r, y + r), (*tint(who.skin, (190, 130, 100)), 150))
+
+    def _shade(self, who: Identity, depth: dict[str, float]) -> Image.Image:
+        """Return light and shadow on the head, blurred, in half the picture's size."""
+        size = self.image.size
         shade = Image.new("RGB", (size[0] // 2, size[1] // 2), (236, 230, 228))
         pen = ImageDraw.Draw(shade, "RGBA")
         angle = np.deg2rad(self.view.light)
@@ -227,21 +241,8 @@ class Canvas:
         soft("nose", dusk, 0.25 + 0.3 * strong, -0.05)
         soft("nose", (250, 246, 244), 0.75, 0.03)
         soft("under_lip", dusk, 0.6)
-        shade = shade.filter(ImageFilter.BoxBlur(0.045 * self.unit)).filter(
-            ImageFilter.BoxBlur(0.03 * self.unit)
-        )
-        skin = ImageChops.multiply(
-            Image.new("RGB", size, who.skin), shade.resize(size, Image.Resampling.BILINEAR)
-        )
-        if who.beard:
-            self._beard(who, skin)
-        mask = Image.new("L", size)
-        inside = ImageDraw.Draw(mask)
-        inside.polygon(self.curves["head"].ravel().tolist(), 255)
-        self.image.paste(skin, mask=mask)
-        for x, y in self.curves.get("freckles", ()):
-            r = 0.012 * self.unit
-            self.pen.ellipse((x - r, y - r, x + r, y + r), (*tint(who.skin, (190, 130, 100)), 150))
+        broad = ImageFilter.BoxBlur(0.045 * self.unit)
+        return shade.filter(broad).filter(ImageFilter.BoxBlur(0.03 * self.unit))
 
     def _beard(self, who: Identity, skin: Image.Image) -> None:
         """Paint a beard with a soft edge onto the skin; the jaw carries it along."""
