@@ -97,6 +97,13 @@ def test_frames_of_a_clip_are_near_copies_and_clips_are_not(person):
     assert np.median(within) < 0.4 * np.median(between)
 
 
+def test_muscles_hardly_move_within_a_clip(tmp_path):
+    taken = demo._film(tmp_path, 1, 3, "happy", np.random.default_rng(0))
+    assert len({name for name, _ in taken}) == 3
+    frames = np.array([[units.get(unit, 0.0) for unit in UNITS] for _, units in taken])
+    assert 0 < np.ptp(frames, axis=0).max() < 1
+
+
 def test_the_crops_are_colour_jpegs(folder):
     for path in (folder / "person" / "images").rglob("*.jpg"):
         with Image.open(path) as image:

@@ -175,7 +175,7 @@ def test_figures_leave_nothing_behind(every_chart):
 def test_a_readers_own_matplotlib_settings_change_nothing(results):
     found, _ = results
     plain = plots.confusions(found).svg()
-    with mpl.rc_context({"font.size": 30, "figure.facecolor": "black", "axes.linewidth": 9}):
+    with mpl.rc_context({"font.size": 30, "figure.facecolor": "black", "xtick.major.pad": 30}):
         assert plots.confusions(found).svg() == plain
 
 

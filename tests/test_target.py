@@ -132,12 +132,21 @@ def test_the_order_of_files_and_rows_does_not_matter(folder, tmp_path):
     assert first.fingerprint == second.fingerprint
 
 
+def test_labelled_faces_come_first_then_numbers_count_as_numbers(folder):
+    for place in ("happy/10_1.jpg", "sad/2_1.jpg", "unknown/1_1.jpg", "happy/2_x.jpg"):
+        add_image(folder, place)
+    names = load_target(folder).faces["file_name"].tolist()
+    assert names == ["2_1.jpg", "2_x.jpg", "10_1.jpg", "1_1.jpg"]
+
+
 @pytest.mark.parametrize(
     "change",
     [
         lambda folder: add_image(folder, "happy/1_01.jpg", grey=91),
         lambda folder: add_image(folder, "happy/1_03.jpg"),
-        lambda folder: write_csv(folder, [row("1_01.jpg", AU01_r="1.1")]),
+        lambda folder: (folder / "person_AU.csv").write_text(
+            (folder / "person_AU.csv").read_text().replace("1_01.jpg,0.98,1.0", "1_01.jpg,0.98,1.1")
+        ),
         lambda folder: (folder / "ratings.csv").write_text("file_name,rater,label\n10_7.jpg,a,sad"),
     ],
 )
@@ -318,6 +327,20 @@ def test_without_units_every_face_still_serves_the_networks(columns, folder):
     assert notes(person, "person_AU.csv")
 
 
+def test_a_byte_order_mark_and_a_column_written_twice(folder):
+    rows = add_person(folder)
+    write_csv(folder, rows, columns=HEADER)
+    path = folder / "person_AU.csv"
+    head, *lines = path.read_text().splitlines()
+    path.write_text("\n".join([f"\ufeff{head},AU01_r", *(f"{line},9" for line in lines)]))
+    person = load_target(folder)
+    assert person.faces["has_units"].all()
+    assert (person.intensities == 1).all()
+    assert ("has the columns AU01_r more than once", "the first of them is read") in notes(
+        person, "person_AU.csv"
+    )
+
+
 def test_without_csv_every_face_still_serves_the_networks(folder):
     add_image(folder, "happy/1_01.jpg")
     person = load_target(folder)
@@ -452,6 +475,7 @@ def test_a_name_in_the_csv_never_reaches_outside(name, folder, monkeypatch):
     add_image(folder.parent, "../secret.jpg")
     write_csv(folder, [row(name)])
     person = load_target(folder)
+    assert not person.faces["file_name"].isin(["", ".", ".."]).any()
     assert person.faces["has_image"].sum() == 4
     assert not (person.faces["has_image"] & person.faces["has_units"]).any()
     assert notes(person, name)
@@ -472,12 +496,14 @@ def test_links_that_lead_out_are_left_out_and_links_within_are_not(folder):
     (folder / "images" / "sad" / "loop.png").symlink_to("loop.png")
     (folder / "images" / "angry").symlink_to(outside.parent)
     (folder / "images" / "happy" / "again.png").symlink_to("1_01.jpg")
-    (folder / "ratings.csv").symlink_to(outside)
+    (folder.parent / "secret.csv").write_text("file_name,rater,label\n10_7.jpg,a,sad\n")
+    (folder / "ratings.csv").symlink_to("../secret.csv")
     person = load_target(folder)
+    assert person.ratings.empty
     assert set(person.faces["file_name"]) == {
         *("1_01.jpg", "1_02.jpg", "2_01.jpg", "10_7.jpg", "again.png")
     }
-    for name in ("secret.png", "loop.png", "angry"):
+    for name in ("secret.png", "loop.png", "angry", "ratings.csv"):
         assert the_note(person, name) == ("is a link that leads out of the folder", "left out")
 
 

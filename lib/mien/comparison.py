@@ -189,7 +189,7 @@ def limits(
     rated = int((unknown["truth"] != "").sum())
     open_pairs = int((~pairs["separated"]).sum())
     seen = (
-        f"a difference under {prose.percent(detectable)} would probably have gone unseen"
+        f"a difference under {100 * detectable:.0f} points would probably have gone unseen"
         if detectable is not None
         else "no difference of any size could be expected to be found"
     )

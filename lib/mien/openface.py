@@ -142,16 +142,15 @@ def _units(name: str, values: Mapping[str, str], notes: list[Note]) -> np.ndarra
         shown = ", ".join(f"{column} is {numbers[column]:g}" for column in beyond)
         consequence = "intensities are cut to 0..5, presences rounded to 0 or 1"
         notes.append(Note(name, f"out of range: {shown}", consequence))
-    values = np.array([numbers.get(column, math.nan) for column in _HIGHEST], dtype=np.float32)
+    values = [numbers.get(column, math.nan) for column in _HIGHEST]
     values = np.clip(values, 0, list(_HIGHEST.values()))
     values[len(UNITS) :] = np.floor(values[len(UNITS) :] + 0.5)
     return values.astype(np.float32)
 
 
 def _number(text: str) -> float:
-    """Return a number, NaN for anything else; infinity is no number here."""
+    """Return the number that a text is, NaN for any other text."""
     try:
-        value = float(text) if "_" not in text else math.nan
+        return float(text) if "_" not in text else math.nan
     except ValueError:
         return math.nan
-    return value if math.isfinite(value) else math.nan

@@ -4,7 +4,7 @@ Figures are drawn with matplotlib's own objects, never through pyplot, so that n
 on what another left behind; and they are rendered the same to the byte each time. Colours stand
 apart for colour-blind readers (CIEDE2000 distance of 14 or more for every two emotions, also as
 simulated by Machado et al. 2009) and from the white ground (3:1 or more, WCAG 2.2 1.4.11).
-Markers, hatches and numbers say the same again, so colour never alone carries meaning.
+Markers, labels and numbers say the same again, so colour never alone carries meaning.
 """
 
 import base64

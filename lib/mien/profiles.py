@@ -14,7 +14,6 @@ PROFILES: dict[str, dict[str, Any]] = {
         "hog_cell": 8,  # A1: side of a HOG cell, pixels
         "hog_components": 64,  # A1: principal components kept of the HOG
         "svm_penalty": 10.0,  # A1: C of the RBF SVM
-        "patches": {"atoms": 64, "even": 100, "odd": 50},  # A1: the patch dictionary and its SVM
         "unit_model": {"n_splits": 3},  # A2: inner folds of the nested choice
         "repeats": 3,  # A2: times the folds are drawn anew
         "permutations": 10,  # A2: label permutations of the test against chance
@@ -30,7 +29,6 @@ PROFILES: dict[str, dict[str, Any]] = {
         "hog_cell": 6,
         "hog_components": 256,
         "svm_penalty": 10.0,
-        "patches": {"atoms": 512},
         "unit_model": {"n_splits": 5},
         "repeats": 10,
         "permutations": 50,
@@ -46,7 +44,6 @@ PROFILES: dict[str, dict[str, Any]] = {
         "hog_cell": 6,
         "hog_components": 256,
         "svm_penalty": 10.0,
-        "patches": {"atoms": 512},
         "unit_model": {"n_splits": 5},
         "repeats": 20,
         "permutations": 200,

@@ -64,15 +64,24 @@ def hog_svm(
     return Pipeline([("descriptor", Cached(reduced)), ("svm", solver(C=C, gamma=gamma))])
 
 
+#: What :func:`strong_svm` takes in each profile: how much time there is.
+STRONG: dict[str, dict] = {
+    "demo": {"sizes": (8,), "atoms": 64, "even": 150, "odd": 75, "sample": 1000},
+    "quick": {"sizes": (8,), "atoms": 256, "even": 500, "odd": 250, "sample": 4000},
+    "full": {"sizes": (8, 12), "atoms": 512, "even": 1200, "odd": 600, "sample": 6000},
+}
+
+
 def strong_svm(
     *,
-    sizes: Sequence[int] = (6,),
+    sizes: Sequence[int] = (8, 12),
     atoms: int = 512,
     grid: int = 4,
-    even: int = 600,
-    odd: int = 300,
+    even: int = 1200,
+    odd: int = 600,
+    sample: int = 6000,
     gamma: float = 1.0,
-    penalty: float = 0.1,
+    penalty: float = 0.05,
     seed: int = 0,
     progress: bool = False,
 ) -> Pipeline:
@@ -84,8 +93,9 @@ def strong_svm(
         Sides of the patches in pixels, one dictionary for each.
     atoms, grid : int
         Of each :class:`mien.patches.PatchDictionary`.
-    even, odd : int
-        Components kept of each, see :class:`mien.symmetry.MirrorComponents`.
+    even, odd, sample : int
+        Components kept of each, and the images that they are learned from, see
+        :class:`mien.symmetry.MirrorComponents`.
     gamma, penalty : float
         Of :class:`mien.kernel.MirrorSvm`.
     seed : int
@@ -103,7 +113,7 @@ def strong_svm(
         )
         for size in sizes
     ]
-    components = MirrorComponents(descriptors, even=even, odd=odd, seed=seed)
+    components = MirrorComponents(descriptors, even=even, odd=odd, sample=sample, seed=seed)
     svm = MirrorSvm(odd=len(sizes) * odd, gamma=gamma, penalty=penalty, seed=seed)
     return Pipeline([("descriptor", Cached(components)), ("svm", svm)])
 

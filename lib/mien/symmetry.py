@@ -40,7 +40,8 @@ class MirrorComponents(TransformerMixin, BaseEstimator):
     -----
     Output: (n, len(descriptors) * (even + odd)) float32: the even components of all descriptors,
     then their odd ones, every row scaled to length 1 (which takes out how contrasty a picture
-    is; Perronnin, Sanchez and Mensink 2010, "Improving the Fisher kernel"). Whole descriptors are never kept, so memory stays small.
+    is; Perronnin, Sanchez and Mensink 2010, "Improving the Fisher kernel"). Whole descriptors are
+    never kept, so memory stays small.
     """
 
     def __init__(

@@ -1,0 +1,81 @@
+"""The trained network that comes with mien, and how a network is packed so small.
+
+Half precision, normalisation folded away, a plain numpy archive without pickled objects: nothing
+in it can run. ``weights/MODEL_CARD.md`` tells where the weights are from and what they are worth.
+"""
+
+import json
+from importlib import resources
+from pathlib import Path
+
+import keras
+import numpy as np
+
+from mien import network
+from mien.cache import atomic_write
+from mien.errors import DataError
+
+#: The file in the package.
+SHIPPED = "fer2013.npz"
+
+
+def export_weights(model: keras.Model, path: str | Path) -> int:
+    """Write a network's weights in half precision and return the file's size in bytes.
+
+    Parameters
+    ----------
+    model : keras.Model
+        From `mien.cnn.build`, trained.
+    path : path
+        Of the ``.npz`` to write, whole or not at all.
+    """
+    plain = network.fold(model, dtype="float32")
+    arrays = {f"w{i}": weight.astype(np.float16) for i, weight in enumerate(plain.get_weights())}
+    with atomic_write(path) as part, part.open("wb") as file:
+        np.savez_compressed(file, shape=np.array(json.dumps(network.shape(plain))), **arrays)
+    return Path(path).stat().st_size
+
+
+def import_weights(path: str | Path, *, dtype: str = "float32") -> keras.Model:
+    """Return the network that `export_weights` wrote, of plain layers.
+
+    Parameters
+    ----------
+    path : path
+    dtype : str
+        The precision to compute in, as in `mien.cnn.build`.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or holds no such network.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"there are no weights at {path}")
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            shape = json.loads(str(arrays["shape"]))
+            model = network.build(**shape, dtype=dtype, normalised=False)
+            count = len(model.get_weights())
+            model.set_weights([arrays[f"w{i}"].astype(np.float32) for i in range(count)])
+    except Exception as problem:  # numpy, zip, json and Keras raise many kinds
+        raise DataError(f"{path} holds no weights of a mien network: {problem}") from problem
+    return model
+
+
+def shipped(*, dtype: str = "float32") -> keras.Model:
+    """Return the network that comes with mien, trained on FER2013; see its model card.
+
+    Parameters
+    ----------
+    dtype : str
+        The precision to compute in; `mien.cnn.fast_dtype` tells what is fast here.
+
+    Raises
+    ------
+    DataError
+        If this installation lacks the file.
+    """
+    with resources.as_file(resources.files("mien") / "weights" / SHIPPED) as path:
+        return import_weights(path, dtype=dtype)

@@ -1,0 +1,62 @@
+import numpy as np
+import pytest
+
+from mien import cnn, weights
+from mien.errors import DataError
+
+
+@pytest.fixture(scope="module")
+def model():
+    """A network whose normalisation is not the identity."""
+    built = cnn.build(stem=8, stem_blocks=1, stages=((16, 1),))
+    rng = np.random.default_rng(0)
+    built.set_weights([w + np.abs(rng.normal(0, 0.2, w.shape)) for w in built.get_weights()])
+    return built
+
+
+def test_half_precision_keeps_the_answers(model, tmp_path):
+    faces = np.random.default_rng(1).integers(0, 256, (16, 48, 48), dtype=np.uint8)
+    size = weights.export_weights(model, tmp_path / "w.npz")
+    again = weights.import_weights(tmp_path / "w.npz")
+    np.testing.assert_allclose(cnn.predict(again, faces), cnn.predict(model, faces), atol=0.02)
+    assert size < 2.2 * again.count_params() + 6000
+
+
+def test_nothing_pickled_is_read(tmp_path):
+    np.savez(tmp_path / "evil.npz", shape=np.array([object()]), w0=np.zeros(1))
+    with pytest.raises(DataError, match=r"evil\.npz holds no weights"):
+        weights.import_weights(tmp_path / "evil.npz")
+
+
+def test_missing_and_foreign_files_are_named(model, tmp_path):
+    with pytest.raises(DataError, match="no weights at"):
+        weights.import_weights(tmp_path / "none.npz")
+    weights.export_weights(model, tmp_path / "w.npz")
+    with np.load(tmp_path / "w.npz") as arrays:
+        fewer = {name: arrays[name] for name in arrays.files if name != "w3"}
+    np.savez(tmp_path / "fewer.npz", **fewer)
+    with pytest.raises(DataError, match=r"fewer\.npz holds no weights"):
+        weights.import_weights(tmp_path / "fewer.npz")
+
+
+def test_the_shipped_network_is_small_and_answers_seven_emotions():
+    model = weights.shipped()
+    assert model.output_shape == (None, 7)
+    assert 2 * model.count_params() < 12e6
+
+
+@pytest.mark.real
+def test_the_shipped_network_reads_expressions(real_fer2013):
+    """A tripwire, not a measurement: the first 200 PublicTest faces, far above chance."""
+    import gzip
+
+    rows = []
+    with gzip.open(real_fer2013, "rt") as file:
+        for line in file:
+            if line.rstrip().endswith("PublicTest"):
+                rows.append(line.split(","))
+            if len(rows) == 200:
+                break
+    faces = np.array([row[1].split() for row in rows], dtype=np.uint8).reshape(-1, 48, 48)
+    truth = np.array([int(row[0]) for row in rows])
+    assert (cnn.predict(weights.shipped(), faces).argmax(axis=1) == truth).mean() > 0.55
