@@ -1,0 +1,55 @@
+"""The mien command as a person uses it: what it says, and its exit status."""
+
+import pytest
+
+
+def test_help_names_every_command(mien):
+    done = mien("--help")
+    assert done.returncode == 0
+    for command in ("run", "check", "demo", "publish"):
+        assert command in done.stdout
+
+
+def test_check_reads_the_data_and_runs_nothing(mien, tmp_path):
+    out = tmp_path / "study"
+    done = mien("check", "notebooks/studies/demo.yaml", "--out", str(out))
+    assert done.returncode == 0, done.stderr
+    assert "3,000 images" in done.stdout and "12 unknown faces" in done.stdout
+    assert "Everything is in order" in done.stdout
+    assert not out.exists()
+
+
+@pytest.mark.real
+def test_check_reads_the_real_data(mien, real_fer2013, real_target):
+    done = mien(
+        *("check", "notebooks/studies/fer2013.yaml", "--set", f"fer2013={real_fer2013}"),
+        *("--set", f"target={real_target}"),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "35,887 images" in done.stdout
+    assert "89 labelled and 12 unknown faces, 8 irregularities" in done.stdout
+
+
+def test_demo_writes_data_that_a_study_can_use(mien, tmp_path):
+    assert mien("demo", str(tmp_path / "drawn"), "--seed", "1").returncode == 0
+    done = mien(
+        *("check", "notebooks/studies/fer2013.yaml"),
+        *("--set", f"fer2013={tmp_path / 'drawn' / 'fer2013.csv'}"),
+        *("--set", f"target={tmp_path / 'drawn' / 'person'}"),
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["check", "none.yaml"], "there is no study file none.yaml"),
+        (["check", "notebooks/studies/demo.yaml", "--set", "target=nowhere"], "nowhere"),
+        (["publish", "notebooks/studies/demo.yaml", "--out", "nowhere", "--to", "x"], "nowhere"),
+        (["rum"], "rum"),
+    ],
+)
+def test_what_cannot_be_done_is_refused_in_words_with_status_2(mien, arguments, said):
+    done = mien(*arguments)
+    assert done.returncode == 2
+    assert said in done.stderr and "Traceback" not in done.stderr
