@@ -24,7 +24,7 @@ from mien.openface import UNITS
 from mien.portrait import View, draw_face
 
 #: Raised whenever the drawn data change, so that data drawn before are not used again.
-VERSION = 2
+VERSION = 3
 
 #: Common combinations of Action Units for each emotion, strengths relative to the strongest unit:
 #: after EMFACS (Friesen and Ekman 1983, "EMFACS-7: Emotional Facial Action Coding System") and
