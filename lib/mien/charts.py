@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+import seaborn
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from mien.pictures import (
@@ -304,23 +305,29 @@ def learning_curve_labels(curve: pd.DataFrame) -> Picture:
     curve : DataFrame
         ``share``, ``faces``, ``accuracy``, ``balanced_accuracy`` (`mien.evidence`).
     """
-    groups = curve.groupby("share")[["faces", "accuracy", "balanced_accuracy"]]
-    means, spreads = groups.mean(), groups.std().fillna(0)
-    looks = {
-        "accuracy": ("o-", MODEL_COLOURS["SVM-OpenFace"]),
-        "balanced_accuracy": ("s--", MODEL_COLOURS["NN-FER2013"]),
-    }
+    means = curve.groupby("share")[["faces", "accuracy", "balanced_accuracy"]].mean()
+    measures = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy"}
+    long = curve.assign(faces=curve["share"].map(means["faces"])).rename(columns=measures)
+    long = long.melt("faces", list(measures.values()), "measure", "rate")
     with style():
         figure, axes = blank(2.9)
         axes = axes[0, 0]
-        for column, (look, colour) in looks.items():
-            middle, half = means[column], spreads[column]
-            axes.fill_between(means["faces"], middle - half, middle + half, color=colour, alpha=0.2)
-            axes.plot(means["faces"], middle, look, color=colour, label=column.replace("_", " "))
+        seaborn.lineplot(
+            long,
+            x="faces",
+            y="rate",
+            hue="measure",
+            style="measure",
+            markers=["o", "s"],
+            palette=[MODEL_COLOURS["SVM-OpenFace"], MODEL_COLOURS["NN-FER2013"]],
+            errorbar="sd",
+            ax=axes,
+        )
         axes.set_ylim(0, 1)
         axes.grid(axis="y")
         percent_axis(axes.yaxis)
         axes.set_xlabel("labelled faces in training; band: one standard deviation", size=9)
+        axes.set_ylabel("")
         axes.legend(loc="lower right")
     first, last = means.iloc[0], means.iloc[-1]
     alt = (
