@@ -80,7 +80,7 @@ def test_history_tells_every_epoch(trained):
 def test_the_kept_weights_are_the_best_epochs(trained):
     model, history = trained
     faces, codes = patterns(140, seed=1)
-    right = (cnn.predict(model, faces, mirror=False).argmax(axis=1) == codes).mean()
+    right = (cnn.predict(model, faces).argmax(axis=1) == codes).mean()
     assert right == pytest.approx(history["val_accuracy"].max())
 
 

@@ -261,7 +261,7 @@ def _batches(
 
 
 def _validate(model, images, labels) -> dict[str, float]:
-    probabilities = predict(model, images, mirror=False)
+    probabilities = predict(model, images)
     of_truth = probabilities[np.arange(len(labels)), labels]
     return {
         "val_loss": float(-np.log(np.maximum(of_truth, 1e-7)).mean()),
