@@ -113,7 +113,7 @@ def unknown_answers(chapter: Chapter) -> pd.DataFrame:
 
 
 def costs(chapter: Chapter, labels: int) -> dict[str, dict[str, Any]]:
-    """Return what every model cost: seconds to train and predict, labels of the person, bytes.
+    """Return what every model cost: training seconds, milliseconds to read a face, labels, bytes.
 
     The fine-tuned network's training includes that of the network it starts from.
     """
@@ -132,9 +132,20 @@ def costs(chapter: Chapter, labels: int) -> dict[str, dict[str, Any]]:
         "NN-FER2013": "B1.keras",
         "NN-FineTuned": "B3.keras",
     }
+    read = {
+        "SVM-FER2013": (seconds["A1"]["predict the person"], "A1", ("labelled", "unknown")),
+        "SVM-OpenFace": (seconds["A2"]["predict"], "A2", ("unknown",)),
+        "NN-FER2013": (chapter.metrics("B2")["seconds"]["predict"], "B2", ("labelled", "unknown")),
+        "NN-FineTuned": (seconds["B3"]["predict"], "B3", ("unknown",)),
+    }
+    faces = {
+        model: int(chapter.predictions(part)["set"].isin(sets).sum())
+        for model, (_, part, sets) in read.items()
+    }
     return {
         model: {
             "seconds": train[model],
+            "milliseconds": 1000 * read[model][0] / max(1, faces[model]),
             "labels": labels if model in FITTED_ON_PERSON else 0,
             "bytes": chapter.model_path(files[model]).stat().st_size,
         }

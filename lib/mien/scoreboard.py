@@ -1,5 +1,6 @@
 """Scores as tables: one row a model or a set, one row an emotion, or flat for a CSV."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -42,6 +43,9 @@ def scoreboard(
             "n": score["n"],
             "accuracy": WithInterval(score["accuracy"], *score["accuracy_ci95"]),
             **{title: score[key] for title, key in _AVERAGES.items()},
+            "F1": WithInterval(
+                score["f1_macro"], *(score.get("f1_macro_ci95") or (math.nan, math.nan))
+            ),
         }
         for score in scores.values()
     )
