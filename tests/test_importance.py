@@ -92,8 +92,12 @@ def test_units_that_tell_beat_chance(faces):
 
 def test_noise_does_not_beat_chance(faces):
     _, labels, clips, folds = faces
-    noise = np.random.default_rng(0).uniform(size=(60, 34))
-    assert chance_test(noise, labels, clips, folds[0], model=MODEL, permutations=19)["p"] > 0.05
+    found = []
+    for seed in range(4):  # of noise, every twentieth p value is 0.05 by chance
+        noise = np.random.default_rng(seed).uniform(size=(60, 34))
+        test = chance_test(noise, labels, clips, folds[0], model=MODEL, permutations=19)
+        found.append(test["p"])
+    assert np.mean(found) > 0.2
 
 
 def test_shuffled_labels_keep_their_numbers_and_their_runs():

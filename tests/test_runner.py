@@ -8,11 +8,12 @@ import pytest
 
 from mien import runner
 from mien.runner import ChapterFailed, StudyBusy
-from mien.study import CHAPTERS, make_study
+from mien.study import BY_PART, CHAPTERS, make_study
 
 COMMON = 'profile: str = "demo"  # p\nseed: int = 0  # s\nout: str = ""  # o\n'
 PARAMETERS = {
     "A1": COMMON + "hog_cell: int = 0  # h",
+    "A2": COMMON + "folds: int = 5  # f",
     "B1": COMMON + "epochs: int = 0  # e",
     "B2": COMMON + "resamples: int = 2000  # r",
 }
@@ -33,7 +34,11 @@ def project(tmp_path, monkeypatch):
 
 def write_notebook(folder, plan, body="value = seed"):
     notebook = nbformat.v4.new_notebook()
-    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3"}
+    notebook.metadata["kernelspec"] = {
+        "name": "python3",
+        "display_name": "Python 3",
+        "language": "python",
+    }
     parameters = nbformat.v4.new_code_cell(PARAMETERS[plan.part], id="p")
     parameters.metadata["tags"] = ["parameters"]
     save = (
@@ -62,33 +67,31 @@ def run(out, **parameters):
 
 def test_chapters_run_then_are_current_then_only_what_changed_runs_again(project, tmp_path):
     out = tmp_path / "out"
-    assert run(out) == {"A1": "done", "B1": "done", "B2": "done"}
+    assert run(out) == dict.fromkeys(PARAMETERS, "done")
     record = json.loads((out / "study.json").read_text())
-    assert {part: state["state"] for part, state in record["parts"].items()} == {
-        "A1": "done",
-        "B1": "done",
-        "B2": "done",
-    }
-    assert run(out) == {"A1": "current", "B1": "current", "B2": "current"}
+    states = {part: state["state"] for part, state in record["parts"].items()}
+    assert states == dict.fromkeys(PARAMETERS, "done")
+    current = dict.fromkeys(PARAMETERS, "current")
+    assert run(out) == current
     # B2 reads B1, so a parameter of B1 concerns it; A1 has nothing to do with it
-    assert run(out, epochs=3) == {"A1": "current", "B1": "done", "B2": "done"}
+    assert run(out, epochs=3) == current | {"B1": "done", "B2": "done"}
     write_notebook(project, PLANS[0], "value = seed + 1")
-    assert run(out, epochs=3) == {"A1": "done", "B1": "current", "B2": "current"}
-    assert run(out, epochs=3, seed=1) == {"A1": "done", "B1": "done", "B2": "done"}
+    assert run(out, epochs=3) == current | {"A1": "done"}
+    assert run(out, epochs=3, seed=1) == dict.fromkeys(PARAMETERS, "done")
 
 
 def test_lost_results_are_made_again(project, tmp_path):
     out = tmp_path / "out"
     run(out)
     (out / "results" / "A1" / "metrics.json").unlink()
-    assert run(out) == {"A1": "done", "B1": "current", "B2": "current"}
+    assert run(out) == dict.fromkeys(PARAMETERS, "current") | {"A1": "done"}
 
 
 def test_a_failing_chapter_stops_the_study_and_harms_nothing(project, tmp_path):
     out = tmp_path / "out"
     run(out)
     before = (out / "results" / "B1" / "metrics.json").read_text()
-    write_notebook(project, PLANS[1], "value = 1 / (seed - 5)")
+    write_notebook(project, BY_PART["B1"], "value = 1 / (seed - 5)")
     with pytest.raises(ChapterFailed) as failed:
         run(out, seed=5)
     said = str(failed.value)
@@ -99,7 +102,7 @@ def test_a_failing_chapter_stops_the_study_and_harms_nothing(project, tmp_path):
     state = json.loads((out / "study.json").read_text())["parts"]["B1"]["state"]
     assert state == "failed"
     assert not list((out / "notebooks").glob(".*running*"))
-    assert run(out, seed=6) == {"A1": "done", "B1": "done", "B2": "done"}
+    assert run(out, seed=6) == dict.fromkeys(PARAMETERS, "done")
     assert not (out / "failure.html").exists()
 
 

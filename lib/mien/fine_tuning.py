@@ -77,8 +77,8 @@ class Tuning:
 
 TUNINGS: dict[str, Tuning] = {
     "demo": Tuning(epochs=8, copies=6),
-    "quick": Tuning(epochs=30, copies=16),
-    "full": Tuning(epochs=30, copies=32),
+    "quick": Tuning(epochs=16, learning_rate=2e-4, copies=16),
+    "full": Tuning(epochs=24, learning_rate=2e-4, copies=24),
 }
 
 

@@ -228,7 +228,8 @@ def _run_chapter(study: Study, plan: ChapterPlan, cell_seconds: int | None) -> F
             running.replace(target)
         elif running.exists():
             running.replace(failed)
-            report.render_failure(study.folder, failed)
+            if failure.cell:
+                report.render_failure(study.folder, failed)
         return failure
     finally:
         running.unlink(missing_ok=True)
