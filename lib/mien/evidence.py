@@ -5,6 +5,7 @@ import pandas as pd
 from sklearn.base import clone
 
 from mien.errors import DataError
+from mien.folds import grouped_folds
 from mien.units import cross_validate_units
 
 
@@ -45,7 +46,8 @@ def chance_test(
     rows, labels, clips
         As for :func:`mien.units.cross_validate_units`.
     fold : int array (n,)
-        One repeat of the folds; the same for the true and the shuffled labels.
+        One repeat of the folds for the true labels; shuffled ones get as many folds, dealt in
+        the same way.
     model : classifier
         Unfitted; its own nested choice is repeated for every shuffle.
     permutations : int
@@ -61,8 +63,11 @@ def chance_test(
     """
     labels, clips = np.asarray(labels), np.asarray(clips)
     random = np.random.default_rng(seed)
-    variants = [labels] + [shuffled_by_clip(labels, clips, random) for _ in range(permutations)]
-    found = [_accuracy(rows, variant, clips, fold, model) for variant in variants]
+    # The rows change places, not the labels: the folds were dealt by the labels, and would suit
+    # shuffled ones less well.
+    rows, own = np.asarray(rows), np.arange(len(labels))
+    orders = [own] + [shuffled_by_clip(own, clips, random) for _ in range(permutations)]
+    found = [_accuracy(rows[order], labels, clips, fold, model) for order in orders]
     chance = np.array(found[1:])
     as_good = int((chance >= found[0] - 1e-9).sum())
     return {"accuracy": found[0], "chance": chance, "p": (as_good + 1) / (permutations + 1)}
