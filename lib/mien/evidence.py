@@ -5,7 +5,6 @@ import pandas as pd
 from sklearn.base import clone
 
 from mien.errors import DataError
-from mien.folds import grouped_folds
 from mien.units import cross_validate_units
 
 
@@ -46,8 +45,7 @@ def chance_test(
     rows, labels, clips
         As for :func:`mien.units.cross_validate_units`.
     fold : int array (n,)
-        One repeat of the folds for the true labels; shuffled ones get as many folds, dealt in
-        the same way.
+        One repeat of the folds; the same for the true and the shuffled faces.
     model : classifier
         Unfitted; its own nested choice is repeated for every shuffle.
     permutations : int
