@@ -90,15 +90,14 @@ def test_units_that_tell_beat_chance(faces):
     assert found["accuracy"] > found["chance"].max()
 
 
-def test_noise_beats_chance_no_more_often_than_chance(faces):
-    """Folds dealt for the true labels only would make shuffled labels look unreadable."""
+def test_noise_does_not_beat_chance(faces):
     _, labels, clips, folds = faces
     found = []
-    for seed in range(6):
+    for seed in range(4):  # of noise, every twentieth p value is 0.05 by chance
         noise = np.random.default_rng(seed).uniform(size=(60, 34))
-        test = chance_test(noise, labels, clips, folds[0], model=MODEL, permutations=9, seed=seed)
-        found.append(test["accuracy"] - test["chance"].mean())
-    assert abs(np.mean(found)) < 0.07
+        test = chance_test(noise, labels, clips, folds[0], model=MODEL, permutations=19)
+        found.append(test["p"])
+    assert np.mean(found) > 0.2
 
 
 def test_shuffled_labels_keep_their_numbers_and_their_runs():
