@@ -16,6 +16,20 @@ def _name(requirement: str) -> str:
     return re.match(r"[A-Za-z0-9_.-]+", requirement)[0].lower().replace("_", "-")
 
 
+def _stated() -> list[str]:
+    """Everything that pyproject.toml states; ``mien[dask]`` stands for the extra of that name."""
+    extras = PROJECT["optional-dependencies"]
+    stated = PROJECT["dependencies"] + extras["test"]
+    named = re.findall(r"^mien\[(\w+)\]$", "\n".join(stated), re.M)
+    stated += [item for name in named for item in extras[name]]
+    return [item for item in stated if not item.startswith("mien[")]
+
+
+def test_the_tests_need_every_extra():
+    extras = PROJECT["optional-dependencies"]
+    assert {f"mien[{name}]" for name in extras if name != "test"} <= set(extras["test"])
+
+
 def test_conda_users_get_the_dependencies_of_pyproject():
     environment = yaml.safe_load((ROOT / "environment.yml").read_text())
     assert environment["channels"] == ["conda-forge"]
@@ -29,8 +43,7 @@ def test_conda_users_get_the_dependencies_of_pyproject():
 def test_lock_pins_every_dependency_with_hashes_and_names_no_index():
     text = (ROOT / "requirements.lock").read_text()
     pinned = {_name(line) for line in text.splitlines() if re.match(r"[A-Za-z0-9]", line)}
-    stated = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]
-    assert {_name(item) for item in stated} <= pinned
+    assert {_name(item) for item in _stated()} <= pinned
     assert "://" not in text and "--index" not in text and "--find-links" not in text
     for block in re.split(r"\n(?=[A-Za-z0-9])", text.strip()):
         assert "==" in block.splitlines()[0] and "--hash=sha256:" in block, block[:80]
@@ -43,7 +56,7 @@ def test_locked_versions_satisfy_pyproject():
     pins: dict[str, list[str]] = {}
     for name, version in re.findall(r"^([A-Za-z0-9_.-]+)==([^ ;\\]+)", text, re.M):
         pins.setdefault(name.lower(), []).append(version)
-    for item in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]:
+    for item in _stated():
         requirement = Requirement(item)
         assert all(requirement.specifier.contains(v) for v in pins[_name(item)]), item
 
