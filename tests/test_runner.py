@@ -5,6 +5,7 @@ import json
 import filelock
 import nbformat
 import pytest
+from bs4 import BeautifulSoup
 
 from mien import runner
 from mien.runner import ChapterFailed, StudyBusy
@@ -21,14 +22,20 @@ PLANS = [plan for plan in CHAPTERS if plan.part in PARAMETERS]
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch):
+def missing():
+    """What the tiny study must do without; a test may fill it."""
+    return {}
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch, missing):
     """Notebooks that save one number each, in a folder of their own."""
     folder = tmp_path / "notebooks"
     folder.mkdir()
     for plan in PLANS:
         write_notebook(folder, plan)
     monkeypatch.setattr(runner, "notebook_source", lambda plan: folder / f"{plan.notebook}.ipynb")
-    monkeypatch.setattr(runner, "check_data", lambda study: {"fer2013": "abc", "target": "def"})
+    monkeypatch.setattr(runner, "check_data", lambda study: ({"fer2013": "abc"}, missing))
     return folder
 
 
@@ -78,6 +85,25 @@ def test_chapters_run_then_are_current_then_only_what_changed_runs_again(project
     write_notebook(project, PLANS[0], "value = seed + 1")
     assert run(out, epochs=3) == current | {"A1": "done"}
     assert run(out, epochs=3, seed=1) == dict.fromkeys(PARAMETERS, "done")
+
+
+def test_what_is_missing_is_left_out_with_its_reason(project, missing, tmp_path):
+    out = tmp_path / "out"
+    run(out)
+    missing["A2"] = "the person has no Action Units"
+    states = dict.fromkeys(PARAMETERS, "done")
+    assert run(out) == states | {"A2": "skipped"}
+    assert json.loads((out / "results/A2/metrics.json").read_text())["skipped"] == missing["A2"]
+    assert "This chapter is left out: the person has no Action Units." in page_text(out / "A2.html")
+    record = json.loads((out / "study.json").read_text())["parts"]["A2"]
+    assert (record["state"], record["reason"]) == ("skipped", missing["A2"])
+    assert run(out) == dict.fromkeys(PARAMETERS, "current") | {"A2": "skipped"}
+    missing.clear()
+    assert run(out) == states
+
+
+def page_text(page):
+    return BeautifulSoup(page.read_text(encoding="utf-8"), "html.parser").get_text()
 
 
 def test_lost_results_are_made_again(project, tmp_path):

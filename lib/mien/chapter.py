@@ -16,6 +16,7 @@ from mien.errors import DataError
 from mien.evaluation import scores
 from mien.fer2013 import Fer2013, load_fer2013
 from mien.folds import grouped_folds
+from mien.gaps import gaps
 from mien.study import BY_PART, make_study
 from mien.target import Target, load_target
 
@@ -65,7 +66,9 @@ class Chapter:
         self.study = make_study(parameters, source=self.plan.notebook)
         self.folder = self.study.folder
         self.seconds: dict[str, float] = {}
+        self.missing: dict[str, str] = {}  # see mien.gaps; known once the person is loaded
         self._fingerprints: dict[str, str] = {}
+        self._kept: dict[str, pd.DataFrame] = {}
 
     def setting(self, name: str) -> Any:
         """Return a parameter's value, or the profile's choice where the parameter leaves it."""
@@ -90,7 +93,18 @@ class Chapter:
             self.seconds[what] = self.seconds.get(what, 0.0) + time.perf_counter() - start
 
     def load_fer2013(self) -> Fer2013:
-        """Load FER2013, or the crowd of drawn faces."""
+        """Load FER2013, or the crowd of drawn faces.
+
+        Raises
+        ------
+        DataError
+            If the study names none, or it cannot be read.
+        """
+        if not self.study.fer2013:
+            raise DataError(
+                "this study names no FER2013: say fer2013=PATH, or run it with mien run, which "
+                "leaves out what needs it"
+            )
         path, _ = data_paths(self.study.fer2013, "", self.study.seed)
         with self.timed("load"):
             crowd = load_fer2013(path, skip_bad_rows=self.study.skip_bad_rows)
@@ -103,7 +117,19 @@ class Chapter:
         with self.timed("load"):
             person = load_target(path)
         self._fingerprints["target"] = person.fingerprint
+        self.missing = gaps(self.study, person)
         return person
+
+    def load_network(self) -> tuple[Any, float]:
+        """Return the network that B2 applies and B3 tunes, and its temperature.
+
+        B1's network, or the one that comes with mien where the study says so.
+        """
+        from mien import cnn, weights  # here, because importing Keras takes seconds
+
+        if self.study.takes_shipped:
+            return cnn.shipped(), weights.shipped_temperature()
+        return cnn.load(self.model_path("B1.keras")), self.metrics("B1")["temperature"]
 
     def metrics(self, part: str) -> dict[str, Any]:
         """Return metrics.json of an earlier chapter of this study (`results.load_metrics`).
@@ -131,6 +157,10 @@ class Chapter:
         """Return another table that an earlier chapter of this study has saved."""
         self.metrics(part)
         return results.load_table(self.folder, part, name)
+
+    def keep(self, **tables: pd.DataFrame) -> None:
+        """Put tables aside; `save` writes each as ``<name>.csv``."""
+        self._kept |= tables
 
     def model_path(self, name: str) -> Path:
         """Return where a model of this study is stored; the folder exists."""
@@ -198,7 +228,7 @@ class Chapter:
         tables: Mapping[str, pd.DataFrame] | None = None,
         **more: Any,
     ) -> None:
-        """Write this chapter's results.
+        """Write this chapter's results: metrics, predictions, and the tables of `keep`.
 
         ``more`` goes into metrics.json beside ``part``, ``model``, ``scores``, ``seconds`` and
         ``provenance``.
@@ -217,7 +247,13 @@ class Chapter:
                 "git": provenance.git_state(),
             },
         }
-        results.save(self.folder, self.part, metrics, predictions=predictions, tables=tables)
+        results.save(
+            self.folder,
+            self.part,
+            metrics,
+            predictions=predictions,
+            tables=self._kept | dict(tables or {}),
+        )
 
 
 def target_predictions(

@@ -55,19 +55,25 @@ def check(study_file: StudyFile, settings: Settings = None, out: Out = "") -> No
     from mien import runner
     from mien.chapter import data_paths
     from mien.fer2013 import load_fer2013
+    from mien.gaps import gaps
     from mien.target import load_target
 
     study = _load(study_file, settings, out)
     fer2013, target = data_paths(study.fer2013, study.target, study.seed)
-    crowd = load_fer2013(fer2013, skip_bad_rows=study.skip_bad_rows)
+    crowd = load_fer2013(fer2013, skip_bad_rows=study.skip_bad_rows) if study.fer2013 else None
     person = load_target(target)
+    missing = gaps(study, person)
     labelled = int((person.faces["set"] == "labelled").sum())
     out_console.print(f"study     {study.name}, profile {study.profile}, seed {study.seed}")
-    out_console.print(f"FER2013   {len(crowd.labels):,} images, {len(crowd.skipped)} rows skipped")
+    if crowd is not None:
+        read = f"{len(crowd.labels):,} images, {len(crowd.skipped)} rows skipped"
+        out_console.print(f"FER2013   {read}")
     out_console.print(
         f"person    {labelled} labelled and {len(person.faces) - labelled} unknown faces,"
         f" {len(person.irregularities)} irregularities"
     )
+    for part in [plan.part for plan in CHAPTERS if plan.part in missing]:
+        out_console.print(f"left out  {part}: {missing[part]}", markup=False)
     out_console.print(f"results   {_shown(study.folder)}")
     missing = [plan.part for plan in CHAPTERS if not runner.notebook_source(plan).is_file()]
     if missing:
@@ -145,6 +151,9 @@ class _Teller:
         if self.status:
             self.status.stop()
         elapsed = time.perf_counter() - self.start
+        if event.state == "skipped":
+            out_console.print(f"{title:<32}  left out: {event.reason}", markup=False)
+            return
         took = "unchanged" if event.state == "current" else f"{event.seconds:.1f} s"
         mark = "failed after " if event.state == "failed" else ""
         out_console.print(f"{title:<32} {mark + took:>16}   elapsed {elapsed:.0f} s", markup=False)

@@ -13,14 +13,19 @@ from pathlib import Path
 from typing import Any
 
 import filelock
+import nbformat
 
 from mien import profiles, provenance, report, results
-from mien.chapter import data_paths
+from mien.chapter import MODELS, data_paths
 from mien.errors import MienError, ParameterError
 from mien.execute import Failure
 from mien.fer2013 import load_fer2013
+from mien.gaps import gaps, leave_out
 from mien.study import CHAPTERS, ChapterPlan, Study
 from mien.target import load_target
+
+#: States of a chapter whose results are there as far as they can be.
+FINISHED = ("done", "skipped")
 
 
 class ChapterFailed(MienError):
@@ -33,11 +38,15 @@ class StudyBusy(MienError):
 
 @dataclass(frozen=True)
 class Event:
-    """What the runner tells while it works: ``state`` is running, done, current or failed."""
+    """What the runner tells while it works.
+
+    ``state`` is running, done, current, skipped (``reason`` says why) or failed.
+    """
 
     plan: ChapterPlan
     state: str
     seconds: float = 0.0
+    reason: str = ""
     following: ChapterPlan | None = None
 
 
@@ -75,19 +84,21 @@ class Record:
         )
 
 
-def check_data(study: Study) -> dict[str, str]:
-    """Read the data of a study and return their fingerprints.
+def check_data(study: Study) -> tuple[dict[str, str], dict[str, str]]:
+    """Read the data of a study; return their fingerprints, and what is missing (`mien.gaps`).
 
     Raises
     ------
     DataError
-        If the data cannot be read.
+        If the data cannot be read, or do not make a study.
     """
     fer2013, target = data_paths(study.fer2013, study.target, study.seed)
-    return {
-        "fer2013": load_fer2013(fer2013, skip_bad_rows=study.skip_bad_rows).fingerprint,
-        "target": load_target(target).fingerprint,
-    }
+    found = {}
+    if study.fer2013:
+        crowd = load_fer2013(fer2013, skip_bad_rows=study.skip_bad_rows)
+        found["fer2013"] = crowd.fingerprint
+    person = load_target(target)
+    return {**found, "target": person.fingerprint}, gaps(study, person)
 
 
 def notebook_source(plan: ChapterPlan) -> Path:
@@ -138,12 +149,12 @@ def run(
     ChapterFailed
         If a chapter fails; the pages of earlier runs stay, failure.html shows the cell.
     """
-    data = check_data(study)
+    data, missing = check_data(study)
     try:
         study.folder.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(study.folder / ".lock", timeout=0)
         with lock:
-            _run_chapters(study, chapters, data, force, tell, cell_seconds)
+            _run_chapters(study, chapters, data, missing, force, tell, cell_seconds)
             return report.render(study.folder)
     except filelock.Timeout:
         raise StudyBusy(f"another mien is running the study in {study.folder}") from None
@@ -155,6 +166,7 @@ def _run_chapters(
     study: Study,
     chapters: Sequence[ChapterPlan],
     data: Mapping[str, str],
+    missing: Mapping[str, str],
     force: bool,
     tell: Callable[[Event], None],
     cell_seconds: int | None,
@@ -162,7 +174,14 @@ def _run_chapters(
     record = Record.read(study)
     for position, plan in enumerate(chapters):
         following = chapters[position + 1] if position + 1 < len(chapters) else None
-        fingerprint = chapter_fingerprint(study, plan, data, record)
+        fingerprint = chapter_fingerprint(study, plan, data, missing, record)
+        if plan.part in missing:
+            _skip(study, plan, missing)
+            record.parts[plan.part] = {"state": "skipped", "reason": missing[plan.part]}
+            record.parts[plan.part] |= {"seconds": 0.0, "fingerprint": fingerprint}
+            record.write(study, data)
+            tell(Event(plan, "skipped", reason=missing[plan.part], following=following))
+            continue
         if not force and is_current(study, plan, fingerprint, record):
             tell(Event(plan, "current", record.parts[plan.part]["seconds"], following))
             continue
@@ -170,7 +189,7 @@ def _run_chapters(
         record.parts[plan.part] = {"state": "running", "fingerprint": fingerprint}
         record.write(study, data)
         start = time.perf_counter()
-        failure = _run_chapter(study, plan, cell_seconds)
+        failure = _run_chapter(study, plan, missing, cell_seconds)
         seconds = round(time.perf_counter() - start, 1)
         state = "failed" if failure else "done"
         record.parts[plan.part] = {"state": state, "seconds": seconds, "fingerprint": fingerprint}
@@ -181,7 +200,11 @@ def _run_chapters(
 
 
 def chapter_fingerprint(
-    study: Study, plan: ChapterPlan, data: Mapping[str, str], record: Record
+    study: Study,
+    plan: ChapterPlan,
+    data: Mapping[str, str],
+    missing: Mapping[str, str],
+    record: Record,
 ) -> str:
     """Return the SHA-256 (hex) of everything that a chapter's results depend on."""
     source = json.loads(notebook_source(plan).read_text(encoding="utf-8"))
@@ -192,6 +215,7 @@ def chapter_fingerprint(
         "parameters": parameters,
         "profile": profiles.PROFILES[study.profile],
         "data": dict(data),
+        "missing": dict(missing),
         "versions": provenance.versions(),
         "reads": {part: record.parts.get(part, {}).get("fingerprint") for part in plan.reads},
     }
@@ -206,17 +230,32 @@ def is_current(study: Study, plan: ChapterPlan, fingerprint: str, record: Record
         and known.get("fingerprint") == fingerprint
         and (results.part_folder(study.folder, plan.part) / "metrics.json").is_file()
         and results.notebook_path(study.folder, plan.notebook).is_file()
-        and all(record.parts.get(part, {}).get("state") == "done" for part in plan.reads)
+        and all(record.parts.get(part, {}).get("state") in FINISHED for part in plan.reads)
     )
 
 
-def _run_chapter(study: Study, plan: ChapterPlan, cell_seconds: int | None) -> Failure | None:
+def _skip(study: Study, plan: ChapterPlan, missing: Mapping[str, str]) -> None:
+    target = results.notebook_path(study.folder, plan.notebook)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    nbformat.write(_cells_that_can_run(plan, missing), target)
+    metrics = {"part": plan.part, "model": MODELS.get(plan.part), "scores": [], "seconds": {}}
+    results.save(study.folder, plan.part, metrics | {"skipped": missing[plan.part]})
+
+
+def _cells_that_can_run(plan: ChapterPlan, missing: Mapping[str, str]) -> nbformat.NotebookNode:
+    return leave_out(nbformat.read(notebook_source(plan), as_version=4), plan.part, missing)
+
+
+def _run_chapter(
+    study: Study, plan: ChapterPlan, missing: Mapping[str, str], cell_seconds: int | None
+) -> Failure | None:
     target = results.notebook_path(study.folder, plan.notebook)
     target.parent.mkdir(parents=True, exist_ok=True)
     running = target.with_name(f".{plan.notebook}.running.ipynb")
+    nbformat.write(_cells_that_can_run(plan, missing), running)
     failed = target.with_name(f"{plan.notebook}.failed.ipynb")
     job = {
-        "notebook": str(notebook_source(plan)),
+        "notebook": str(running),
         "output": str(running),
         "parameters": study.model_dump(include=set(notebook_parameters(plan))),
         "seconds": cell_seconds,

@@ -5,10 +5,11 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
 
 from mien import results
 from mien.errors import ParameterError
@@ -46,11 +47,14 @@ class Study(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
     name: str = Field("demo", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
-    fer2013: str = Field("demo", min_length=1, description='path of FER2013, or "demo"')
+    fer2013: str = Field("demo", description='path of FER2013, or "demo"; empty: do without')
     target: str = Field("demo", min_length=1, description='folder of the person, or "demo"')
     profile: Literal["demo", "quick", "full"] = "demo"
     seed: int = Field(0, ge=0, le=2**31 - 1)
     out: str = Field("", description="where results go; empty: reports/<name>")
+    weights: Literal["", "trained", "shipped"] = Field(
+        "", description="B2, B3: trained by B1, or shipped with mien; empty: trained if FER2013 is"
+    )
     skip_bad_rows: bool = Field(False, description="leave bad FER2013 rows out")
 
     hog_cell: int = Field(0, ge=0, le=16, description="A1: side of a HOG cell in pixels")
@@ -63,6 +67,17 @@ class Study(BaseModel):
     fine_tune_epochs: int = Field(0, ge=0, le=1000, description="B3: most epochs on the person")
     fine_tune_rate: float = Field(0.0, ge=0, le=1, description="B3: learning rate")
     resamples: int = Field(2000, ge=100, le=100_000, description="A2 to C: bootstrap resamples")
+
+    @model_validator(mode="after")
+    def _weights_have_a_source(self) -> Self:
+        if self.weights == "trained" and not self.fer2013:
+            raise PydanticCustomError("weights", "needs fer2013 to be trained on")
+        return self
+
+    @property
+    def takes_shipped(self) -> bool:
+        """Whether B2 and B3 take the network that comes with mien instead of B1's."""
+        return self.weights == "shipped" or not self.fer2013
 
     @property
     def folder(self) -> Path:
@@ -81,6 +96,8 @@ class Study(BaseModel):
 def load_study(path: str | Path, settings: Sequence[str] = ()) -> Study:
     """Read a study from a YAML file and check its parameters.
 
+    A file that names a person's folder and no FER2013 does without FER2013.
+
     Parameters
     ----------
     path : str or Path
@@ -94,7 +111,10 @@ def load_study(path: str | Path, settings: Sequence[str] = ()) -> Study:
         If the file is no such YAML, or a name, type or value is not allowed; the text names
         the parameter, its value, what is allowed, and for an unknown name the nearest one.
     """
-    return make_study({**_read_yaml(Path(path)), **dict(map(_setting, settings))}, source=str(path))
+    given = {**_read_yaml(Path(path)), **dict(map(_setting, settings))}
+    if given.get("target", "demo") != "demo":
+        given = {"fer2013": "", **given}
+    return make_study(given, source=str(path))
 
 
 def make_study(parameters: Mapping[str, Any], *, source: str = "study") -> Study:
@@ -170,7 +190,7 @@ def _setting(text: str) -> tuple[str, Any]:
 
 
 def _in_words(problem: Mapping[str, Any]) -> str:
-    name = str(problem["loc"][0])
+    name = str(problem["loc"][0]) if problem["loc"] else problem["type"]
     if problem["type"] == "extra_forbidden":
         near = difflib.get_close_matches(name, Study.model_fields, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(Study.model_fields)}"
@@ -178,6 +198,8 @@ def _in_words(problem: Mapping[str, Any]) -> str:
     message = problem["msg"][0].lower() + problem["msg"][1:]
     near = ""
     if problem["type"] == "literal_error":
-        close = difflib.get_close_matches(str(problem["input"]), ("demo", "quick", "full"), n=1)
+        allowed = get_args(Study.model_fields[name].annotation)
+        close = difflib.get_close_matches(str(problem["input"]), allowed, n=1)
         near = f"; did you mean {close[0]!r}?" if close else ""
-    return f"parameter {name!r} is {problem['input']!r}: {message}{near}"
+    value = problem["input"] if problem["loc"] else problem["input"][name]
+    return f"parameter {name!r} is {value!r}: {message}{near}"

@@ -1,0 +1,81 @@
+"""What a study must do without: which chapters, which cells, and in what words."""
+
+import nbformat
+import pytest
+
+from mien.demo import write_demo
+from mien.errors import DataError
+from mien.gaps import gaps, leave_out
+from mien.study import load_study, make_study
+from mien.target import load_target
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_demo(tmp_path, crowd=100, labelled=30)
+    return tmp_path / "person"
+
+
+def found(folder, **parameters):
+    return gaps(make_study({"target": str(folder), **parameters}), load_target(folder))
+
+
+def test_nothing_is_missing_from_a_whole_study(folder):
+    assert found(folder) == {}
+
+
+def test_without_fer2013_its_chapters_are_left_out(folder):
+    missing = found(folder, fer2013="")
+    assert set(missing) == {"fer2013", "A1", "B1"}
+    assert "names no FER2013" in missing["A1"]
+
+
+def test_shipped_weights_leave_out_only_the_training(folder):
+    assert set(found(folder, weights="shipped")) == {"B1"}
+
+
+def test_without_action_units_their_svm_is_left_out(folder):
+    next(folder.glob("*_AU.csv")).unlink()
+    assert list(found(folder)) == ["A2"]
+
+
+def test_action_units_of_one_emotion_are_not_enough(folder):
+    (table,) = folder.glob("*_AU.csv")
+    header, *rows = table.read_text().splitlines()
+    kept = [row for row in rows if row.endswith(",happy")]
+    table.write_text("\n".join([header, *kept]))
+    assert "show only happy" in found(folder)["A2"]
+
+
+def test_a_person_with_images_of_one_emotion_makes_no_study(folder):
+    for image in (folder / "images").glob("*/*"):
+        if image.parent.name not in ("happy", "unknown"):
+            image.unlink()
+    with pytest.raises(DataError, match=r"two emotions or more, and only happy.*images/<emotion>"):
+        found(folder)
+
+
+def test_a_study_file_with_a_person_and_no_fer2013_does_without_it(tmp_path):
+    (tmp_path / "mine.yaml").write_text("target: photos\n")
+    study = load_study(tmp_path / "mine.yaml")
+    assert study.fer2013 == "" and study.takes_shipped
+    assert not load_study(tmp_path / "mine.yaml", ["fer2013=fer.csv"]).takes_shipped
+
+
+def test_cells_that_need_what_is_missing_give_way_to_one_note():
+    def cell(source, *tags):
+        return nbformat.v4.new_markdown_cell(source, metadata={"tags": list(tags)})
+
+    notebook = nbformat.v4.new_notebook()
+    notebook.cells = [
+        *(cell("# Title"), cell("always"), cell("a", "needs-A2"), cell("b", "needs-A2")),
+        *(cell("crowd", "needs-fer2013"), cell("end")),
+    ]
+    kept = leave_out(notebook, "B2", {"A2": "no Action Units"})
+    sources = [cell.source for cell in kept.cells]
+    assert sources[:2] == ["# Title", "always"] and sources[3:] == ["crowd", "end"]
+    assert sources[2].endswith("left out: no Action Units.*")
+    assert leave_out(notebook, "B2", {}) == notebook
+    whole = leave_out(notebook, "A2", {"A2": "no Action Units"})
+    assert whole.cells[0].source == "# Title" and len(whole.cells) == 2
+    assert len(notebook.cells) == 6
