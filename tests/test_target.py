@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from mien import faces as faces_room
 from mien.errors import DataError
-from mien.faces import open_image, plain_image, thumbnail
+from mien.faces import LONGEST, open_image, plain_image, square, thumbnail
 from mien.openface import INTENSITIES, PRESENCES
 from mien.target import UNITS, load_target, read_face, to_grey48
 
@@ -90,7 +90,7 @@ def test_a_regular_person(folder):
     for values in (person.intensities, person.presences):
         assert (values.shape, values.dtype) == ((4, 17), np.float32)
         assert (values == 1).all()
-    assert [crop.size for crop in person.crops] == [(60, 60)] * 4
+    assert [crop.size for crop in person.crops] == [(72, 72)] * 4
     assert [crop.mode for crop in person.crops] == ["RGB"] * 4
     assert list(person.ratings) == ["file_name", "rater", "label"]
     assert person.ratings.empty
@@ -613,20 +613,19 @@ def test_any_size_and_mode_becomes_48_x_48_and_flat_stays_flat(size, mode):
 
 @settings(max_examples=60, deadline=None)
 @given(
-    half=st.integers(10, 60),
-    more=st.integers(0, 40),
+    short=st.integers(1, 80),
+    more=st.integers(0, 80),
     turned=st.booleans(),
     seed=st.integers(0, 999),
 )
-def test_the_centre_square_counts_whatever_surrounds_it(half, more, turned, seed):
-    generator = np.random.default_rng(seed)
-    side = 2 * half
-    picture = generator.integers(0, 256, (side, side)).astype(np.uint8)
-    wide = generator.integers(0, 256, (side, side + 2 * more)).astype(np.uint8)
-    wide[:, more : more + side] = picture
-    found = to_grey48(Image.fromarray(wide.T if turned else wide))
+def test_the_whole_picture_counts_and_its_edges_are_repeated(short, more, turned, seed):
+    tall = np.random.default_rng(seed).integers(0, 256, (short + more, short)).astype(np.uint8)
+    left, right = tall[:, :1].repeat(more // 2, axis=1), tall[:, -1:].repeat(-(-more // 2), axis=1)
+    whole = np.hstack([left, tall, right])
+    if turned:
+        tall, whole = tall.T, whole.T
     np.testing.assert_array_equal(
-        found, to_grey48(Image.fromarray(picture.T if turned else picture))
+        to_grey48(Image.fromarray(tall)), to_grey48(Image.fromarray(whole))
     )
 
 
@@ -634,7 +633,20 @@ def test_a_face_is_never_squashed():
     image = Image.new("L", (100, 200))
     image.paste(ellipse((80, 80)), (10, 60))
     found = to_grey48(image) > 127
-    assert found.any(axis=0).sum() == found.any(axis=1).sum() == pytest.approx(80 * 48 / 100, abs=1)
+    assert found.any(axis=0).sum() == found.any(axis=1).sum() == pytest.approx(80 * 48 / 200, abs=1)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB"])
+def test_a_strip_of_pixels_does_not_unfold_into_gigabytes(mode):
+    strip = Image.new(mode, (400_000, 1), "white")
+    assert square(strip).size == (LONGEST, LONGEST)
+    assert (to_grey48(strip) == 255).all()
+
+
+def test_a_large_picture_is_read_as_a_small_one():
+    small = ellipse((300, 400))
+    large = to_grey48(small.resize((2400, 3200), Image.Resampling.NEAREST))
+    assert np.abs(large.astype(int) - to_grey48(small)).max() <= 6
 
 
 def test_pixels_are_averaged_by_area():
@@ -718,12 +730,12 @@ def test_exif_orientation_is_applied_once(orientation, undo, tmp_path):
 
 
 def test_a_thumbnail_is_the_square_that_the_models_see():
-    image = Image.new("RGB", (300, 200), "red")
-    image.paste("blue", (50, 0, 250, 200))
+    image = Image.new("RGB", (192, 96), "red")
+    image.paste("blue", (0, 0, 192, 48))
     found = thumbnail(image)
     assert (found.size, found.mode) == ((96, 96), "RGB")
-    assert found.getcolors() == [(96 * 96, (0, 0, 255))]
-    assert thumbnail(Image.new("L", (40, 70))).size == (40, 40)
+    assert set(found.getcolors()) == {(96 * 48, (0, 0, 255)), (96 * 48, (255, 0, 0))}
+    assert thumbnail(Image.new("L", (40, 70))).size == (70, 70)
 
 
 def test_a_plain_image_is_grey_or_rgb():

@@ -24,7 +24,7 @@ from mien.openface import UNITS
 from mien.portrait import View, draw_face
 
 #: Raised whenever the drawn data change, so that data drawn before are not used again.
-VERSION = 3
+VERSION = 4
 
 #: Common combinations of Action Units for each emotion, strengths relative to the strongest unit:
 #: after EMFACS (Friesen and Ekman 1983, "EMFACS-7: Emotional Facial Action Coding System") and
@@ -107,7 +107,7 @@ PERSON = Identity(
     lopsided=0.06,
 )
 
-CROP = (100, 130)  # pixels, width and height of the person's pictures
+CROP = (100, 130)  # pixels, width and height of the person's pictures, which the face fills
 _FEWEST_CROWD, _FEWEST_LABELLED = 100, 25
 _WRONG_LABELS = 0.05
 _SPREAD = 0.65  # how much pose, light and camera vary
@@ -292,7 +292,7 @@ def _film(
     """Draw the frames of one clip, near-copies of each other; return file names and units."""
     folder.mkdir(parents=True, exist_ok=True)
     units, view = random_units(emotion, rng), View.random(rng, spread=_SPREAD)
-    view = replace(view, zoom=0.86 * view.zoom)
+    view = replace(view, zoom=1.12 * view.zoom)
     who = replace(PERSON, cloth=colour(CLOTHS[rng.integers(len(CLOTHS))]))
     frame, taken = int(rng.integers(1, 60)), []
     for _ in range(frames):

@@ -15,6 +15,10 @@ SIDE = 48
 #: can unfold into gigabytes.
 MAX_PIXELS = 50_000_000
 
+#: A larger picture is reduced to this many pixels a side before its edges are repeated: a strip of
+#: one by a million pixels would else unfold into a square of a million by a million.
+LONGEST = 1024
+
 _FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "PPM")
 _BEHIND = (128, 128, 128, 255)
 
@@ -76,10 +80,19 @@ def plain_image(image: Image.Image) -> Image.Image:
 
 
 def square(image: Image.Image) -> Image.Image:
-    """Return the largest square around the centre of an image."""
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    return image.crop((left, top, left + side, top + side))
+    """Return an image, mode ``"L"`` or ``"RGB"``, whole in the centre of a square.
+
+    The shorter side grows to the longer one: the outermost row or column of pixels is repeated.
+    An image of more than `LONGEST` pixels a side is area-averaged to that before.
+    """
+    longest = max(image.size)
+    if longest > LONGEST:
+        size = [max(1, round(side * LONGEST / longest)) for side in image.size]
+        image, longest = image.resize(size, Image.Resampling.BOX), LONGEST
+    pixels = np.asarray(image)
+    missing = [longest - pixels.shape[0], longest - pixels.shape[1]]
+    around = [(short // 2, short - short // 2) for short in missing] + [(0, 0)] * (pixels.ndim - 2)
+    return Image.fromarray(np.pad(pixels, around, mode="edge"))
 
 
 def resized(image: Image.Image, side: int) -> Image.Image:
@@ -98,8 +111,26 @@ def to_grey48(image: Image.Image) -> np.ndarray:
     """Turn an image into network input: the one way for every model and every data set.
 
     The picture as a person sees it (`plain_image`), in grey by the luma of ITU-R BT.601
-    (0.299 R + 0.587 G + 0.114 B), cropped to a square around the centre and never squashed, then
-    area-averaged to 48 x 48 pixels.
+    (0.299 R + 0.587 G + 0.114 B), whole in the centre of a square, with the pixels of its edges
+    repeated where it is narrower (`square`), then area-averaged to 48 x 48 pixels. So nothing is
+    squashed and nothing is cut off: FER2013's faces, too, show forehead and chin.
+
+    The choice was made once, on the labelled faces of one person (87 upright pictures, about 4 : 3,
+    answers restricted to the person's five emotions; the unknown faces had no say). Right were, of
+    the network that comes with mien, another network of its shape, and an SVM of A1:
+
+    ============================================  =========  =======  ======
+    the square                                    shipped    other    SVM
+    ============================================  =========  =======  ======
+    cut out of the centre, of the shorter side    66.7 %     72.4 %   56.3 %
+    squashed                                      66.7 %     71.3 %   52.9 %
+    of 90 % of the longer side, edges repeated    70.1 %     75.9 %   56.3 %
+    **of the longer side, edges repeated**        73.6 %     73.6 %   56.3 %
+    of the longer side, filled with the mean      73.6 %     71.3 %   59.8 %
+    of the longer side, filled with black         70.1 %     72.4 %   58.6 %
+    ============================================  =========  =======  ======
+
+    One face is 1.1 points, so the paddings are alike; edges need no number and keep the contrast.
 
     Parameters
     ----------
