@@ -47,8 +47,8 @@ faces) chose the epoch and the settings; PrivateTest ({n_private:,}) chose nothi
 | --- | --- | --- | --- |
 {sets}
 
-Answers are averaged over the face and its mirror image. Temperature fitted on PublicTest:
-{temperature:.2f}.
+Answers are averaged over the face and its mirror image. Their temperature, fitted on
+PublicTest and stored beside the weights: {temperature:.2f}.
 
 | PrivateTest | precision | recall | n |
 | --- | --- | --- | --- |
@@ -110,10 +110,13 @@ def train(crowd, given):
 def publish(model, crowd, out: Path, *, seed: int, epochs: int | str, note: str = "") -> str:
     """Write weights and card to ``out``; return the card. The packed network is what is scored."""
     out.mkdir(parents=True, exist_ok=True)
-    size = weights.export_weights(model, out / weights.SHIPPED)
-    packed = weights.import_weights(out / weights.SHIPPED, dtype=cnn.fast_dtype())
+    path = out / weights.SHIPPED
+    weights.export_weights(model, path)
+    packed = weights.import_weights(path, dtype=cnn.fast_dtype())
     (public, public_codes), (private, codes) = map(crowd.split, ("PublicTest", "PrivateTest"))
     chosen = cnn.predict(packed, public)
+    temperature = calibration.fit_temperature(chosen, public_codes)
+    size = weights.export_weights(model, path, temperature=temperature)
     answers = cnn.predict(packed, private).argmax(axis=1)
     right, copied = answers == codes, has_copy_in(crowd, "PrivateTest")
     card = CARD.format(
@@ -136,7 +139,7 @@ def publish(model, crowd, out: Path, *, seed: int, epochs: int | str, note: str 
                 row("PrivateTest without copies of Training images", right[~copied]),
             ]
         ),
-        temperature=calibration.fit_temperature(chosen, public_codes),
+        temperature=temperature,
         classes=per_class(codes, answers),
         weakest=" and ".join(weakest(codes, answers)),
     )

@@ -22,6 +22,18 @@ def test_half_precision_keeps_the_answers(model, tmp_path):
     assert size < 2.2 * again.count_params() + 6000
 
 
+def test_the_temperature_travels_with_the_weights(model, tmp_path):
+    weights.export_weights(model, tmp_path / "w.npz", temperature=1.25)
+    assert weights.import_temperature(tmp_path / "w.npz") == 1.25
+    weights.export_weights(model, tmp_path / "w.npz")
+    assert weights.import_temperature(tmp_path / "w.npz") == 1
+
+
+def test_the_shipped_temperature_is_the_one_on_the_card(root):
+    card = (root / "lib" / "mien" / "weights" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert f"stored beside the weights: {weights.shipped_temperature():.2f}." in card
+
+
 def test_nothing_pickled_is_read(tmp_path):
     np.savez(tmp_path / "evil.npz", shape=np.array([object()]), w0=np.zeros(1))
     with pytest.raises(DataError, match=r"evil\.npz holds no weights"):
@@ -37,6 +49,9 @@ def test_missing_and_foreign_files_are_named(model, tmp_path):
     np.savez(tmp_path / "fewer.npz", **fewer)
     with pytest.raises(DataError, match=r"fewer\.npz holds no weights"):
         weights.import_weights(tmp_path / "fewer.npz")
+    with pytest.raises(DataError, match=r"fewer\.npz holds no weights"):
+        np.savez(tmp_path / "fewer.npz", shape="{}")
+        weights.import_temperature(tmp_path / "fewer.npz")
 
 
 def test_the_shipped_network_is_small_and_answers_seven_emotions():

@@ -5,6 +5,8 @@ in it can run. ``weights/MODEL_CARD.md`` tells where the weights are from and wh
 """
 
 import json
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
 from importlib import resources
 from pathlib import Path
 
@@ -19,7 +21,7 @@ from mien.errors import DataError
 SHIPPED = "fer2013.npz"
 
 
-def export_weights(model: keras.Model, path: str | Path) -> int:
+def export_weights(model: keras.Model, path: str | Path, *, temperature: float = 1.0) -> int:
     """Write a network's weights in half precision and return the file's size in bytes.
 
     Parameters
@@ -28,11 +30,14 @@ def export_weights(model: keras.Model, path: str | Path) -> int:
         From `mien.cnn.build`, trained.
     path : path
         Of the ``.npz`` to write, whole or not at all.
+    temperature : float
+        What `mien.calibration.fit_temperature` found for the network; 1 where nobody measured.
     """
     plain = network.fold(model, dtype="float32")
     arrays = {f"w{i}": weight.astype(np.float16) for i, weight in enumerate(plain.get_weights())}
+    arrays |= {"shape": np.array(json.dumps(network.shape(plain))), "temperature": temperature}
     with atomic_write(path) as part, part.open("wb") as file:
-        np.savez_compressed(file, shape=np.array(json.dumps(network.shape(plain))), **arrays)
+        np.savez_compressed(file, **arrays)
     return Path(path).stat().st_size
 
 
@@ -50,18 +55,24 @@ def import_weights(path: str | Path, *, dtype: str = "float32") -> keras.Model:
     DataError
         If the file is missing or holds no such network.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise DataError(f"there are no weights at {path}")
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            shape = json.loads(str(arrays["shape"]))
-            model = network.build(**shape, dtype=dtype, normalised=False)
-            count = len(model.get_weights())
-            model.set_weights([arrays[f"w{i}"].astype(np.float32) for i in range(count)])
-    except Exception as problem:  # numpy, zip, json and Keras raise many kinds
-        raise DataError(f"{path} holds no weights of a mien network: {problem}") from problem
+    with _arrays(path) as arrays:
+        shape = json.loads(str(arrays["shape"]))
+        model = network.build(**shape, dtype=dtype, normalised=False)
+        count = len(model.get_weights())
+        model.set_weights([arrays[f"w{i}"].astype(np.float32) for i in range(count)])
     return model
+
+
+def import_temperature(path: str | Path) -> float:
+    """Return the temperature of the network that `export_weights` wrote.
+
+    Raises
+    ------
+    DataError
+        As `import_weights`.
+    """
+    with _arrays(path) as arrays:
+        return float(arrays["temperature"])
 
 
 def shipped(*, dtype: str = "float32") -> keras.Model:
@@ -77,5 +88,28 @@ def shipped(*, dtype: str = "float32") -> keras.Model:
     DataError
         If this installation lacks the file.
     """
-    with resources.as_file(resources.files("mien") / "weights" / SHIPPED) as path:
+    with _shipped_file() as path:
         return import_weights(path, dtype=dtype)
+
+
+def shipped_temperature() -> float:
+    """Return the temperature of the network that comes with mien, fitted on PublicTest."""
+    with _shipped_file() as path:
+        return import_temperature(path)
+
+
+def _shipped_file() -> AbstractContextManager[Path]:
+    return resources.as_file(resources.files("mien") / "weights" / SHIPPED)
+
+
+@contextmanager
+def _arrays(path: str | Path) -> Iterator[Mapping[str, np.ndarray]]:
+    """Open an archive; whatever goes wrong with what is in it is told in one line."""
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"there are no weights at {path}")
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            yield arrays
+    except Exception as problem:  # numpy, zip, json and Keras raise many kinds
+        raise DataError(f"{path} holds no weights of a mien network: {problem}") from problem
