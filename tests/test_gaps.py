@@ -3,6 +3,7 @@
 import nbformat
 import pytest
 
+from mien import results
 from mien.demo import write_demo
 from mien.errors import DataError
 from mien.gaps import gaps, leave_out
@@ -60,6 +61,23 @@ def test_a_study_file_with_a_person_and_no_fer2013_does_without_it(tmp_path):
     study = load_study(tmp_path / "mine.yaml")
     assert study.fer2013 == "" and study.takes_shipped
     assert not load_study(tmp_path / "mine.yaml", ["fer2013=fer.csv"]).takes_shipped
+
+
+def test_photos_alone_make_a_study(folder, mien, tmp_path):
+    next(folder.glob("*_AU.csv")).unlink()
+    (tmp_path / "mine.yaml").write_text(f"name: mine\ntarget: {folder}\nresamples: 100\n")
+    cheap = ("--set", "repeats=1", "--set", "folds=2", "--set", "fine_tune_epochs=2")
+    out = tmp_path / "mine"
+    done = mien("run", str(tmp_path / "mine.yaml"), *cheap, "--out", str(out))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("left out:") == 3
+    compared = results.load_metrics(out, "C")
+    on_person = [score for score in compared["scores"] if score["set"] == "target-labelled"]
+    assert [score["model"] for score in on_person] == ["NN-FER2013", "NN-FineTuned"]
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert "It has no SVM-FER2013: the study names no FER2013" in page
+    assert "It has no SVM-OpenFace: the person has no labelled Action Units" in page
+    assert "left out: the study names no FER2013" in (out / "A1.html").read_text(encoding="utf-8")
 
 
 def test_cells_that_need_what_is_missing_give_way_to_one_note():

@@ -225,7 +225,6 @@ class Chapter:
         *,
         scores: Sequence[Mapping[str, Any]] = (),
         predictions: pd.DataFrame | None = None,
-        tables: Mapping[str, pd.DataFrame] | None = None,
         **more: Any,
     ) -> None:
         """Write this chapter's results: metrics, predictions, and the tables of `keep`.
@@ -252,7 +251,7 @@ class Chapter:
             self.part,
             metrics,
             predictions=predictions,
-            tables=self._kept | dict(tables or {}),
+            tables=self._kept,
         )
 
 

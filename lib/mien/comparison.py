@@ -1,7 +1,8 @@
-"""The four models on the same faces: what chapter C compares."""
+"""The models of a study on the same faces: what chapter C compares."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,13 +16,16 @@ from mien.gallery import Answer, GalleryItem
 from mien.importance import agreement
 from mien.target import Target
 
-#: The four models of the study and the chapter that made each one's answers.
+#: The four models of a whole study and the chapter that made each one's answers.
 MODELS: dict[str, str] = {
     "SVM-FER2013": "A1",
     "SVM-OpenFace": "A2",
     "NN-FER2013": "B2",
     "NN-FineTuned": "B3",
 }
+
+#: The weights that come with mien.
+SHIPPED = Path(__file__).parent / "weights" / "fer2013.npz"
 
 #: What each model saw before it answered.
 SAW: dict[str, str] = {
@@ -56,9 +60,29 @@ class Answers:
     folds: dict[str, np.ndarray]
 
 
+def models(chapter: Chapter) -> dict[str, str]:
+    """Return the models that this study has, and the chapter that made each one's answers."""
+    return {model: part for model, part in MODELS.items() if part not in chapter.missing}
+
+
+def opening(chapter: Chapter) -> str:
+    """Return which models are compared, and why one is missing, in sentences."""
+    here = models(chapter)
+    text = f"This study compares **{prose.listed(list(here))}**."
+    for model, part in MODELS.items():
+        if model not in here:
+            text += f" It has no {model}: {prose.escape(chapter.missing[part])}."
+    if chapter.study.takes_shipped:
+        text += (
+            " NN-FER2013 is the network that comes with mien, trained on FER2013; its model card "
+            "tells how."
+        )
+    return text
+
+
 def labelled_answers(chapter: Chapter) -> Answers:
     """Return what the models of this study answered to the labelled faces, on the same faces."""
-    frames = {model: chapter.predictions(part) for model, part in MODELS.items()}
+    frames = {model: chapter.predictions(part) for model, part in models(chapter).items()}
     frames = {model: frame[frame["set"] == "labelled"] for model, frame in frames.items()}
     shared = set.intersection(*(set(frame["file_name"]) for frame in frames.values()))
     first = next(iter(frames.values()))
@@ -103,7 +127,7 @@ def unknown_answers(chapter: Chapter) -> pd.DataFrame:
     A model that could not read a face has an empty answer there.
     """
     frame = None
-    for model, part in MODELS.items():
+    for model, part in models(chapter).items():
         rows = chapter.predictions(part)
         rows = rows.loc[rows["set"] == "unknown", ["file_name", "clip", "truth", "predicted"]]
         rows = rows.rename(columns={"predicted": model})
@@ -115,42 +139,49 @@ def unknown_answers(chapter: Chapter) -> pd.DataFrame:
 def costs(chapter: Chapter, labels: int) -> dict[str, dict[str, Any]]:
     """Return what every model cost: training seconds, milliseconds to read a face, labels, bytes.
 
-    The fine-tuned network's training includes that of the network it starts from.
+    The fine-tuned network's training includes that of the network it starts from; of a network
+    that came with mien nothing is known but that it was trained elsewhere (seconds are None).
     """
-    metrics = {part: chapter.metrics(part) for part in ("A1", "A2", "B1", "B3")}
-    seconds = {part: found["seconds"] for part, found in metrics.items()}
-    crowd_network = seconds["B1"]["fit"]
-    train = {
-        "SVM-FER2013": seconds["A1"][f"fit {metrics['A1']['chosen']}"],
-        "SVM-OpenFace": seconds["A2"]["fit on all"],
-        "NN-FER2013": crowd_network,
-        "NN-FineTuned": crowd_network + seconds["B3"]["fit on all"],
-    }
-    files = {
-        "SVM-FER2013": "A1.skops",
-        "SVM-OpenFace": "A2.skops",
-        "NN-FER2013": "B1.keras",
-        "NN-FineTuned": "B3.keras",
-    }
-    read = {
-        "SVM-FER2013": (seconds["A1"]["predict the person"], "A1", ("labelled", "unknown")),
-        "SVM-OpenFace": (seconds["A2"]["predict"], "A2", ("unknown",)),
-        "NN-FER2013": (chapter.metrics("B2")["seconds"]["predict"], "B2", ("labelled", "unknown")),
-        "NN-FineTuned": (seconds["B3"]["predict"], "B3", ("unknown",)),
-    }
-    faces = {
-        model: int(chapter.predictions(part)["set"].isin(sets).sum())
-        for model, (_, part, sets) in read.items()
-    }
+    here = models(chapter)
+    seconds = {model: _training_seconds(chapter, model) for model in here}
     return {
         model: {
-            "seconds": train[model],
-            "milliseconds": 1000 * read[model][0] / max(1, faces[model]),
+            "seconds": seconds[model],
+            "milliseconds": _milliseconds(chapter, model),
             "labels": labels if model in FITTED_ON_PERSON else 0,
-            "bytes": chapter.model_path(files[model]).stat().st_size,
+            "bytes": _file(chapter, model).stat().st_size,
         }
-        for model in MODELS
+        for model in here
     }
+
+
+def _training_seconds(chapter: Chapter, model: str) -> float | None:
+    if model == "SVM-FER2013":
+        metrics = chapter.metrics("A1")
+        return metrics["seconds"][f"fit {metrics['chosen']}"]
+    if model == "SVM-OpenFace":
+        return chapter.metrics("A2")["seconds"]["fit on all"]
+    if chapter.study.takes_shipped:
+        return None
+    crowd = chapter.metrics("B1")["seconds"]["fit"]
+    tuned = chapter.metrics("B3")["seconds"]["fit on all"] if model == "NN-FineTuned" else 0.0
+    return crowd + tuned
+
+
+def _milliseconds(chapter: Chapter, model: str) -> float:
+    part = MODELS[model]
+    faces = chapter.predictions(part)["set"]
+    # The models that were fitted on the person were timed on the unknown faces alone.
+    read = int((faces == "unknown").sum()) if model in FITTED_ON_PERSON else len(faces)
+    spent = chapter.metrics(part)["seconds"]["predict the person" if part == "A1" else "predict"]
+    return 1000 * spent / max(1, read)
+
+
+def _file(chapter: Chapter, model: str) -> Path:
+    if model == "NN-FER2013" and chapter.study.takes_shipped:
+        return SHIPPED
+    files = {"SVM-FER2013": "A1.skops", "SVM-OpenFace": "A2.skops", "NN-FER2013": "B1.keras"}
+    return chapter.model_path(files.get(model, "B3.keras"))
 
 
 def gallery_items(chapter: Chapter, person: Target, *, which: str) -> list[GalleryItem]:
@@ -161,7 +192,8 @@ def gallery_items(chapter: Chapter, person: Target, *, which: str) -> list[Galle
     which : {"labelled", "unknown"}
     """
     frames = {
-        model: chapter.predictions(part).set_index("file_name") for model, part in MODELS.items()
+        model: chapter.predictions(part).set_index("file_name")
+        for model, part in models(chapter).items()
     }
     truths = dict(zip(person.faces["file_name"], person.faces["label"], strict=True))
     if which == "unknown":
@@ -205,7 +237,7 @@ def limits(
         if detectable is not None
         else "no difference of any size could be expected to be found"
     )
-    return [
+    lines = [
         f"One person, {prose.count(len(answers.truth), 'labelled face')}, "
         f"{prose.count(clips, 'clip')}: the figures are about this person in these scenes.",
         f"With so few clips, {seen}; {open_pairs} of {prose.count(len(pairs), 'pair')} of models "
@@ -214,9 +246,14 @@ def limits(
         "an accuracy on a dozen faces has an interval that spans half the scale.",
         "The labels of the person's faces come from whoever sorted them; nobody measured how far "
         "a second labeller would agree.",
-        "Action Units are OpenFace's estimates from single images, which carry the person's "
-        "resting face as a bias; FER2013's labels are noisy, and its copies cross its splits.",
+        "FER2013's labels are noisy, and its copies cross its splits.",
     ]
+    if "SVM-OpenFace" in answers.given:
+        lines.append(
+            "Action Units are OpenFace's estimates from single images, which carry the person's "
+            "resting face as a bias."
+        )
+    return lines
 
 
 def textbook_sentence(drops: pd.DataFrame) -> str:
@@ -249,9 +286,9 @@ def model_card(chapter: Chapter, prices: Mapping[str, Mapping[str, Any]]) -> pd.
             "seed": chapter.study.seed,
             "megabytes": prices[model]["bytes"] / 1e6,
         }
-        for model in MODELS
+        for model in prices
     ]
-    return pd.DataFrame(rows, index=pd.Index(MODELS, name="model"))
+    return pd.DataFrame(rows, index=pd.Index(prices, name="model"))
 
 
 def _by_repeat(repeats: pd.DataFrame, column: str, names: pd.Series) -> np.ndarray:

@@ -142,16 +142,19 @@ def raters_sentence(agreement: Agreement) -> str:
     return text + "."
 
 
-def answer(crowd: Fer2013, person: Target, agreement: Agreement) -> str:
-    """Return the answer of chapter 0 as a Markdown list."""
+def crowd_answer(crowd: Fer2013) -> str:
+    """Return what chapter 0 answers about FER2013, as a Markdown list."""
     emotion, share = majority_share(crowd, "PrivateTest")
+    return (
+        f"- {crowd_sentence(crowd)} *{emotion}* alone makes {prose.percent(share)} of "
+        f"PrivateTest.\n- {copies_sentence(crowd)}"
+    )
+
+
+def person_answer(person: Target, agreement: Agreement) -> str:
+    """Return what chapter 0 answers about the person, as a Markdown list."""
     problems = prose.count(len(person.irregularities), "irregularity", "irregularities")
-    return "\n".join(
-        [
-            f"- {crowd_sentence(crowd)} *{emotion}* alone makes {prose.percent(share)} of "
-            "PrivateTest.",
-            f"- {copies_sentence(crowd)}",
-            f"- The person: {person_sentence(person)} {problems} in the files, listed above.",
-            f"- {raters_sentence(agreement)}",
-        ]
+    return (
+        f"- The person: {person_sentence(person)} {problems} in the files, listed above.\n"
+        f"- {raters_sentence(agreement)}"
     )

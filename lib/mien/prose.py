@@ -141,6 +141,11 @@ def minutes(seconds: float | None) -> str:
     return f"{seconds / 60:.1f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
 
 
+def training_time(seconds: float | None) -> str:
+    """Return `minutes`, or that the training was not part of this study (None)."""
+    return "none here" if seconds is None else minutes(seconds)
+
+
 def count(n: int, thing: str, things: str | None = None) -> str:
     """Return a number with its noun.
 
@@ -219,8 +224,8 @@ def verdict(
     pairs : DataFrame
         `mien.paired.pairwise` of the same models.
     costs : mapping of model to mapping
-        ``seconds`` (to train) and ``labels`` (how many labelled faces of the person it needs),
-        for every model in ``scores``.
+        ``seconds`` (to train; None for a network that came trained) and ``labels`` (how many
+        labelled faces of the person it needs), for every model in ``scores``.
     detectable : float, optional
         The smallest difference that would likely have been found
         (`mien.paired.detectable_difference`); said where the models cannot be separated.
@@ -257,14 +262,11 @@ def _cost(best: str, tied: list[str], costs: Mapping[str, Mapping]) -> str:
         needs = "no labelled face of the person"
         if labels:
             needs = count(labels, "labelled face of the person", "labelled faces of the person")
-        return f"{minutes(costs[model]['seconds'])} of training and {needs}"
+        seconds = costs[model]["seconds"]
+        training = "no training here" if seconds is None else f"{minutes(seconds)} of training"
+        return f"{training} and {needs}"
 
-    return (
-        "; ".join(
-            [f"{best} took {price(best)}", *(f"{model} took {price(model)}" for model in tied)]
-        )
-        + "."
-    )
+    return "; ".join(f"{model} took {price(model)}" for model in (best, *tied)) + "."
 
 
 def _pair(pairs: pd.DataFrame, a: str, b: str) -> dict:

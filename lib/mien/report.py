@@ -200,7 +200,7 @@ def _study_json(out: Path) -> dict[str, Any]:
 
 
 def _drawn(settings: Mapping[str, Any]) -> str:
-    drawn = [settings.get("fer2013") == "demo", settings.get("target") == "demo"]
+    drawn = [settings.get(name) == "demo" for name in ("fer2013", "target") if settings.get(name)]
     if not any(drawn):
         return ""
     which = "The faces" if all(drawn) else "Some of the faces"
