@@ -7,8 +7,8 @@ import nbformat
 import pytest
 from bs4 import BeautifulSoup
 
-from mien import runner
-from mien.runner import ChapterFailed, StudyBusy
+from mien import results, runner
+from mien.runner import ChapterFailed, Options, StudyBusy
 from mien.study import BY_PART, CHAPTERS, make_study
 
 COMMON = 'profile: str = "demo"  # p\nseed: int = 0  # s\nout: str = ""  # o\n'
@@ -18,6 +18,7 @@ PARAMETERS = {
     "B1": COMMON + "epochs: int = 0  # e",
     "B2": COMMON + "resamples: int = 2000  # r",
 }
+OPTIONS = Options()
 PLANS = [plan for plan in CHAPTERS if plan.part in PARAMETERS]
 
 
@@ -34,7 +35,7 @@ def project(tmp_path, monkeypatch, missing):
     folder.mkdir()
     for plan in PLANS:
         write_notebook(folder, plan)
-    monkeypatch.setattr(runner, "notebook_source", lambda plan: folder / f"{plan.notebook}.ipynb")
+    monkeypatch.setattr(results, "project_root", lambda: tmp_path)
     monkeypatch.setattr(runner, "check_data", lambda study: ({"fer2013": "abc"}, missing))
     return folder
 
@@ -60,15 +61,15 @@ def write_notebook(folder, plan, body="value = seed"):
     nbformat.write(notebook, folder / f"{plan.notebook}.ipynb")
 
 
-def run(out, **parameters):
-    """Run the tiny study and return what the runner told, as {part: state}."""
+def run(out, options=OPTIONS, **parameters):
+    """Run the tiny study and return what the runner told last of each part, as {part: state}."""
     told = {}
 
     def tell(event):
         told[event.plan.part] = event.state
 
     study = make_study({"out": str(out), **parameters})
-    runner.run(study, PLANS, tell=tell)
+    runner.run(study, PLANS, options, tell=tell)
     return told
 
 
@@ -80,10 +81,10 @@ def test_chapters_run_then_are_current_then_only_what_changed_runs_again(project
     assert states == dict.fromkeys(PARAMETERS, "done")
     current = dict.fromkeys(PARAMETERS, "current")
     assert run(out) == current
-    # B2 reads B1, so a parameter of B1 concerns it; A1 has nothing to do with it
+    # B2 reads B1 and is not concerned while B1 finds the same; A1 has nothing to do with it
+    assert run(out, epochs=3) == current | {"B1": "done"}
+    write_notebook(project, BY_PART["B1"], "value = seed + epochs")
     assert run(out, epochs=3) == current | {"B1": "done", "B2": "done"}
-    write_notebook(project, PLANS[0], "value = seed + 1")
-    assert run(out, epochs=3) == current | {"A1": "done"}
     assert run(out, epochs=3, seed=1) == dict.fromkeys(PARAMETERS, "done")
 
 
@@ -91,15 +92,15 @@ def test_what_is_missing_is_left_out_with_its_reason(project, missing, tmp_path)
     out = tmp_path / "out"
     run(out)
     missing["A2"] = "the person has no Action Units"
-    states = dict.fromkeys(PARAMETERS, "done")
-    assert run(out) == states | {"A2": "skipped"}
+    current = dict.fromkeys(PARAMETERS, "current")
+    assert run(out) == current | {"A2": "skipped", "B2": "done"}
     assert json.loads((out / "results/A2/metrics.json").read_text())["skipped"] == missing["A2"]
     assert "This chapter is left out: the person has no Action Units." in page_text(out / "A2.html")
     record = json.loads((out / "study.json").read_text())["parts"]["A2"]
     assert (record["state"], record["reason"]) == ("skipped", missing["A2"])
-    assert run(out) == dict.fromkeys(PARAMETERS, "current") | {"A2": "skipped"}
+    assert run(out) == current | {"A2": "skipped"}
     missing.clear()
-    assert run(out) == states
+    assert run(out) == current | {"A2": "done", "B2": "done"}
 
 
 def page_text(page):
@@ -143,6 +144,21 @@ def test_a_second_runner_is_refused(project, tmp_path):
     out.mkdir()
     with filelock.FileLock(out / ".lock"), pytest.raises(StudyBusy, match="another mien"):
         run(out)
+
+
+def test_a_finished_chapter_is_taken_from_the_store_by_every_study(project, tmp_path):
+    store = Options(store=tmp_path / "store", jobs=2)
+    assert run(tmp_path / "a", store, name="first") == dict.fromkeys(PARAMETERS, "done")
+    told = run(tmp_path / "b", store, name="second", epochs=7)
+    assert told == dict.fromkeys(PARAMETERS, "stored") | {"B1": "done"}
+    for plan in PLANS:
+        ours, theirs = (results.part_folder(tmp_path / name, plan.part) for name in "ba")
+        assert (ours / "metrics.json").read_text() == (theirs / "metrics.json").read_text()
+    executed = nbformat.read(results.notebook_path(tmp_path / "b", PLANS[0].notebook), 4)
+    (given,) = (c for c in executed.cells if "injected-parameters" in c.metadata.get("tags", []))
+    assert f'out = "{tmp_path / "b"}"' in given.source
+    state = json.loads((tmp_path / "b" / "study.json").read_text())["parts"]["A1"]
+    assert state["state"] == "done" and state["from_store"]
 
 
 def test_unknown_data_stop_the_study_before_anything_runs(mien, tmp_path):

@@ -17,7 +17,7 @@ from mien.evaluation import scores
 from mien.fer2013 import Fer2013, load_fer2013
 from mien.folds import grouped_folds
 from mien.gaps import gaps
-from mien.study import BY_PART, make_study
+from mien.study import BY_PART, data_paths, make_study
 from mien.target import Target, load_target
 
 #: The model of each part that has one.
@@ -28,19 +28,6 @@ MODELS = {
     "B2": "NN-FER2013",
     "B3": "NN-FineTuned",
 }
-
-
-def data_paths(fer2013: str, target: str, seed: int) -> tuple[Path, Path]:
-    """Return the paths of FER2013 and of the target person; ``"demo"`` stands for drawn faces."""
-    drawn = Path()
-    if "demo" in (fer2013, target):
-        from mien.demo import demo_folder  # here, because drawing is rarely needed
-
-        drawn = demo_folder(seed)
-    return (
-        drawn / "fer2013.csv" if fer2013 == "demo" else Path(fer2013).expanduser(),
-        drawn / "person" if target == "demo" else Path(target).expanduser(),
-    )
 
 
 class Chapter:

@@ -7,12 +7,15 @@ from typing import Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from mien import results
 from mien.errors import MienError
-from mien.study import CHAPTERS, Study, load_study, parts_to_run
+from mien.study import CHAPTERS, Study, data_paths, load_study, parts_to_run
 
-#: Exit status of the command.
-DONE, CHAPTER_FAILED, REFUSED = 0, 1, 2
+#: Exit status of the command, beside those of errors (`mien.errors`).
+DONE, REFUSED = 0, 2
 
 app = typer.Typer(
     add_completion=False,
@@ -38,22 +41,34 @@ def run(
     out: Out = "",
     only: Annotated[str, typer.Option(metavar="A1,C", help="run only these chapters")] = "",
     force: Annotated[bool, typer.Option("--force", help="run what is current, too")] = False,
+    jobs: Annotated[int, typer.Option(min=1, help="chapters side by side")] = 1,
+    threads: Annotated[
+        int | None, typer.Option(min=1, help="of each chapter; else all cores")
+    ] = None,
+    minutes: Annotated[
+        float | None, typer.Option(min=0.01, help="longest time a chapter may take")
+    ] = None,
+    store: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="share finished chapters with other studies"),
+    ] = None,
+    wait: Annotated[
+        bool, typer.Option("--wait", help="wait for another run of this study")
+    ] = False,
 ) -> None:
     """Run a study: its chapters in order, then its pages."""
     from mien import runner
 
     study = _load(study_file, settings, out)
-    chapters = parts_to_run(only)
-    teller = _Teller(study)
-    page = runner.run(study, chapters, force=force, tell=teller)
+    options = runner.Options(force, jobs, minutes, threads, store, wait)
+    with _Teller(study) as teller:
+        page = runner.run(study, parts_to_run(only), options, tell=teller)
     out_console.print(f"The report is in [bold]{_shown(page)}[/bold]")
 
 
 @app.command()
 def check(study_file: StudyFile, settings: Settings = None, out: Out = "") -> None:
     """Check the parameters and the data of a study; run nothing."""
-    from mien import runner
-    from mien.chapter import data_paths
     from mien.fer2013 import load_fer2013
     from mien.gaps import gaps
     from mien.target import load_target
@@ -75,7 +90,9 @@ def check(study_file: StudyFile, settings: Settings = None, out: Out = "") -> No
     for part in [plan.part for plan in CHAPTERS if plan.part in missing]:
         out_console.print(f"left out  {part}: {missing[part]}", markup=False)
     out_console.print(f"results   {_shown(study.folder)}")
-    missing = [plan.part for plan in CHAPTERS if not runner.notebook_source(plan).is_file()]
+    missing = [
+        plan.part for plan in CHAPTERS if not results.notebook_source(plan.notebook).is_file()
+    ]
     if missing:
         raise MienError(f"the notebooks of {', '.join(missing)} are missing")
     out_console.print("Everything is in order.")
@@ -115,8 +132,7 @@ def main() -> None:
         code = app(standalone_mode=False)
     except MienError as error:
         error_console.print(f"mien: {error}", markup=False, style="red")
-        failed = type(error).__name__ == "ChapterFailed"
-        sys.exit(CHAPTER_FAILED if failed else REFUSED)
+        sys.exit(error.exit_status)
     except (KeyboardInterrupt, typer.Abort):
         error_console.print("mien: stopped")
         sys.exit(130)
@@ -130,33 +146,54 @@ def main() -> None:
 
 
 class _Teller:
-    """Says which chapter runs, how long each took, and what is next."""
+    """Says which chapters run, how long each took, and what is next."""
 
     def __init__(self, study: Study) -> None:
         self.start = time.perf_counter()
-        self.status = out_console.status("") if out_console.is_terminal else None
+        self.live = Progress(
+            *(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()),
+            console=out_console,
+            transient=True,
+            disable=not out_console.is_terminal,
+        )
+        self.shown: dict[str, TaskID] = {}
         out_console.print(f"Study {study.name} (profile {study.profile})", markup=False)
+
+    def __enter__(self) -> "_Teller":
+        """Show the chapters that run."""
+        self.live.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        """Clear the terminal of them."""
+        self.live.stop()
 
     def __call__(self, event) -> None:
         """Show one event of the runner."""
         title = f"{event.plan.part:>2}  {event.plan.title}"
-        following = f"next: {event.following.part}" if event.following else "then the pages"
-        if event.state == "running":
-            if self.status:
-                self.status.update(f"{title} … ({following})")
-                self.status.start()
-            else:
-                out_console.print(f"{title} ... ({following})", markup=False)
+        if event.state in ("running", "waiting"):
+            following = f"next: {event.following.part}" if event.following else "then the pages"
+            note = f"{title} ... ({event.reason or following})"
+            self._forget(event.plan.part)
+            self.shown[event.plan.part] = self.live.add_task(escape(note), total=None)
+            if not out_console.is_terminal:
+                out_console.print(note, markup=False)
             return
-        if self.status:
-            self.status.stop()
-        elapsed = time.perf_counter() - self.start
+        self._forget(event.plan.part)
         if event.state == "skipped":
             out_console.print(f"{title:<32}  left out: {event.reason}", markup=False)
             return
-        took = "unchanged" if event.state == "current" else f"{event.seconds:.1f} s"
-        mark = "failed after " if event.state == "failed" else ""
-        out_console.print(f"{title:<32} {mark + took:>16}   elapsed {elapsed:.0f} s", markup=False)
+        elapsed = time.perf_counter() - self.start
+        took = _TOOK.get(event.state, "{:.1f} s").format(event.seconds)
+        out_console.print(f"{title:<32} {took:>16}   elapsed {elapsed:.0f} s", markup=False)
+
+    def _forget(self, part: str) -> None:
+        if part in self.shown:
+            self.live.remove_task(self.shown.pop(part))
+
+
+#: What is told of a chapter that has ended, other than its seconds.
+_TOOK = {"current": "unchanged", "stored": "from the store", "failed": "failed"}
 
 
 def _load(study_file: Path, settings: list[str] | None, out: str) -> Study:

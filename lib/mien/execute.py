@@ -3,6 +3,9 @@
 The runner starts ``python -m mien.execute`` for every chapter and hands it one line of JSON, the
 job, on standard input. It answers with one line of JSON on standard output. When standard input
 closes, the runner is gone, and the notebook's kernel must not live on without it.
+
+Whoever executes a chapter of a study holds the chapter's lock until its kernel is gone, so that
+a kernel that a killed runner has left cannot write what the next one writes.
 """
 
 import contextlib
@@ -12,10 +15,17 @@ import os
 import signal
 import sys
 import threading
+import time
 import warnings
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
+
+import filelock
+
+#: How often a kernel may fail to start.
+_ATTEMPTS = 4
+
+_leaving = threading.Event()
 
 
 @dataclass(frozen=True)
@@ -34,40 +44,53 @@ def execute(job: dict[str, Any]) -> Failure | None:
     Parameters
     ----------
     job : dict
-        ``notebook`` and ``output`` (paths), ``parameters`` (dict), ``seconds`` (longest time of
-        one cell, or None).
+        ``notebook`` (path), which takes the outputs, ``parameters`` (dict), ``lock`` (path).
 
     Returns
     -------
     Failure or None
-        The output notebook exists in both cases, as far as it was executed.
+        The notebook is there in both cases, as far as it was executed.
     """
-    import papermill
-    from nbclient.exceptions import CellTimeoutError, DeadKernelError
+    from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
 
-    try:
-        papermill.execute_notebook(
-            job["notebook"],
-            job["output"],
-            parameters=job["parameters"],
-            kernel_name="python3",
-            progress_bar=False,
-            execution_timeout=job.get("seconds"),
-        )
-    except PapermillExecutionError as failed:
-        cell = (failed.cell_index or 0) + 1
-        return Failure(cell, failed.source, failed.ename, str(failed.evalue))
-    except DeadKernelError:
-        return Failure(0, "", "DeadKernel", "the notebook's kernel died (out of memory?)")
-    except CellTimeoutError as late:
-        return Failure(0, "", "Timeout", str(late).splitlines()[0])
+    for attempt in range(_ATTEMPTS):
+        try:
+            _execute(job)
+            return None
+        except PapermillExecutionError as failed:
+            cell = (failed.cell_index or 0) + 1
+            return Failure(cell, failed.source, failed.ename, str(failed.evalue))
+        except DeadKernelError:
+            return Failure(0, "", "DeadKernel", "the notebook's kernel died (out of memory?)")
+        except OSError as error:
+            return Failure(0, "", type(error).__name__, str(error))
+        except RuntimeError as error:
+            # Several kernels that start at once may pick the same port (papermill issue 511);
+            # the one that loses it dies before it answers.
+            if attempt + 1 == _ATTEMPTS or _leaving.is_set():
+                return Failure(0, "", "NoKernel", f"the notebook's kernel does not start: {error}")
+            time.sleep(attempt)
     return None
+
+
+def _execute(job: dict[str, Any]) -> None:
+    import papermill
+
+    papermill.execute_notebook(
+        job["notebook"],
+        job["notebook"],
+        parameters=job["parameters"],
+        kernel_name="python3",
+        progress_bar=False,
+        shutdown_kernel="immediate",
+    )
 
 
 def _end_with_the_runner() -> None:
     def wait_for_the_end() -> None:
         sys.stdin.read()
+        _leaving.set()
         os.kill(os.getpid(), signal.SIGINT)
         threading.Event().wait(10)
         os._exit(1)
@@ -81,8 +104,7 @@ def main() -> None:
     logging.getLogger("papermill").setLevel(logging.ERROR)
     job = json.loads(sys.stdin.readline())
     _end_with_the_runner()
-    Path(job["output"]).parent.mkdir(parents=True, exist_ok=True)
-    with contextlib.redirect_stdout(sys.stderr):
+    with contextlib.redirect_stdout(sys.stderr), filelock.FileLock(job["lock"]):
         failure = execute(job)
     print(json.dumps({"failure": asdict(failure) if failure else None}), flush=True)
 

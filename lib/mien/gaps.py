@@ -5,14 +5,18 @@ run then say why; of the others, the cells that carry a tag ``needs-<gap>`` (``n
 ``needs-A2``) are left out.
 """
 
-import copy
+from __future__ import annotations
 
-from nbformat import NotebookNode
-from nbformat.v4 import new_markdown_cell
+import copy
+from typing import TYPE_CHECKING
 
 from mien.errors import DataError
-from mien.study import Study
-from mien.target import Target
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+    from mien.study import Study
+    from mien.target import Target
 
 #: The tag of a cell that a gap takes away is this and the gap's name.
 TAG = "needs-"
@@ -79,4 +83,6 @@ def leave_out(notebook: NotebookNode, part: str, missing: dict[str, str]) -> Not
 
 
 def _note(reason: str, gap: str, what: str) -> NotebookNode:
+    from nbformat.v4 import new_markdown_cell  # here, because importing nbformat takes a second
+
     return new_markdown_cell(f"*{what}: {reason}.*", id=f"without-{gap}")

@@ -1,10 +1,8 @@
 """Where a result comes from: commit, versions, hardware."""
 
-import hashlib
 import os
 import platform
 import subprocess
-from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -62,16 +60,17 @@ def git_state() -> dict[str, Any]:
     return {"commit": commit or None, "dirty": bool(status) if status is not None else None}
 
 
-@cache
-def library_fingerprint() -> str:
-    """Return the SHA-256 (hex) of mien's own code, templates and weights."""
-    digest = hashlib.sha256()
-    folder = Path(__file__).parent
-    for path in sorted(folder.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts:
-            digest.update(str(path.relative_to(folder)).encode())
-            digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()
+def thread_variables(threads: int) -> dict[str, str]:
+    """Return the environment variables that cap the threads of every numerical library at this.
+
+    OpenMP, OpenBLAS, MKL, joblib (and through them scikit-learn and its oneDAL solvers) and
+    TensorFlow. Threads that wait give their core away, so that kernels side by side share it.
+    """
+    names = (
+        *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"),
+        *("LOKY_MAX_CPU_COUNT", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
+    )
+    return {**dict.fromkeys(names, str(threads)), "OMP_WAIT_POLICY": "PASSIVE"}
 
 
 def _git(*arguments: str) -> str | None:

@@ -52,6 +52,23 @@ def model_path(study: Path, name: str) -> Path:
     return study / "models" / name
 
 
+def models_of(study: Path, part: str) -> list[Path]:
+    """Return the finished models of one part: ``models/<part>.*``, but for its checkpoints."""
+    checkpoints = checkpoints_of(study, part)
+    found = sorted((study / "models").glob(f"{part}.*"))
+    return [path for path in found if path not in checkpoints]
+
+
+def checkpoints_of(study: Path, part: str) -> list[Path]:
+    """Return what an unfinished training of one part has left: ``models/<part>.checkpoint*``."""
+    return sorted((study / "models").glob(f"{part}.checkpoint*"))
+
+
+def notebook_source(name: str) -> Path:
+    """Return the notebook called ``name`` (without ending) as it stands in the project."""
+    return project_root() / "notebooks" / f"{name}.ipynb"
+
+
 def notebook_path(study: Path, name: str) -> Path:
     """Return where the executed notebook called ``name`` (without ending) of a study lies."""
     return study / "notebooks" / f"{name}.ipynb"
@@ -100,6 +117,16 @@ def whole_folder(path: Path) -> Iterator[Path]:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         shutil.rmtree(old, ignore_errors=True)
+
+
+def remove_leftovers(study: Path) -> None:
+    """Remove what a killed run was writing; only for who holds the study's lock."""
+    for folder in (study, study / "results", study / "models", study / "notebooks"):
+        for path in folder.glob(".*"):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif path.suffix != ".lock":
+                path.unlink(missing_ok=True)
 
 
 def save(

@@ -140,6 +140,19 @@ def make_study(parameters: Mapping[str, Any], *, source: str = "study") -> Study
         raise ParameterError(f"{source}: parameter names must be texts") from None
 
 
+def data_paths(fer2013: str, target: str, seed: int) -> tuple[Path, Path]:
+    """Return the paths of FER2013 and of the target person; ``"demo"`` stands for drawn faces."""
+    drawn = Path()
+    if "demo" in (fer2013, target):
+        from mien.demo import demo_folder  # here, because drawing is rarely needed
+
+        drawn = demo_folder(seed)
+    return (
+        drawn / "fer2013.csv" if fer2013 == "demo" else Path(fer2013).expanduser(),
+        drawn / "person" if target == "demo" else Path(target).expanduser(),
+    )
+
+
 def parts_to_run(only: str = "") -> list[ChapterPlan]:
     """Return the chapters named in ``"A1,C"``, in reading order; all of them for ``""``.
 
