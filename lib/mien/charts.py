@@ -105,6 +105,39 @@ def learning_curves(history: pd.DataFrame) -> Picture:
     return Picture(figure, alt)
 
 
+def accuracy_by_minutes(progress: pd.DataFrame) -> Picture:
+    """Show how far two networks came in how much time.
+
+    Parameters
+    ----------
+    progress : DataFrame
+        ``network``, ``minutes``, ``PublicTest accuracy`` (`mien.trials.beside_the_assignment`).
+    """
+    looks = {"ours": ("o", "-", MODEL_COLOURS["NN-FER2013"]), "assignment's": ("s", "--", INK)}
+    ends = []
+    with style():
+        figure, axes = blank(2.9)
+        axes = axes[0, 0]
+        for network, (marker, dash, colour) in looks.items():
+            rows = progress[progress["network"] == network]
+            axes.plot(
+                rows["minutes"], rows["PublicTest accuracy"], dash, marker=marker, ms=4,
+                color=colour, label=f"{network} network",
+            )  # fmt: skip
+            last = rows.iloc[-1]
+            ends.append(
+                f"{network} network {percent(last['PublicTest accuracy'])} after "
+                f"{last['minutes']:.1f} minutes"
+            )
+        axes.set_xlim(left=0)
+        axes.set_xlabel("minutes of training")
+        axes.set_ylabel("PublicTest accuracy")
+        axes.grid(axis="y")
+        percent_axis(axes.yaxis)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=2)
+    return Picture(figure, f"Accuracy by minutes of training: {'; '.join(ends)}.")
+
+
 def reliability(bins: pd.DataFrame, error: float, *, model: str = "The model") -> Picture:
     """Show how often answers of a given confidence are right.
 

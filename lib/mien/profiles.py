@@ -20,9 +20,12 @@ PROFILES: dict[str, dict[str, Any]] = {
         "curve_repeats": 1,  # A2: repeats of the learning curve
         "shuffles": 5,  # A2: shuffles of a unit for its importance
         "tuning_repeats": 1,  # B3: the same, for the network
-        "trial_rows": 900,  # B1: images of the small trials
+        "trial_rows": 900,  # B1: of FER2013, of which the small trials see the Training part
         "trial_batch_sizes": (32, 128),
-        "trial_epochs": 3,
+        "trial_epochs": 3,  # of a trial of batch sizes
+        "ablation": ("without augmentation",),  # B1: choices that are tried (mien.trials)
+        "ablation_epochs": 3,
+        "assignment_minutes": 0.1,  # B1: for the assignment's network
     },
     "quick": {
         "pixel_rows": 6000,
@@ -38,6 +41,9 @@ PROFILES: dict[str, dict[str, Any]] = {
         "trial_rows": 6000,
         "trial_batch_sizes": (32, 128, 512),
         "trial_epochs": 4,
+        "ablation": (),  # all of them
+        "ablation_epochs": 6,
+        "assignment_minutes": 1.5,
     },
     "full": {
         "pixel_rows": 0,
@@ -50,9 +56,12 @@ PROFILES: dict[str, dict[str, Any]] = {
         "curve_repeats": 5,
         "shuffles": 50,
         "tuning_repeats": 10,
-        "trial_rows": 0,
+        "trial_rows": 40_000,  # all
         "trial_batch_sizes": (32, 128, 512),
         "trial_epochs": 4,
+        "ablation": (),  # all of them
+        "ablation_epochs": 12,
+        "assignment_minutes": 15.0,
     },
 }
 

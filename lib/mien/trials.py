@@ -1,15 +1,37 @@
-"""The small trials of chapter B1: what batch size and epochs change."""
+"""The small trials of chapter B1: what batch size, epochs and every other choice change."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from mien import cnn, prose
-from mien.fer2013 import Fer2013
+from mien import assignment, cnn, prose
+from mien.augment import Augment
+
+#: Width in pixels of the faces that the trials of `ablation` learn from.
+TRIAL_SIZE = 32
+
+#: Settings of `mien.cnn.train` that differ from the recipe, one choice at a time.
+CHOICES: dict[str, dict[str, Any]] = {
+    "without augmentation": {"augment": Augment(mirror=False, shift=0, rotation=0, zoom=0)},
+    "mirroring alone": {"augment": Augment(shift=0, rotation=0, zoom=0)},
+    "without label smoothing": {"label_smoothing": 0.0},
+    "without averaged weights": {"ema": 0.0},
+    "without weight decay": {"weight_decay": 0.0},
+    "with mixup": {"mixup": 0.2},
+    "with random erasing": {"augment": Augment(erase=0.25)},
+    "with changes of light": {"augment": Augment(light=0.4)},
+    "at full size": {"sizes": (cnn.SIZE,)},
+}
+
+#: Images and their class codes, as `mien.fer2013.Fer2013.split` returns them.
+Faces = tuple[np.ndarray, np.ndarray]
 
 
 def batch_size_trials(
-    crowd: Fer2013,
+    training: Faces,
+    public: Faces,
     recipe: cnn.Profile,
     *,
     batch_sizes: Sequence[int],
@@ -21,8 +43,8 @@ def batch_size_trials(
 
     Parameters
     ----------
-    crowd : Fer2013
-        The part of FER2013 that the trials see.
+    training, public : tuple of uint8 (n, 48, 48) and int (n,)
+        What the trials learn from, and what judges them.
     recipe : cnn.Profile
         The network, its augmentation, and all settings but batch size and epochs.
     batch_sizes : sequence of int
@@ -39,16 +61,8 @@ def batch_size_trials(
     """
     frames = []
     for size in batch_sizes:
-        network = cnn.build(**recipe.network, dtype=dtype, seed=seed)
-        settings = recipe.training | {"batch_size": size, "epochs": epochs, "keep": "last"}
-        history = cnn.train(
-            network,
-            *crowd.split("Training"),
-            *crowd.split("PublicTest"),
-            **settings,
-            augment=recipe.augment,
-            seed=seed,
-        )
+        change = {"batch_size": size, "epochs": epochs}
+        _, history = _trial(training, public, recipe, change, dtype=dtype, seed=seed)
         frames.append(
             pd.DataFrame(
                 {
@@ -61,6 +75,133 @@ def batch_size_trials(
             )
         )
     return pd.concat(frames, ignore_index=True)
+
+
+def ablation(
+    training: Faces,
+    public: Faces,
+    recipe: cnn.Profile,
+    *,
+    choices: Sequence[str] = (),
+    epochs: int,
+    dtype: str = "float32",
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Train the recipe, then the recipe with one choice changed, and judge each on PublicTest.
+
+    The trials learn from faces of `TRIAL_SIZE` pixels, to be affordable; they are judged at full
+    size.
+
+    Parameters
+    ----------
+    training, public, recipe, dtype, seed
+        As in `batch_size_trials`.
+    choices : sequence of str
+        Of `CHOICES`; all of them where none is named.
+    epochs : int
+        Of every trial.
+
+    Returns
+    -------
+    DataFrame
+        One row a choice: ``choice`` (first ``"the recipe"``; second, of the same network, ``"one
+        view of a face"`` instead of the mean over the face and its mirror image), ``PublicTest
+        accuracy``, ``difference`` from the recipe (0..1), ``seconds``.
+    """
+    rows, short = [], {"epochs": epochs, "sizes": (TRIAL_SIZE,)}
+    for choice in ("the recipe", *(choices or CHOICES)):
+        change = short | CHOICES.get(choice, {})
+        network, history = _trial(training, public, recipe, change, dtype=dtype, seed=seed)
+        rows.append((choice, history["val_accuracy"].iloc[-1], history["seconds"].sum()))
+        if choice == "the recipe":
+            one = cnn.predict(network, public[0], mirror=False).argmax(axis=1)
+            rows.append(("one view of a face", float((one == public[1]).mean()), rows[0][2]))
+    found = pd.DataFrame(rows, columns=["choice", "PublicTest accuracy", "seconds"])
+    change = found["PublicTest accuracy"] - found["PublicTest accuracy"][0]
+    found.insert(2, "difference", change)
+    return found
+
+
+def beside_the_assignment(
+    training: Faces, public: Faces, history: pd.DataFrame, *, minutes: float, seed: int = 0
+) -> pd.DataFrame:
+    """Train the assignment's network for some minutes, and put its progress beside ours.
+
+    Parameters
+    ----------
+    training, public
+        As in `batch_size_trials`.
+    history : DataFrame
+        Our learning curve (`mien.training.train`).
+    minutes : float
+        Wall time for the assignment's network.
+
+    Returns
+    -------
+    DataFrame
+        ``network`` (``"ours"``, ``"assignment's"``), ``minutes``, ``PublicTest accuracy``.
+    """
+    model = assignment.build(seed=seed)
+
+    def watch(model) -> float:
+        return float((assignment.predict(model, public[0]).argmax(axis=1) == public[1]).mean())
+
+    theirs = assignment.train(model, *training, seconds=60 * minutes, watch=watch, seed=seed)
+    ours = history.assign(seconds=history["seconds"].cumsum())
+    both = pd.concat([ours.assign(network="ours"), theirs.assign(network="assignment's")])
+    both = both.assign(minutes=both["seconds"] / 60)[["network", "minutes", "val_accuracy"]]
+    return both.rename(columns={"val_accuracy": "PublicTest accuracy"}).reset_index(drop=True)
+
+
+def minutes_sentence(progress: pd.DataFrame) -> str:
+    """Return how far both networks of `beside_the_assignment` were at the same time."""
+    ours, theirs = (progress[progress["network"] == name] for name in ("ours", "assignment's"))
+    end = theirs["minutes"].iloc[-1]
+    by_then = ours[ours["minutes"] <= end]
+    reached = prose.percent(theirs["PublicTest accuracy"].iloc[-1])
+    text = f"After {prose.minutes(60 * end)} the assignment's network is right on {reached} of "
+    text += "PublicTest"
+    if by_then.empty:
+        text += "; ours had not finished its first epoch then"
+    else:
+        text += f", ours on {prose.percent(by_then['PublicTest accuracy'].iloc[-1])}"
+    final = ours.iloc[-1]
+    return (
+        f"{text}. Ours ends at {prose.percent(final['PublicTest accuracy'])} after "
+        f"{prose.minutes(60 * final['minutes'])}."
+    )
+
+
+def _trial(training: Faces, public: Faces, recipe: cnn.Profile, change: Mapping, *, dtype, seed):
+    """Train the recipe with some settings changed; return the network and its history."""
+    settings = recipe.training | {"keep": "last", "augment": recipe.augment} | change
+    network = cnn.build(**recipe.network, dtype=dtype, seed=seed)
+    return network, cnn.train(network, *training, *public, **settings, seed=seed)
+
+
+def noise(n: int, accuracy: float) -> float:
+    """Return the standard error of the difference of two accuracies on ``n`` images, at most.
+
+    That of two independent proportions; two networks on the same images differ by less.
+    """
+    return float(np.sqrt(2 * accuracy * (1 - accuracy) / n))
+
+
+def ablation_sentence(found: pd.DataFrame, n: int) -> str:
+    """Return which choices of `ablation` stand out of the noise of ``n`` images, in sentences."""
+    accuracy = found["PublicTest accuracy"][0]
+    limit = 2 * noise(n, accuracy)
+    told = [
+        f"{row['choice']} ({prose.points(row['difference'])})"
+        for _, row in found[1:].iterrows()
+        if abs(row["difference"]) > limit
+    ]
+    return (
+        f"The recipe reached {prose.percent(accuracy)}. Differences under {100 * limit:.1f} points "
+        f"are within the noise of {prose.count(n, 'image')}; beyond it: {prose.listed(told)}. "
+        "Trials this short favour whatever learns fast: what guards against over-fitting costs at "
+        "first and pays in the long training."
+    )
 
 
 def trials_sentence(trials: pd.DataFrame) -> str:

@@ -1,0 +1,83 @@
+"""The trials of chapter B1: what they change, what they keep, and what they say."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mien import assignment, cnn, trials
+
+
+@pytest.fixture(scope="module")
+def faces():
+    rng = np.random.default_rng(0)
+    labels = np.arange(64) % 7
+    images = rng.integers(0, 100, (64, 48, 48), dtype=np.uint8)
+    images[np.arange(64), labels * 6] = 255
+    return images, labels
+
+
+@pytest.fixture(scope="module")
+def recipe():
+    return cnn.Profile(
+        network={"stem": 8, "stages": ((8, 0),)}, training={"batch_size": 32, "sizes": (32, 48)}
+    )
+
+
+def test_an_ablation_changes_one_choice_at_a_time(faces, recipe, monkeypatch):
+    asked = []
+
+    def train(network, *data, **settings):
+        asked.append({name: settings[name] for name in settings if name != "seed"})
+        return pd.DataFrame({"val_accuracy": [0.1, 0.2], "seconds": [1.0, 2.0]})
+
+    monkeypatch.setattr(cnn, "train", train)
+    names = ("without augmentation", "with mixup", "at full size")
+    found = trials.ablation(faces, faces, recipe, choices=names, epochs=2)
+    assert found["choice"].tolist() == ["the recipe", "one view of a face", *names]
+    plain, *changed = asked
+    assert plain["sizes"] == (trials.TRIAL_SIZE,) and plain["augment"] == recipe.augment
+    differing = [{key for key in one if one.get(key) != plain.get(key)} for one in changed]
+    assert differing == [{"augment"}, {"mixup"}, {"sizes"}]
+    assert found["seconds"].iloc[0] == 3.0 and found["difference"].iloc[2] == 0
+
+
+def test_every_choice_can_be_trained(faces, recipe):
+    found = trials.ablation(faces, faces, recipe, epochs=1)
+    assert len(found) == len(trials.CHOICES) + 2
+    assert found["PublicTest accuracy"].between(0, 1).all()
+
+
+def test_the_sentence_names_only_what_stands_out_of_the_noise():
+    found = pd.DataFrame(
+        {
+            "choice": ["the recipe", "with mixup", "without augmentation"],
+            "PublicTest accuracy": [0.5, 0.49, 0.4],
+            "difference": [0, -0.01, -0.1],
+        }
+    )
+    said = trials.ablation_sentence(found, 3589)
+    assert "without augmentation (−10.0 points)" in said and "mixup" not in said
+    assert "beyond it: none" in trials.ablation_sentence(found, 50)
+
+
+def test_the_assignments_network_stops_in_time_and_is_watched(faces):
+    model = assignment.build()
+    assert model.count_params() > 18e6
+    told = assignment.train(model, *faces, seconds=0.01, watch=lambda _: 0.3, steps=3)
+    assert told["faces"].tolist() == [64] and told["val_accuracy"].tolist() == [0.3]
+    assert assignment.predict(model, faces[0][:2]).sum(axis=1) == pytest.approx([1, 1])
+
+
+def test_progress_is_told_at_the_same_time():
+    progress = pd.DataFrame(
+        {
+            "network": ["ours"] * 3 + ["assignment's"] * 2,
+            "minutes": [1, 2, 3, 1.1, 2.2],
+            "PublicTest accuracy": [0.3, 0.4, 0.6, 0.2, 0.25],
+        }
+    )
+    said = trials.minutes_sentence(progress)
+    assert "After 2.2 minutes the assignment's network is right on 25.0 %" in said
+    assert "ours on 40.0 %" in said and "ends at 60.0 % after 3.0 minutes" in said
+    slow = progress.assign(minutes=[5, 6, 7, 1.1, 2.2])
+    assert "had not finished its first epoch" in trials.minutes_sentence(slow)
