@@ -28,3 +28,13 @@ def test_mean_faces_are_faces_of_their_emotion():
     images = np.stack([np.full((48, 48), value, np.uint8) for value in (10, 20, 200)])
     found = looks.mean_faces(images, ["sad", "sad", "happy"])
     assert found["sad"][0, 0] == 15 and found["happy"].dtype == np.uint8
+
+
+def test_likeness_is_told_by_emotion_where_there_is_something_to_compare():
+    maps = np.random.default_rng(0).random((2, 48, 48))
+    first = looks.mean_maps(maps, ["sad", "happy"])
+    flat = looks.mean_maps(np.stack([maps[0], np.zeros((48, 48))]), ["sad", "happy"])
+    assert looks.likeness_sentence(first, first).endswith("*happy* 1.00, *sad* 1.00.")
+    assert looks.likeness_sentence(first, flat).endswith("by *sad* 1.00.")
+    nothing = looks.mean_maps(np.zeros((1, 48, 48)), ["sad"])
+    assert "cannot be compared" in looks.likeness_sentence(nothing, nothing)

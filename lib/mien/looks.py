@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from scipy.stats import spearmanr
 
 from mien.emotions import in_order
 
@@ -78,3 +79,20 @@ def thirds_sentence(maps: dict[str, np.ndarray]) -> str:
     if not found:
         return "No place of any face spoke for its emotion."
     return f"Most of the weight lies on these thirds of the face: {', '.join(found)}."
+
+
+def likeness_sentence(first: pd.DataFrame, second: pd.DataFrame) -> str:
+    """Return how far two ways of asking (`mean_maps`) agree about the places, in a sentence.
+
+    Spearman's correlation over the positions of the averaged maps, emotion by emotion.
+    """
+    ours, theirs = maps_of(first), maps_of(second)
+    found = {
+        emotion: float(spearmanr(ours[emotion].ravel(), theirs[emotion].ravel()).statistic)
+        for emotion in ours
+        if np.ptp(ours[emotion]) > 0 and np.ptp(theirs[emotion]) > 0
+    }
+    if not found:
+        return "The two ways cannot be compared: one of them shows no place at all."
+    told = ", ".join(f"*{emotion}* {value:.2f}" for emotion, value in found.items())
+    return f"The places that Grad-CAM and occlusion find correlate (Spearman) by {told}."
