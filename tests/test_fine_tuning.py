@@ -93,6 +93,24 @@ def test_the_starting_network_and_the_frozen_layers_stay_as_they_were(crowd, per
         assert any(changed) == (bool(changed) and not layer.name.startswith("stem"))
 
 
+def test_the_tuned_weights_are_the_mean_of_those_after_every_epoch(person, tuner):
+    seen, put = [], tuner._put
+
+    def spy(weights):
+        seen.append([np.array(weight) for weight in weights])
+        put(weights)
+
+    tuner._put = spy
+    try:
+        tuner.fit(np.arange(60), epochs=3, on_epoch=lambda epoch: None)
+    finally:
+        tuner._put = put
+    _, _, _, first, mean, second, _ = seen
+    for place, weight in enumerate(mean):
+        np.testing.assert_allclose(weight, (first[place] + second[place]) / 2, atol=1e-6)
+    assert any(not np.allclose(one, other) for one, other in zip(first, second, strict=True))
+
+
 def test_folds_start_from_the_same_network(person, tuner):
     rows = np.arange(60)
     tuner.fit(rows, epochs=2, seed=3)
