@@ -11,7 +11,8 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from mien import results
-from mien.errors import MienError
+from mien.backend import check_backend
+from mien.errors import MienError, ParameterError
 from mien.study import CHAPTERS, Study, data_paths, load_study, parts_to_run
 
 #: Exit status of the command, beside those of errors (`mien.errors`).
@@ -73,6 +74,7 @@ def check(study_file: StudyFile, settings: Settings = None, out: Out = "") -> No
     from mien.gaps import gaps
     from mien.target import load_target
 
+    check_backend()
     study = _load(study_file, settings, out)
     fer2013, target = data_paths(study.fer2013, study.target, study.seed)
     crowd = load_fer2013(fer2013, skip_bad_rows=study.skip_bad_rows) if study.fer2013 else None
@@ -124,6 +126,54 @@ def publish(
     study = _load(study_file, settings, out)
     page = publishing.publish(study.folder, to, faces=faces)
     out_console.print(f"The pages are in [bold]{_shown(page.parent)}[/bold]")
+
+
+@app.command()
+def predict(
+    images: Annotated[
+        list[str], typer.Argument(metavar="IMAGE…", help='files, folders, globs such as "*.jpg"')
+    ],
+    find_faces: Annotated[
+        bool, typer.Option("--find-faces", help="find the faces in every picture first")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="write JSON")] = False,
+    as_csv: Annotated[bool, typer.Option("--csv", help="write csv")] = False,
+    network: Annotated[
+        Path | None, typer.Option("--weights", metavar="FILE.keras", help="a study's network")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="faces that are read at once")] = 256,
+) -> int:
+    """Read the expressions in pictures with the network that comes with mien.
+
+    Exit status: 0 every picture was read, 2 one could not be read or no face was found in any.
+    """
+    from mien.backend import quiet
+    from mien.image_files import find_images
+
+    if as_json and as_csv:
+        raise ParameterError("--json and --csv are two answers; choose one")
+    check_backend()
+    paths = find_images(images)
+    with quiet():
+        from mien import predict as predicting
+
+        loaded = predicting.load_network(network)
+    with Progress(console=error_console, transient=True, disable=as_json or as_csv) as progress:
+        task = progress.add_task("Reading faces", total=len(paths))
+        answers = predicting.read_faces(
+            paths,
+            loaded,
+            find_faces=find_faces,
+            batch_size=batch_size,
+            on_picture=lambda: progress.advance(task),
+        )
+    if as_json:
+        typer.echo(predicting.to_json(answers))
+    elif as_csv:
+        typer.echo(predicting.to_csv(answers), nl=False)
+    else:
+        out_console.print(predicting.to_table(answers))
+    return _problems(answers)
 
 
 def main() -> None:
@@ -194,6 +244,20 @@ class _Teller:
 
 #: What is told of a chapter that has ended, other than its seconds.
 _TOOK = {"current": "unchanged", "stored": "from the store", "failed": "failed"}
+
+
+def _problems(answers) -> int:
+    """Say what could not be read; return the exit status."""
+    from mien.predict import NO_FACE
+
+    unread = answers[~answers["problem"].isin(["", NO_FACE])]
+    for row in unread.itertuples():
+        error_console.print(f"mien: {row.file}: {row.problem}", markup=False, style="red")
+    nothing = not (answers["problem"] == "").any()
+    if nothing and unread.empty:
+        said = f"mien: {NO_FACE} in any of {len(answers):,} pictures; without --find-faces a"
+        error_console.print(f"{said} picture counts as one face", style="red")
+    return REFUSED if nothing or len(unread) else DONE
 
 
 def _load(study_file: Path, settings: list[str] | None, out: str) -> Study:

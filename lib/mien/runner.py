@@ -8,6 +8,7 @@ from pathlib import Path
 import filelock
 
 from mien import results
+from mien.backend import check_backend
 from mien.course import ChapterFailed, Course, Event, Options
 from mien.errors import MienError, ParameterError
 from mien.record import Record
@@ -27,11 +28,14 @@ def check_data(study: Study) -> tuple[dict[str, str], dict[str, str]]:
     ------
     DataError
         If the data cannot be read, or do not make a study.
+    ParameterError
+        If Keras is told to use a backend that is not there.
     """
     from mien.fer2013 import load_fer2013
     from mien.gaps import gaps
     from mien.target import load_target
 
+    check_backend()
     fer2013, target = data_paths(study.fer2013, study.target, study.seed)
     found = {}
     if study.fer2013:

@@ -13,6 +13,7 @@ import pandas as pd
 from keras import ops
 
 from mien.augment import Augment
+from mien.backend import enough_memory
 from mien.cache import atomic_write
 from mien.errors import DataError, ParameterError
 from mien.network import CLASSES, SIZE, predict, prepare
@@ -173,7 +174,8 @@ class _State:
     def step(self, faces: np.ndarray, targets: np.ndarray) -> dict:
         self.model.optimizer.learning_rate = self.rate()
         self.model.reset_metrics()
-        logs = self.model.train_on_batch(faces, targets, return_dict=True)
+        with enough_memory(len(faces)):
+            logs = self.model.train_on_batch(faces, targets, return_dict=True)
         self.done += 1
         if self.done % _AVERAGE_EVERY == 0:
             momentum = min(self.recipe.ema, self.done / (self.done + 9)) ** _AVERAGE_EVERY
