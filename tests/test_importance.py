@@ -6,7 +6,13 @@ import pytest
 
 from mien.emotions import EMOTIONS
 from mien.errors import DataError
-from mien.evidence import chance_test, faces_needed, learning_curve, shuffled_by_clip
+from mien.evidence import (
+    chance_test,
+    curve_sentence,
+    faces_needed,
+    learning_curve,
+    shuffled_by_clip,
+)
 from mien.folds import grouped_folds
 from mien.importance import ALL, PROTOTYPES, agreement, unit_importance
 from mien.openface import UNITS
@@ -130,3 +136,10 @@ def test_folds_of_other_faces_are_refused(faces):
 def test_a_flat_curve_never_reaches_the_goal():
     flat = pd.DataFrame({"share": [0.5, 1.0], "faces": [10, 20], "accuracy": [0.5, 0.4]})
     assert faces_needed(flat, 0.9) == float("inf")
+
+
+def test_the_curve_says_how_many_faces_ten_points_would_take():
+    rising = pd.DataFrame({"share": [0.5, 1.0], "faces": [10, 100], "accuracy": [0.4, 0.5]})
+    said = curve_sentence(rising)
+    assert "from 40.0 % to 50.0 %" in said and "60.0 % would take about 1,000" in said
+    assert "would not help" in curve_sentence(rising.assign(accuracy=[0.5, 0.4]))

@@ -13,7 +13,6 @@ from mien import evaluation, prose
 from mien.chapter import Chapter
 from mien.emotions import EMOTIONS
 from mien.gallery import Answer, GalleryItem
-from mien.importance import agreement
 from mien.target import Target
 
 #: The four models of a whole study and the chapter that made each one's answers.
@@ -254,27 +253,6 @@ def limits(
             "resting face as a bias."
         )
     return lines
-
-
-def textbook_sentence(drops: pd.DataFrame) -> str:
-    """Return how far the units that mattered are those of the EMFACS prototypes, in a sentence.
-
-    Parameters
-    ----------
-    drops : DataFrame
-        From `mien.importance.unit_importance`.
-    """
-    compared = agreement(drops)
-    hits, sizes = int(compared["hits"].sum()), int(compared["size"].sum())
-    areas = compared["auc"].dropna()
-    if areas.empty:
-        return "No emotion has a prototype to compare with."
-    above = int((areas > 0.5).sum())
-    return (
-        f"Of the {sizes} units that mattered most, as many for each emotion as its prototype has, "
-        f"{hits} are the textbook's; textbook units rank above the others in {above} of "
-        f"{prose.count(len(areas), 'emotion')}."
-    )
 
 
 def model_card(chapter: Chapter, prices: Mapping[str, Mapping[str, Any]]) -> pd.DataFrame:

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 from sklearn.base import clone
 
+from mien import prose
 from mien.errors import DataError
 from mien.units import cross_validate_units
 
@@ -147,6 +148,31 @@ def faces_needed(curve: pd.DataFrame, goal: float) -> float:
     means = curve.groupby("share")[["faces", "accuracy"]].mean()
     slope, height = np.polyfit(np.log(means.faces), means.accuracy, 1)
     return float(np.exp((goal - height) / slope)) if slope > 0 else float("inf")
+
+
+def curve_sentence(curve: pd.DataFrame) -> str:
+    """Return what more labelled faces would bring, in two sentences.
+
+    Parameters
+    ----------
+    curve : DataFrame
+        From :func:`learning_curve`.
+    """
+    means = curve.groupby("share")[["faces", "accuracy"]].mean()
+    first, last = means.iloc[0], means.iloc[-1]
+    text = (
+        f"From {first.faces:.0f} training faces to {last.faces:.0f}, accuracy went from "
+        f"{prose.percent(first.accuracy)} to {prose.percent(last.accuracy)}."
+    )
+    goal = last.accuracy + 0.1
+    needed = faces_needed(curve, goal)
+    if goal >= 1 or not np.isfinite(needed):
+        return f"{text} The curve does not rise, so more faces of this kind would not help."
+    return (
+        f"{text} If it went on like this, straight in the logarithm of the number, "
+        f"{prose.percent(goal)} would take about {float(f'{needed:.2g}'):,.0f} labelled faces; "
+        "real curves flatten."
+    )
 
 
 def _accuracy(rows, labels, clips, fold, model):

@@ -5,6 +5,7 @@ import pandas as pd
 from scipy.stats import mannwhitneyu
 from sklearn.base import clone
 
+from mien import prose
 from mien.openface import UNITS
 
 #: The units of each emotion's prototype that OpenFace measures (Ekman, Friesen and Hager 2002,
@@ -119,6 +120,27 @@ def agreement(importance: pd.DataFrame) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(found)
+
+
+def textbook_sentence(drops: pd.DataFrame) -> str:
+    """Return how far the units that mattered are those of the EMFACS prototypes, in a sentence.
+
+    Parameters
+    ----------
+    drops : DataFrame
+        From :func:`unit_importance`.
+    """
+    compared = agreement(drops)
+    hits, sizes = int(compared["hits"].sum()), int(compared["size"].sum())
+    areas = compared["auc"].dropna()
+    if areas.empty:
+        return "No emotion has a prototype to compare with."
+    above = int((areas > 0.5).sum())
+    return (
+        f"Of the {sizes} units that mattered most, as many for each emotion as its prototype has, "
+        f"{hits} are the textbook's; textbook units rank above the others in {above} of "
+        f"{prose.count(len(areas), 'emotion')}."
+    )
 
 
 def _drops(fitted, rows, labels, shuffles, random):
