@@ -1,6 +1,7 @@
 """What a study must do without: which chapters, which cells, and in what words."""
 
 import nbformat
+import pandas as pd
 import pytest
 
 from mien import results
@@ -56,6 +57,19 @@ def test_a_person_with_images_of_one_emotion_makes_no_study(folder):
         found(folder)
 
 
+def test_fewer_clips_than_folds_are_refused_before_anything_runs(folder):
+    clips = load_target(folder).faces.query("set == 'labelled'")["clip"].nunique()
+    assert found(folder, folds=min(20, clips)) == {}
+    for image in (folder / "images").glob("*/*"):
+        if image.parent.name not in ("happy", "sad", "unknown"):
+            image.unlink()
+    for table in folder.glob("*_AU.csv"):
+        table.unlink()
+    clips = load_target(folder).faces.query("set == 'labelled'")["clip"].nunique()
+    with pytest.raises(DataError, match=rf"{clips} clips, too few for 20 folds.*folds={clips}"):
+        found(folder, folds=20)
+
+
 def test_a_study_file_with_a_person_and_no_fer2013_does_without_it(tmp_path):
     (tmp_path / "mine.yaml").write_text("target: photos\n")
     study = load_study(tmp_path / "mine.yaml")
@@ -63,7 +77,32 @@ def test_a_study_file_with_a_person_and_no_fer2013_does_without_it(tmp_path):
     assert not load_study(tmp_path / "mine.yaml", ["fer2013=fer.csv"]).takes_shipped
 
 
+def keep_one_face_of(folder, emotion):
+    """Leave one image of an emotion, its row of Action Units, and units that never vary."""
+    _, *more = sorted((folder / "images" / emotion).iterdir())
+    (table,) = folder.glob("*_AU.csv")
+    units = pd.read_csv(table)
+    units = units[~units["file_name"].isin([image.name for image in more])]
+    units.assign(AU02_r=0.5, AU02_c=1, AU45_r=0.0).to_csv(table, index=False)
+    for image in more:
+        image.unlink()
+
+
+def test_one_face_of_an_emotion_and_units_that_never_vary_are_borne(folder, mien, tmp_path):
+    keep_one_face_of(folder, "disgust")
+    (tmp_path / "odd.yaml").write_text(f"name: odd\ntarget: {folder}\nresamples: 100\n")
+    out = tmp_path / "odd"
+    done = mien(
+        *("run", str(tmp_path / "odd.yaml"), "--only", "A2", "--out", str(out)),
+        *("--set", "repeats=1", "--set", "folds=3"),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    score = results.scores_by_set(results.load_metrics(out, "A2"))["target-labelled"]
+    assert score["per_class"]["disgust"]["support"] == 1
+
+
 def test_photos_alone_make_a_study(folder, mien, tmp_path):
+    keep_one_face_of(folder, "disgust")
     next(folder.glob("*_AU.csv")).unlink()
     (tmp_path / "mine.yaml").write_text(f"name: mine\ntarget: {folder}\nresamples: 100\n")
     cheap = ("--set", "repeats=1", "--set", "folds=2", "--set", "fine_tune_epochs=2")

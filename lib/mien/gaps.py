@@ -28,7 +28,8 @@ def gaps(study: Study, person: Target) -> dict[str, str]:
     Raises
     ------
     DataError
-        If the person's labelled images show fewer than two emotions: nothing could be compared.
+        If the person's labelled images show fewer than two emotions: nothing could be compared;
+        or if there are fewer clips than folds.
     """
     labelled = person.faces[person.faces["set"] == "labelled"]
     shown = sorted(set(labelled.loc[labelled["has_image"], "label"]))
@@ -38,6 +39,12 @@ def gaps(study: Study, person: Target) -> dict[str, str]:
             f"a study compares models on labelled images of two emotions or more, and {found} "
             f"is in {study.target}: sort images into images/<emotion>/ (mien predict reads "
             "faces without any labels)"
+        )
+    clips = labelled["clip"].nunique()
+    if clips < study.folds:
+        raise DataError(
+            f"the labelled faces in {study.target} come from {clips} clips, too few for "
+            f"{study.folds} folds that keep clips whole: say folds={clips}, or label more"
         )
     found = {}
     if not study.fer2013:
