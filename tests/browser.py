@@ -105,7 +105,7 @@ def check_links(browser: Browser, path: Path) -> int:
         if parts.scheme in ("http", "https", "mailto"):
             continue
         assert not parts.scheme, f"{path.name} links to {link}"
-        target = path.with_name(unquote(parts.path) or path.name)
+        target = path.parent / (unquote(parts.path) or path.name)
         assert target.is_file(), f"{path.name} links to {link}, which is not there"
         fragment = unquote(parts.fragment)
         if fragment and target.name not in anchors:

@@ -10,13 +10,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from mien import results
+from mien import results, tether
 from mien.backend import check_backend
 from mien.errors import MienError, ParameterError
 from mien.study import CHAPTERS, Study, data_paths, load_study, parts_to_run
 
 #: Exit status of the command, beside those of errors (`mien.errors`).
-DONE, REFUSED = 0, 2
+DONE, CHAPTER_FAILED, REFUSED, STOPPED = 0, 1, 2, 130
 
 app = typer.Typer(
     add_completion=False,
@@ -65,6 +65,49 @@ def run(
     with _Teller(study) as teller:
         page = runner.run(study, parts_to_run(only), options, tell=teller)
     out_console.print(f"The report is in [bold]{_shown(page)}[/bold]")
+
+
+@app.command()
+def sweep(
+    study_file: StudyFile,
+    grid: Annotated[
+        list[str], typer.Option("--grid", metavar="NAME=V1,V2", help="vary one parameter")
+    ],
+    settings: Settings = None,
+    out: Out = "",
+    only: Annotated[str, typer.Option(metavar="A1,C", help="run only these chapters")] = "",
+    jobs: Annotated[int, typer.Option(min=1, help="runs at once on this machine")] = 1,
+    scheduler: Annotated[
+        str, typer.Option(metavar="ADDRESS", help="run on this Dask cluster instead")
+    ] = "",
+    threads: Annotated[
+        int, typer.Option(min=0, help="threads of each run; 0: its share of the cores")
+    ] = 0,
+) -> None:
+    """Run a study for every combination of some parameters' values, then compare them."""
+    from mien import provenance, sweep_console
+    from mien import sweep as sweeping
+
+    if scheduler and jobs > 1:
+        raise ParameterError("--jobs is for this machine, --scheduler for a cluster; leave one out")
+    planned = sweeping.plan(
+        study_file, sweeping.read_grid(grid), settings=settings or [], out=out, only=only
+    )
+    if not scheduler:
+        threads = threads or max(1, provenance.cores() // jobs)
+    pool = sweeping.dask_cluster(scheduler) if scheduler else sweeping.local_pool(jobs)
+    with pool as executor:
+        sweeping.check_data(planned)
+        out_console.print(f"Sweep {planned.name}: {len(planned.runs)} runs", markup=False)
+        with sweep_console.Teller(planned, out_console) as teller:
+            progress = sweeping.run(planned, executor, threads=threads, tell=teller)
+    sweep_console.tell_failures(progress, error_console)
+    from mien import sweep_page  # here, because importing nbconvert takes seconds
+
+    page = sweep_page.render(planned, progress)
+    out_console.print(f"The sweep's page is in [bold]{_shown(page)}[/bold]")
+    if progress.count("done") < len(planned.runs):
+        raise typer.Exit(CHAPTER_FAILED)
 
 
 @app.command()
@@ -178,14 +221,17 @@ def predict(
 
 def main() -> None:
     """Run the command; errors that are meant for people come without a traceback."""
+    tether.fasten()
     try:
         code = app(standalone_mode=False)
+        if code == STOPPED:  # Typer has made a status of Ctrl-C
+            raise KeyboardInterrupt
     except MienError as error:
         error_console.print(f"mien: {error}", markup=False, style="red")
         sys.exit(error.exit_status)
     except (KeyboardInterrupt, typer.Abort):
         error_console.print("mien: stopped")
-        sys.exit(130)
+        sys.exit(STOPPED)
     except Exception as error:
         # Typer's own usage errors know how to show themselves and their exit status, 2.
         if not hasattr(error, "show"):

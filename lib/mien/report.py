@@ -135,8 +135,13 @@ def study_facts(out: Path, notebooks: Any) -> dict[str, Any]:
         settings = {}
         for notebook in notebooks:
             settings |= parameters(notebook)["value"].to_dict()
+    return facts(known, {**settings, "name": settings.get("name") or out.resolve().name})
+
+
+def facts(known: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the same from what study.json holds (``known``) and the parameters."""
     return {
-        "name": str(settings.get("name") or out.resolve().name),
+        "name": str(settings["name"]),
         "drawn": _drawn(settings),
         "lines": _lines(known, settings),
     }

@@ -1,5 +1,6 @@
 """A study: its parameters, its chapters and their order."""
 
+import contextlib
 import difflib
 import shlex
 from collections.abc import Mapping, Sequence
@@ -196,6 +197,9 @@ def _setting(text: str) -> tuple[str, Any]:
     field = Study.model_fields.get(name)
     if field is not None and field.annotation is str:
         return name, value
+    if field is not None and field.annotation is float:
+        with contextlib.suppress(ValueError):  # YAML 1.1 takes 1e-3 for a text
+            return name, float(value)
     try:
         return name, yaml.safe_load(value)
     except yaml.YAMLError:

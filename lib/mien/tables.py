@@ -47,6 +47,21 @@ class WithInterval:
         return f"{number_text(self.value, **how)} ({lo} to {hi})"
 
 
+@dataclass(frozen=True)
+class Link:
+    """A text of a table that leads to another page.
+
+    Parameters
+    ----------
+    text : str
+    href : str
+        Relative to the page, or an anchor on it.
+    """
+
+    text: str
+    href: str
+
+
 def number_text(
     value: float, *, percent: bool = False, digits: int = 2, signed: bool = False
 ) -> str:
@@ -93,6 +108,7 @@ class _Cell:
     text: str
     sort: float
     numeric: bool
+    href: str = ""
 
 
 @dataclass(frozen=True, repr=False)
@@ -163,6 +179,8 @@ class Table:
         }
         if isinstance(value, WithInterval):
             return _Cell(value.text(**how), float(value.value), True)
+        if isinstance(value, Link):
+            return _Cell(value.text, math.nan, False, value.href)
         if _missing(value) or value == "":
             return _Cell(MISSING, math.nan, False)
         if isinstance(value, bool):
@@ -187,7 +205,8 @@ def table(
     Parameters
     ----------
     frame : DataFrame
-        Numbers, texts, truth values, `WithInterval`; what is missing or empty is shown as "–".
+        Numbers, texts, truth values, `WithInterval`, `Link`; what is missing or empty is shown as
+        "–".
     caption : str
         What the table shows.
     percent : collection of str
@@ -238,7 +257,10 @@ def _numeric(cells: list[_Cell]) -> bool:
 def _cell_html(cell: _Cell, *, numeric: bool) -> str:
     kind = ' class="mien-number"' if numeric else ""
     sort = f' data-sort="{cell.sort!r}"' if cell.numeric and not math.isnan(cell.sort) else ""
-    return f"<td{kind}{sort}>{escape(cell.text)}</td>"
+    text = escape(cell.text)
+    if cell.href:
+        text = f'<a href="{escape(cell.href)}">{text}</a>'
+    return f"<td{kind}{sort}>{text}</td>"
 
 
 def _missing(value: object) -> bool:
