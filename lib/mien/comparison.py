@@ -138,8 +138,8 @@ def unknown_answers(chapter: Chapter) -> pd.DataFrame:
 def costs(chapter: Chapter, labels: int) -> dict[str, dict[str, Any]]:
     """Return what every model cost: training seconds, milliseconds to read a face, labels, bytes.
 
-    The fine-tuned network's training includes that of the network it starts from; of a network
-    that came with mien nothing is known but that it was trained elsewhere (seconds are None).
+    The fine-tuned network's training includes that of the network it starts from, unless that
+    came with mien, whose training is no part of the study (seconds are None).
     """
     here = models(chapter)
     seconds = {model: _training_seconds(chapter, model) for model in here}
@@ -160,11 +160,10 @@ def _training_seconds(chapter: Chapter, model: str) -> float | None:
         return metrics["seconds"][f"fit {metrics['chosen']}"]
     if model == "SVM-OpenFace":
         return chapter.metrics("A2")["seconds"]["fit on all"]
+    tuned = chapter.metrics("B3")["seconds"]["fit on all"] if model == "NN-FineTuned" else None
     if chapter.study.takes_shipped:
-        return None
-    crowd = chapter.metrics("B1")["seconds"]["fit"]
-    tuned = chapter.metrics("B3")["seconds"]["fit on all"] if model == "NN-FineTuned" else 0.0
-    return crowd + tuned
+        return tuned
+    return chapter.metrics("B1")["seconds"]["fit"] + (tuned or 0.0)
 
 
 def _milliseconds(chapter: Chapter, model: str) -> float:

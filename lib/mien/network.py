@@ -6,6 +6,7 @@ Small and convolutional, with its cost planned for a processor: the first convol
 
 import functools
 import itertools
+import logging
 import time
 from collections.abc import Callable, Sequence
 
@@ -17,6 +18,9 @@ from keras.initializers import GlorotUniform, HeNormal
 from mien.backend import enough_memory
 from mien.emotions import EMOTIONS, index
 from mien.errors import DataError
+
+# TensorFlow warns in every page that many small networks are traced; they are, on purpose.
+logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 SIZE = 48  # width and height of a face, in pixels
 CLASSES = len(EMOTIONS)
