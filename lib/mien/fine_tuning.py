@@ -19,6 +19,7 @@ from sklearn.svm import SVC
 
 from mien import cnn
 from mien.augment import Augment
+from mien.backend import enough_memory
 from mien.emotions import EMOTIONS, in_order, index
 from mien.errors import DataError, ParameterError
 from mien.network import stage_ends
@@ -182,7 +183,8 @@ class Tuner:
             order = rng.permutation(rows)
             order = np.concatenate([order, order[: -len(order) % size]])  # batches of one size
             for batch in order.reshape(-1, size):
-                self.late.train_on_batch(copy[batch], np.eye(cnn.CLASSES)[self.codes[batch]])
+                with enough_memory(size):
+                    self.late.train_on_batch(copy[batch], np.eye(cnn.CLASSES)[self.codes[batch]])
             now = [ops.convert_to_numpy(variable) for variable in self.late.variables]
             mean = [old + (new - old) / (epoch + 1) for old, new in zip(mean, now, strict=True)]
             if on_epoch or epoch + 1 == epochs:
