@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from mien import cnn
 from mien.augment import Augment
-from mien.emotions import EMOTIONS
+from mien.emotions import EMOTIONS, restrict
 from mien.errors import DataError, ParameterError
 
 SMALL = {"stem": 8, "stages": ((16, 1), (16, 1)), "dropout": 0.1}
@@ -248,7 +248,7 @@ def test_what_is_no_face_or_no_label_is_refused(trained):
 @settings(deadline=None, max_examples=30)
 def test_masked_probabilities_sum_to_one_and_leave_the_absent_at_zero(emotions, seed):
     answers = np.random.default_rng(seed).dirichlet(np.ones(7), size=5)
-    masked = cnn.mask(answers, sorted(emotions))
+    masked = restrict(answers, sorted(emotions))
     np.testing.assert_allclose(masked.sum(axis=1), 1)
     absent = [code for code, emotion in enumerate(EMOTIONS) if emotion not in emotions]
     assert not masked[:, absent].any()

@@ -7,7 +7,7 @@ import pytest
 
 from mien import cnn, fine_tuning
 from mien.augment import Augment
-from mien.emotions import EMOTIONS, index
+from mien.emotions import EMOTIONS, index, restrict
 from mien.errors import DataError, ParameterError
 from mien.folds import grouped_folds
 
@@ -60,7 +60,7 @@ def test_zero_epochs_is_the_network_as_it_is_masked_to_the_person(crowd, person,
     faces, _, _ = person
     tuner.fit(np.arange(60), epochs=0)
     answers = tuner.predict(np.arange(60))
-    np.testing.assert_allclose(answers, cnn.mask(cnn.predict(crowd, faces), PERSON), atol=1e-4)
+    np.testing.assert_allclose(answers, restrict(cnn.predict(crowd, faces), PERSON), atol=1e-4)
     absent = [code for code, emotion in enumerate(EMOTIONS) if emotion not in PERSON]
     assert not answers[:, absent].any()
     np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-5)
@@ -70,7 +70,7 @@ def test_tuning_helps_out_of_fold(crowd, person, tuner):
     faces, labels, clips = person
     folds = grouped_folds(labels, clips, n_splits=3)[0]
     answers, epochs = tuner.out_of_fold(folds, clips, n_splits=2)
-    before = cnn.mask(cnn.predict(crowd, faces), PERSON).argmax(axis=1) == codes_of(labels)
+    before = restrict(cnn.predict(crowd, faces), PERSON).argmax(axis=1) == codes_of(labels)
     after = answers.argmax(axis=1) == codes_of(labels)
     assert after.mean() > before.mean() + 0.1
     assert epochs.shape == (3,) and epochs.min() > 0
@@ -149,7 +149,7 @@ def test_the_network_tuned_on_all_still_answers_seven_and_can_be_saved(person, t
     cnn.save(model, tmp_path / "tuned.keras")
     answers = cnn.predict(cnn.load(tmp_path / "tuned.keras"), faces)
     assert answers.shape == (60, 7) and 0 <= epochs <= TUNING.epochs
-    right = cnn.mask(answers, PERSON).argmax(axis=1) == codes_of(labels)
+    right = restrict(answers, PERSON).argmax(axis=1) == codes_of(labels)
     assert right.mean() > 0.5
 
 

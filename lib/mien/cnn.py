@@ -23,7 +23,6 @@ from mien.network import (
     embed,
     fast_dtype,
     fold,
-    mask,
     predict,
     prepare,
 )
@@ -46,7 +45,6 @@ __all__ = [
     "fold",
     "import_weights",
     "load",
-    "mask",
     "predict",
     "prepare",
     "save",

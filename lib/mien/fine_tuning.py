@@ -20,7 +20,7 @@ from sklearn.svm import SVC
 from mien import cnn
 from mien.augment import Augment
 from mien.backend import enough_memory
-from mien.emotions import EMOTIONS, in_order, index
+from mien.emotions import EMOTIONS, in_order, index, restrict
 from mien.errors import DataError, ParameterError
 from mien.network import stage_ends
 
@@ -199,13 +199,13 @@ class Tuner:
     def predict(self, rows: np.ndarray) -> np.ndarray:
         """Return probabilities of the faces ``rows``, float32 (k, 7), mirror images averaged.
 
-        Masked to the person's emotions and renormalised, as `mien.cnn.mask` does.
+        Masked to the person's emotions and renormalised, as `mien.emotions.restrict` does.
         """
         answers = self.answers[:2, rows]
         flat = answers.reshape(-1, *answers.shape[2:])
         logits = np.asarray(self.late.predict_on_batch(_padded(flat, 2 * len(self.codes))))
         shares = softmax(logits[: len(flat)], axis=1).reshape(2, -1, cnn.CLASSES).mean(axis=0)
-        return cnn.mask(shares, self.emotions).astype(np.float32)
+        return restrict(shares, self.emotions).astype(np.float32)
 
     def choose_epochs(
         self, rows: np.ndarray, clips: Sequence[str], *, n_splits: int = 3, seed: int = 0
@@ -294,7 +294,7 @@ def fine_tune(
 ) -> keras.Model:
     """Return a copy of ``model`` tuned to one person for a given number of epochs.
 
-    The copy still answers all seven emotions; `mien.cnn.mask` restricts its answers to the
+    The copy still answers all seven emotions; `mien.emotions.restrict` restricts its answers to the
     person's. See `Tuner` for the parameters.
     """
     tuner = Tuner(model, images, labels, tuning=tuning, seed=seed)

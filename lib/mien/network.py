@@ -16,7 +16,7 @@ from keras import layers, ops
 from keras.initializers import GlorotUniform, HeNormal
 
 from mien.backend import enough_memory
-from mien.emotions import EMOTIONS, index
+from mien.emotions import EMOTIONS
 from mien.errors import DataError
 
 # TensorFlow warns in every page that many small networks are traced; they are, on purpose.
@@ -347,17 +347,3 @@ def _answers(model, images, batch_size) -> np.ndarray:
         with enough_memory(size):
             answers.append(np.asarray(model.predict_on_batch(full))[: len(faces)])
     return np.concatenate(answers)
-
-
-def mask(probabilities: np.ndarray, emotions: Sequence[str]) -> np.ndarray:
-    """Return the probabilities restricted to ``emotions``, the rest 0, rows summing to 1.
-
-    Examples
-    --------
-    >>> mask(np.full((1, 7), 1 / 7), ["angry", "happy"]).tolist()
-    [[0.5, 0.0, 0.0, 0.5, 0.0, 0.0, 0.0]]
-    """
-    allowed = np.zeros(CLASSES, bool)
-    allowed[[index(emotion) for emotion in emotions]] = True
-    kept = np.where(allowed, np.maximum(probabilities, 1e-12), 0)
-    return kept / kept.sum(axis=1, keepdims=True)
