@@ -17,7 +17,7 @@ from mien.evaluation import scores
 from mien.fer2013 import Fer2013, load_fer2013
 from mien.folds import grouped_folds
 from mien.gaps import gaps
-from mien.study import BY_PART, data_paths, make_study
+from mien.study import BY_PART, data_paths, make_study, without_folders
 from mien.target import Target, load_target
 
 #: The model of each part that has one.
@@ -63,12 +63,15 @@ class Chapter:
 
     @property
     def command(self) -> str:
-        """The command line that repeats the study (as study.json has it, where there is one)."""
+        """The command line that repeats the study, without the folders of this machine.
+
+        As study.json has it, where there is one.
+        """
         try:
             record = (self.folder / "study.json").read_text(encoding="utf-8")
-            return str(json.loads(record)["command"])
+            return without_folders(json.loads(record)["command"])
         except (OSError, ValueError, KeyError):
-            return self.study.command
+            return without_folders(self.study.command)
 
     @contextmanager
     def timed(self, what: str) -> Iterator[None]:

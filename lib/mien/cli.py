@@ -111,6 +111,26 @@ def sweep(
 
 
 @app.command()
+def status(study_file: StudyFile, settings: Settings = None, out: Out = "") -> None:
+    """Show which chapters of a study are current, and why others are not; run nothing."""
+    from rich.table import Table
+
+    from mien.status import status as standings
+
+    study = _load(study_file, settings, out)
+    table = Table("chapter", "", "state", "why", box=None, pad_edge=False)
+    for standing in standings(study):
+        colour = _COLOURS.get(standing.state, "yellow")
+        why = "\n".join(standing.reasons)
+        cells = (standing.plan.part, standing.plan.title, standing.state, why)
+        table.add_row(*map(escape, cells), style=colour)
+    Console(highlight=False).print(table)
+
+
+_COLOURS = {"current": "green", "failed": "red", "running": "cyan", "skipped": "dim"}
+
+
+@app.command()
 def check(study_file: StudyFile, settings: Settings = None, out: Out = "") -> None:
     """Check the parameters and the data of a study; run nothing."""
     from mien.fer2013 import load_fer2013

@@ -3,6 +3,7 @@
 import os
 import platform
 import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -39,12 +40,28 @@ def versions() -> dict[str, str]:
 
 
 def hardware() -> dict[str, Any]:
-    """Return the processor's name, the cores that this process may use, and the system."""
+    """Return the processor's name, the cores that this process may use, GPUs, and the system.
+
+    ``gpus`` lists those that a backend of Keras uses, once one is imported.
+    """
     return {
         "processor": _processor(),
         "cores": cores(),
+        "gpus": gpus(),
         "system": f"{platform.system()} {platform.machine()}",
     }
+
+
+def gpus() -> list[str]:
+    """Return the names of the GPUs that TensorFlow, JAX or PyTorch use, if they are imported."""
+    found: list[str] = []
+    if tensorflow := sys.modules.get("tensorflow"):
+        found += [device.name for device in tensorflow.config.list_physical_devices("GPU")]
+    if jax := sys.modules.get("jax"):
+        found += [device.device_kind for device in jax.devices() if device.platform == "gpu"]
+    if torch := sys.modules.get("torch"):
+        found += [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+    return found
 
 
 def cores() -> int:

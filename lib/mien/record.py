@@ -25,18 +25,19 @@ class Record:
     path : Path
     parts : dict
         By part: ``state`` (running, done, failed, skipped), ``fingerprint`` and ``ingredients`` of
-        its results (`mien.freshness`), ``outcome``, ``seconds``, ``threads``, ``git``, ``device``,
-        ``finished``, ``from_store``.
+        its results (`mien.freshness`), ``outcome``, ``seconds``, ``threads``, ``git``,
+        ``hardware``, ``finished``, ``from_store``.
     data : dict
         Fingerprints of the data.
-    pages : str
-        What the pages were rendered from.
+    pages : dict
+        ``shows``, a fingerprint of what the pages were rendered from, and ``open``, the name of
+        the first one.
     """
 
     path: Path
     parts: dict[str, dict[str, Any]] = field(default_factory=dict)
     data: dict[str, str] = field(default_factory=dict)
-    pages: str = ""
+    pages: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def read(cls, study: Study) -> "Record":
@@ -44,7 +45,7 @@ class Record:
         path = study.folder / "study.json"
         try:
             known = json.loads(path.read_text(encoding="utf-8"))
-            return cls(path, dict(known["parts"]), dict(known["data"]), known.get("pages", ""))
+            return cls(path, dict(known["parts"]), dict(known["data"]), dict(known["pages"]))
         except (OSError, ValueError, KeyError, TypeError):
             return cls(path)
 

@@ -1,7 +1,6 @@
 """The report of a study: its executed notebooks as linked pages, or the page of a failure."""
 
 import json
-import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +13,7 @@ from nbformat import NotebookNode
 from mien.errors import DataError
 from mien.page import Page, PageExporter, heading_one, parameters
 from mien.results import notebook_path
-from mien.study import CHAPTERS, ChapterPlan
+from mien.study import CHAPTERS, ChapterPlan, without_folders
 
 #: The page of a failed chapter.
 FAILURE = "failure.html"
@@ -215,37 +214,58 @@ def _drawn(settings: Mapping[str, Any]) -> str:
 def _lines(known: Mapping[str, Any], settings: Mapping[str, Any]) -> list[tuple[str, str]]:
     git = known.get("git") if isinstance(known.get("git"), Mapping) else {}
     commit = str(git.get("commit") or "")[:12]
-    hardware = known.get("hardware")
-    if isinstance(hardware, Mapping):
-        cores = f"{hardware['cores']} cores" if "cores" in hardware else None
-        hardware = ", ".join(
-            str(part) for part in (hardware.get("processor"), cores, hardware.get("system")) if part
-        )
     versions = known.get("versions") if isinstance(known.get("versions"), Mapping) else {}
+    data = known.get("data") if isinstance(known.get("data"), Mapping) else {}
+    states = known.get("parts") if isinstance(known.get("parts"), Mapping) else {}
     lines = [
         ("Study", settings.get("name")),
         ("Profile", settings.get("profile")),
         ("Seed", settings.get("seed")),
-        ("Repeat with", _without_folders(known.get("command"))),
+        ("Repeat with", without_folders(str(known.get("command") or ""))),
+        ("Same numbers again", _promise(states)),
         ("Finished", known.get("written")),
         ("Commit", f"{commit} with changes" if commit and git.get("dirty") else commit),
-        ("Hardware", hardware),
-        ("Time per chapter", _times(known.get("parts"))),
+        ("Hardware", _hardware(known.get("hardware"), states)),
+        ("Time per chapter", _times(states)),
+        ("Data", ", ".join(f"{name} {str(digest)[:12]}" for name, digest in data.items())),
         ("Versions", ", ".join(f"{name} {number}" for name, number in versions.items())),
     ]
     return [(name, str(value)) for name, value in lines if value not in (None, "")]
 
 
-def _without_folders(command: object) -> str:
-    """Return a command line whose absolute paths are cut to their last part."""
-    return re.sub(r"(?<==)/\S*/", "…/", str(command or ""))
+def _gpus(states: Mapping[str, Any]) -> set[str]:
+    return {
+        str(gpu)
+        for state in states.values()
+        for gpu in (state.get("hardware") or {}).get("gpus") or []
+    }
 
 
-def _times(parts: Any) -> str:
-    if not isinstance(parts, Mapping):
-        return ""
+def _hardware(hardware: Any, states: Mapping[str, Any]) -> str:
+    hardware = hardware if isinstance(hardware, Mapping) else {}
+    threads = sorted({state["threads"] for state in states.values() if "threads" in state})
+    told = [
+        hardware.get("processor"),
+        f"{hardware['cores']} cores" if "cores" in hardware else None,
+        f"{' or '.join(map(str, threads))} threads" if threads else None,
+        " and ".join(sorted(_gpus(states))) or ("no GPU" if threads else None),
+        hardware.get("system"),
+    ]
+    return ", ".join(str(part) for part in told if part)
+
+
+def _promise(states: Mapping[str, Any]) -> str:
+    """Return whether a run with the same seed gives the same numbers."""
+    if _gpus(states):
+        return "on this GPU only up to rounding: it does not add in the same order every time"
+    if any("threads" in state for state in states.values()):
+        return "the same seed gives the same numbers on this processor with as many threads"
+    return ""
+
+
+def _times(states: Mapping[str, Any]) -> str:
     return ", ".join(
         f"{part} {state['seconds']:,.0f} s"
-        for part, state in parts.items()
-        if isinstance(state, Mapping) and isinstance(state.get("seconds"), int | float)
+        for part, state in states.items()
+        if isinstance(state.get("seconds"), int | float)
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import filelock
 
-from mien import results
+from mien import freshness, library, provenance, results
 from mien.backend import check_backend
 from mien.course import ChapterFailed, Course, Event, Options
 from mien.errors import MienError, ParameterError
@@ -87,8 +87,6 @@ def run(
             results.remove_leftovers(study.folder)
             Course(study, options, record, missing, tell).go(chapters)
             return _pages(study, record)
-    except PermissionError as error:
-        raise ParameterError(f"results cannot be written: {error}") from None
     except OSError as error:
         raise _disk_trouble(study, error) from None
 
@@ -113,18 +111,41 @@ def locked(study: Study, patient: bool, tell: Callable[[Event], None]) -> Iterat
         tell(Event(CHAPTERS[0], "waiting", reason="another mien is running this study"))
         lock.acquire()
     try:
+        for path in study.folder.glob(".*.lock"):  # kernels that a killed runner has left
+            with filelock.FileLock(path):
+                pass
         yield
     finally:
         lock.release()
 
 
 def _pages(study: Study, record: Record) -> Path:
-    from mien import report  # here, because importing nbconvert takes seconds
+    """Render the pages, unless they show just this, and return the one to open."""
+    shows = {
+        "code": library.needed("from mien import report"),
+        "nbconvert": provenance.versions().get("nbconvert"),
+        "command": study.command,
+        "parameters": study.model_dump(exclude={"out"}),
+        "parts": {
+            part: [known.get("finished"), known.get("outcome"), known.get("reason")]
+            for part, known in record.parts.items()
+        },
+    }
+    shown = freshness.fingerprint(shows)
+    page = study.folder / record.pages.get("open", "index.html")
+    if record.pages.get("shows") != shown or not page.is_file():
+        from mien import report  # here, because importing nbconvert takes seconds
 
-    return report.render(study.folder)
+        record.write(study)
+        page = report.render(study.folder)
+        record.pages = {"shows": shown, "open": page.name}
+        record.write(study)
+    return page
 
 
 def _disk_trouble(study: Study, error: OSError) -> MienError:
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+        return ParameterError(f"results cannot be written: {error}")
     full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    what = f"no space is left for {study.folder}" if full else f"the disk failed: {error}"
-    return ChapterFailed(f"{what}; free some and run the study again, it goes on where it was")
+    what = f"no space is left for {study.folder}" if full else f"{study.folder} fails: {error}"
+    return ChapterFailed(f"{what}; the next run goes on where this one was")

@@ -2,6 +2,7 @@
 
 import contextlib
 import difflib
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from mien import results
@@ -69,6 +70,9 @@ class Study(BaseModel):
     fine_tune_rate: float = Field(0.0, ge=0, le=1, description="B3: learning rate")
     resamples: int = Field(2000, ge=100, le=100_000, description="A2 to C: bootstrap resamples")
 
+    _file: Path | None = PrivateAttr(None)
+    _settings: tuple[str, ...] = PrivateAttr(())
+
     @model_validator(mode="after")
     def _weights_have_a_source(self) -> Self:
         if self.weights == "trained" and not self.fer2013:
@@ -87,11 +91,33 @@ class Study(BaseModel):
 
     @property
     def command(self) -> str:
-        """The command line that repeats the study from one of the two study files."""
-        file = "demo" if "demo" in (self.fer2013, self.target) else "fer2013"
-        changed = self.model_dump(exclude_defaults=True, exclude={"out"})
-        settings = (f"--set {shlex.quote(f'{name}={value}')}" for name, value in changed.items())
-        return " ".join(["mien run", f"notebooks/studies/{file}.yaml", *settings])
+        """The command line that repeats the study, run in the project's folder.
+
+        Where its results went (``out``) is left out.
+        """
+        if self._file is None:
+            file = "demo" if "demo" in (self.fer2013, self.target) else "fer2013"
+            changed = self.model_dump(exclude_defaults=True, exclude={"out"})
+            given = [f"{name}={value}" for name, value in changed.items()]
+            path = Path("notebooks", "studies", f"{file}.yaml")
+        else:
+            root = results.project_root()
+            path = self._file.resolve()
+            path = path.relative_to(root) if path.is_relative_to(root) else path
+            given = [text for text in self._settings if _setting(text)[0] != "out"]
+        settings = (f"--set {shlex.quote(text)}" for text in given)
+        return " ".join(["mien run", shlex.quote(path.as_posix()), *settings])
+
+
+def without_folders(command: str) -> str:
+    """Return a command line whose absolute paths are cut to their last part, for a page.
+
+    Examples
+    --------
+    >>> without_folders("mien run /home/me/my.yaml --set target=/data/me --set seed=1")
+    'mien run …/my.yaml --set target=…/me --set seed=1'
+    """
+    return re.sub(r"(?<=[=\s'])/\S*/", "…/", command)
 
 
 def load_study(path: str | Path, settings: Sequence[str] = ()) -> Study:
@@ -115,7 +141,9 @@ def load_study(path: str | Path, settings: Sequence[str] = ()) -> Study:
     given = {**_read_yaml(Path(path)), **dict(map(_setting, settings))}
     if given.get("target", "demo") != "demo":
         given = {"fer2013": "", **given}
-    return make_study(given, source=str(path))
+    study = make_study(given, source=str(path))
+    study._file, study._settings = Path(path), tuple(settings)
+    return study
 
 
 def make_study(parameters: Mapping[str, Any], *, source: str = "study") -> Study:
