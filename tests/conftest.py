@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import tiny_study
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL = ROOT.parent / "shared" / "data"
@@ -67,3 +68,23 @@ def real_target() -> Path:
     if not path.is_dir():
         pytest.skip("the real target person is not beside the repository")
     return path
+
+
+@pytest.fixture
+def missing() -> dict[str, str]:
+    """What the tiny study must do without; a test may fill it."""
+    return {}
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch, missing) -> Path:
+    """Return a folder of notebooks that save one number each (`tiny_study`)."""
+    from mien import results, runner
+
+    folder = tmp_path / "notebooks"
+    folder.mkdir()
+    for plan in tiny_study.PLANS:
+        tiny_study.write_notebook(folder, plan)
+    monkeypatch.setattr(results, "project_root", lambda: tmp_path)
+    monkeypatch.setattr(runner, "check_data", lambda study: ({"fer2013": "abc"}, missing))
+    return folder

@@ -6,6 +6,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
+from tiny_study import hidden
 
 from mien import models, results
 from mien.demo import demo_folder
@@ -52,8 +53,7 @@ def test_every_chapter_leaves_pages_notebooks_and_results(demo_run):
 
 
 def test_nothing_half_written_stays(demo_run):
-    left = [path.name for path in demo_run.folder.rglob(".*") if path.name != ".lock"]
-    assert left == []
+    assert hidden(demo_run.folder) == []
     assert not (demo_run.folder / "failure.html").exists()
 
 

@@ -6,71 +6,11 @@ import filelock
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
+from tiny_study import PARAMETERS, PLANS, run, write_notebook
 
-from mien import results, runner
+from mien import results
 from mien.runner import ChapterFailed, Options, StudyBusy
-from mien.study import BY_PART, CHAPTERS, make_study
-
-COMMON = 'profile: str = "demo"  # p\nseed: int = 0  # s\nout: str = ""  # o\n'
-PARAMETERS = {
-    "A1": COMMON + "hog_cell: int = 0  # h",
-    "A2": COMMON + "folds: int = 5  # f",
-    "B1": COMMON + "epochs: int = 0  # e",
-    "B2": COMMON + "resamples: int = 2000  # r",
-}
-OPTIONS = Options()
-PLANS = [plan for plan in CHAPTERS if plan.part in PARAMETERS]
-
-
-@pytest.fixture
-def missing():
-    """What the tiny study must do without; a test may fill it."""
-    return {}
-
-
-@pytest.fixture
-def project(tmp_path, monkeypatch, missing):
-    """Notebooks that save one number each, in a folder of their own."""
-    folder = tmp_path / "notebooks"
-    folder.mkdir()
-    for plan in PLANS:
-        write_notebook(folder, plan)
-    monkeypatch.setattr(results, "project_root", lambda: tmp_path)
-    monkeypatch.setattr(runner, "check_data", lambda study: ({"fer2013": "abc"}, missing))
-    return folder
-
-
-def write_notebook(folder, plan, body="value = seed"):
-    notebook = nbformat.v4.new_notebook()
-    notebook.metadata["kernelspec"] = {
-        "name": "python3",
-        "display_name": "Python 3",
-        "language": "python",
-    }
-    parameters = nbformat.v4.new_code_cell(PARAMETERS[plan.part], id="p")
-    parameters.metadata["tags"] = ["parameters"]
-    save = (
-        "from pathlib import Path\nfrom mien import results\n"
-        f"{body}\nresults.save(Path(out), '{plan.part}', {{'value': value}})"
-    )
-    notebook.cells = [
-        nbformat.v4.new_markdown_cell(f"# {plan.title}", id="t"),
-        parameters,
-        nbformat.v4.new_code_cell(save, id="s"),
-    ]
-    nbformat.write(notebook, folder / f"{plan.notebook}.ipynb")
-
-
-def run(out, options=OPTIONS, **parameters):
-    """Run the tiny study and return what the runner told last of each part, as {part: state}."""
-    told = {}
-
-    def tell(event):
-        told[event.plan.part] = event.state
-
-    study = make_study({"out": str(out), **parameters})
-    runner.run(study, PLANS, options, tell=tell)
-    return told
+from mien.study import BY_PART
 
 
 def test_chapters_run_then_are_current_then_only_what_changed_runs_again(project, tmp_path):

@@ -125,7 +125,7 @@ def remove_leftovers(study: Path) -> None:
         for path in folder.glob(".*"):
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
-            elif path.suffix != ".lock":
+            elif not path.name.endswith(".lock"):
                 path.unlink(missing_ok=True)
 
 

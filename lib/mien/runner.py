@@ -14,11 +14,35 @@ from mien.errors import MienError, ParameterError
 from mien.record import Record
 from mien.study import CHAPTERS, ChapterPlan, Study, data_paths
 
-__all__ = ["ChapterFailed", "Event", "Options", "StudyBusy", "check_data", "locked", "run"]
+__all__ = [
+    "ChapterFailed",
+    "Event",
+    "Options",
+    "Stopped",
+    "StudyBusy",
+    "check_data",
+    "locked",
+    "run",
+]
+    "ChapterFailed",
+    "Event",
+    "Options",
+    "Stopped",
+    "StudyBusy",
+    "check_data",
+    "locked",
+    "run",
+]
 
 
 class StudyBusy(MienError):
     """Another runner works on the same study."""
+
+
+class Stopped(MienError):
+    """Somebody has stopped the run (Ctrl-C)."""
+
+    exit_status = 130
 
 
 def check_data(study: Study) -> tuple[dict[str, str], dict[str, str]]:
@@ -77,6 +101,8 @@ def run(
     ChapterFailed
         If a chapter fails, or the disk is full; the pages of earlier runs stay, failure.html
         shows the cell.
+    Stopped
+        At Ctrl-C; all kernels are gone then.
     """
     data, missing = check_data(study)
     try:
@@ -87,6 +113,8 @@ def run(
             results.remove_leftovers(study.folder)
             Course(study, options, record, missing, tell).go(chapters)
             return _pages(study, record)
+    except KeyboardInterrupt:
+        raise Stopped("stopped; the next run goes on where this one was") from None
     except OSError as error:
         raise _disk_trouble(study, error) from None
 

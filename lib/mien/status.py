@@ -1,13 +1,13 @@
 """How every chapter of a study stands, and why one would run again."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import filelock
 
-from mien import freshness
+from mien import freshness, runner
 from mien.course import is_current
 from mien.record import Record
-from mien.runner import check_data
 from mien.study import CHAPTERS, ChapterPlan, Study
 
 
@@ -25,20 +25,21 @@ class Standing:
     seconds: float | None = None
 
 
-def status(study: Study) -> list[Standing]:
-    """Return how every chapter stands, in reading order; nothing is run or written.
+def status(study: Study, chapters: Sequence[ChapterPlan] = CHAPTERS) -> list[Standing]:
+    """Return how chapters stand, in reading order; nothing is run or written.
 
     Raises
     ------
     DataError
         If the data cannot be read.
     """
-    data, missing = check_data(study)
+    data, missing = runner.check_data(study)
     record, busy = Record.read(study), is_running(study)
     found: dict[str, Standing] = {}
-    for plan in CHAPTERS:
+    for plan in chapters:
         now = freshness.ingredients(study, plan, data, missing, record.outcomes())
-        stale = [part for part in plan.reads if found[part].state in _COMES_FIRST]
+        stale = [part for part in found if part in plan.reads]
+        stale = [part for part in stale if found[part].state in _COMES_FIRST]
         before = [f"{', '.join(stale)} will run first"] if stale else []
         if plan.part in missing:
             found[plan.part] = Standing(plan, "skipped", (missing[plan.part],))
