@@ -24,15 +24,6 @@ __all__ = [
     "locked",
     "run",
 ]
-    "ChapterFailed",
-    "Event",
-    "Options",
-    "Stopped",
-    "StudyBusy",
-    "check_data",
-    "locked",
-    "run",
-]
 
 
 class StudyBusy(MienError):
