@@ -142,7 +142,7 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     if "profile" not in found["parameters"]:
         said += _was_is("profile setting ", "profile", found, before, now)
     said += [f"data: {name} changed" for name in found["data"]]
-    said += [f"left out for want of it: {gap}" for gap in found["missing"]]
+    said += [f"{gap} is left out or back" for gap in found["missing"]]
     said += _was_is("", "versions", found, before, now)
     said += [f"{part} ran again, with other results" for part in found["reads"]]
     return said

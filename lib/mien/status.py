@@ -37,9 +37,12 @@ def status(study: Study, chapters: Sequence[ChapterPlan] = CHAPTERS) -> list[Sta
     record, busy = Record.read(study), is_running(study)
     found: dict[str, Standing] = {}
     for plan in chapters:
-        now = freshness.ingredients(study, plan, data, missing, record.outcomes())
         stale = [part for part in found if part in plan.reads]
         stale = [part for part in stale if found[part].state in _COMES_FIRST]
+        known = record.parts.get(plan.part, {}).get("ingredients", {}).get("reads", {})
+        unsettled = {part: known[part] for part in stale if part in known}
+        outcomes = record.outcomes() | unsettled  # what they will find is not known yet
+        now = freshness.ingredients(study, plan, data, missing, outcomes)
         before = [f"{', '.join(stale)} will run first"] if stale else []
         if plan.part in missing:
             found[plan.part] = Standing(plan, "skipped", (missing[plan.part],))
