@@ -221,7 +221,8 @@ def predict(
         from mien import predict as predicting
 
         loaded = predicting.load_network(network)
-    with Progress(console=error_console, transient=True, disable=as_json or as_csv) as progress:
+    shown = error_console.is_terminal
+    with Progress(console=error_console, transient=True, disable=not shown) as progress:
         task = progress.add_task("Reading faces", total=len(paths))
         answers = predicting.read_faces(
             paths,

@@ -1,5 +1,6 @@
 """Reading the expression of any face: image files in, a table of answers out."""
 
+import functools
 import json
 import os
 from collections import deque
@@ -14,7 +15,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from mien import cnn, weights
+from mien import cnn, face_finder, weights
 from mien.calibration import apply_temperature
 from mien.emotions import EMOTIONS
 from mien.errors import DataError, ParameterError
@@ -113,20 +114,24 @@ def read_faces(
         raise ParameterError(f"batch_size is {batch_size}; use 1 or more")
     rows, waiting, shares = [], [], [np.zeros((0, len(EMOTIONS)), np.float32)]
 
-    def answer(count: int) -> None:
-        shares.append(cnn.predict(network.model, np.stack(waiting[:count]), batch_size=batch_size))
-        del waiting[:count]
+    def answer() -> None:
+        faces = np.stack(waiting[:batch_size])
+        del waiting[:batch_size]
+        short = batch_size - len(faces) if len(shares) > 1 else 0  # one size is compiled once
+        padded = np.pad(faces, ((0, short), (0, 0), (0, 0)))
+        found = cnn.predict(network.model, padded, batch_size=batch_size)
+        shares.append(found[: len(faces)])
 
+    look = functools.partial(_look, find_faces=find_faces)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        look = _look_for_faces if find_faces else _look_at_all
         for path, picture in zip(paths, _ahead(pool, look, paths, 4 * batch_size), strict=True):
             rows += _rows(path, picture)
             waiting += picture.faces
             while len(waiting) >= batch_size:
-                answer(batch_size)
+                answer()
             on_picture()
     if waiting:
-        answer(len(waiting))
+        answer()
     return _frame(rows, apply_temperature(np.concatenate(shares), network.temperature))
 
 
@@ -141,18 +146,11 @@ def _ahead(pool: Executor, work: Callable, items: Iterable, ahead: int) -> Itera
         yield running.popleft().result()
 
 
-def _look_at_all(path: Path) -> _Picture:
-    try:
-        return _Picture([to_grey48(open_image(path))], [None])
-    except DataError as error:
-        return _Picture(problem=str(error).removeprefix(f"{path} "))
-
-
-def _look_for_faces(path: Path) -> _Picture:
-    from mien import face_finder
-
+def _look(path: Path, *, find_faces: bool) -> _Picture:
     try:
         image = open_image(path)
+        if not find_faces:
+            return _Picture([to_grey48(image)], [None])
     except DataError as error:
         return _Picture(problem=str(error).removeprefix(f"{path} "))
     boxes = face_finder.find(image)
