@@ -97,6 +97,32 @@ def test_a_second_runner_is_refused_or_waits(project, out):
     assert results.load_metrics(out, "A1") == {"value": 0} and gone(processes)
 
 
+def test_of_two_runners_that_want_the_same_one_computes_and_the_other_waits(project, tmp_path):
+    gate, store = tmp_path / "gate", tmp_path / "store"
+    body = (
+        f"import time\ngate = Path({str(gate)!r})\n"
+        "with (gate.parent / 'computed').open('a') as file: file.write('once ')\n"
+        "while not gate.exists(): time.sleep(0.1)\nvalue = 7"
+    )
+    write_notebook(project, PLANS[0], body)
+    first = start(project, tmp_path / "a", "--store", store)
+    wait_until((tmp_path / "computed").exists)
+    second = start(project, tmp_path / "b", "--store", store)
+    wait_until(lambda: "computes the same" in second.stdout.readline())
+    gate.touch()
+    said(first, 0)
+    assert "from the store" in finished(second)
+    assert (tmp_path / "computed").read_text() == "once "
+    assert results.load_metrics(tmp_path / "b", "A1") == {"value": 7}
+
+
+def finished(runner):
+    """Return what a run said on standard output; it has ended well."""
+    spoken, error = runner.communicate(timeout=120)
+    assert runner.returncode == 0, error
+    return spoken
+
+
 def test_a_result_that_does_not_fit_the_disk_is_absent(project, disk):
     write_notebook(project, PLANS[0], "value = 'x' * 4_000_000")
     assert "No space left on device" in said(start(project, disk / "out"), 1)
