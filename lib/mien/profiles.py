@@ -41,9 +41,16 @@ PROFILES: dict[str, dict[str, Any]] = {
         "trial_rows": 6000,
         "trial_batch_sizes": (32, 128, 512),
         "trial_epochs": 4,
-        "ablation": (),  # all of them
-        "ablation_epochs": 6,
-        "assignment_minutes": 1.5,
+        "ablation": (
+            "without augmentation",
+            "mirroring alone",
+            "without label smoothing",
+            "without averaged weights",
+            "with mixup",
+            "at full size",
+        ),
+        "ablation_epochs": 5,
+        "assignment_minutes": 1.0,
     },
     "full": {
         "pixel_rows": 0,
