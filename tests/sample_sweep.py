@@ -7,16 +7,17 @@ import pandas as pd
 
 from mien import results, sweep
 from mien.evaluation import repeated_scores, scores
+from mien.sweep_run import Progress
 from mien.sweep_task import Status
 
 LABELS = ["happy", "sad", "neutral"]
 FACES, REPEATS, FOLDS = 60, 2, 5
 
 
-def write_sweep(out: Path, *items: str, failed: str = "") -> tuple[sweep.Sweep, sweep.Progress]:
+def write_sweep(out: Path, *items: str, failed: str = "") -> tuple[sweep.Sweep, Progress]:
     """Write the runs of a sweep of the demo study; the run called ``failed`` has failed."""
     planned = sweep.plan("notebooks/studies/demo.yaml", sweep.read_grid(items), out=str(out))
-    progress = sweep.Progress({})
+    progress = Progress({})
     for run in planned.runs:
         status = Status(run.label, "done", 61.5, "", "here")
         if run.label == failed:

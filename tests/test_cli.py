@@ -6,7 +6,7 @@ import pytest
 def test_help_names_every_command(mien):
     done = mien("--help")
     assert done.returncode == 0
-    for command in ("run", "check", "demo", "publish"):
+    for command in ("run", "sweep", "check", "demo", "publish"):
         assert command in done.stdout
 
 

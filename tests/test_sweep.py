@@ -1,6 +1,7 @@
 """Sweeps: the grid, the order of runs, what is shared, what fails, what is taken up."""
 
 import concurrent.futures as cf
+import errno
 import signal
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import filelock
 import pytest
 import tiny_project
 
-from mien import sweep
+from mien import sweep, sweep_run
 from mien.errors import ParameterError
 from mien.sweep_task import Task, read_status, run_task
 
@@ -130,10 +131,25 @@ def test_a_second_sweep_in_the_same_folder_is_refused(tmp_path):
     found = planned(tmp_path, "seed=0,1")
     with (
         filelock.FileLock(tmp_path / ".lock"),
-        sweep.local_pool(1) as pool,
-        pytest.raises(sweep.SweepBusy, match="another mien"),
+        sweep_run.local_pool(1) as pool,
+        pytest.raises(sweep_run.SweepBusy, match="another mien"),
     ):
-        sweep.run(found, pool)
+        sweep_run.run(found, pool)
+
+
+def test_a_full_disk_ends_the_runs_and_is_told_in_words(tmp_path, monkeypatch):
+    found = planned(tmp_path, "seed=0,1")
+    scripts = [script(task, ONLY_PID) for task in found.tasks(1, "t")]
+    monkeypatch.setattr(sweep.Sweep, "tasks", lambda *arguments: scripts)
+
+    def full(progress):
+        if scripts[0].log.exists() and scripts[0].log.read_text().endswith("\n"):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with sweep_run.local_pool(1) as pool, pytest.raises(sweep_run.DiskTrouble, match="No space"):
+        sweep_run.run(found, pool, tell=full)
+    assert not tiny_project.lives(int(scripts[0].log.read_text().split()[0]))
+    assert not scripts[1].log.exists()
 
 
 @pytest.fixture(scope="module")

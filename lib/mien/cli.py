@@ -85,7 +85,7 @@ def sweep(
     ] = 0,
 ) -> None:
     """Run a study for every combination of some parameters' values, then compare them."""
-    from mien import provenance, sweep_console
+    from mien import provenance, sweep_console, sweep_run
     from mien import sweep as sweeping
 
     if scheduler and jobs > 1:
@@ -95,12 +95,12 @@ def sweep(
     )
     if not scheduler:
         threads = threads or max(1, provenance.cores() // jobs)
-    pool = sweeping.dask_cluster(scheduler) if scheduler else sweeping.local_pool(jobs)
+    pool = sweep_run.dask_cluster(scheduler) if scheduler else sweep_run.local_pool(jobs)
     with pool as executor:
         sweeping.check_data(planned)
         out_console.print(f"Sweep {planned.name}: {len(planned.runs)} runs", markup=False)
         with sweep_console.Teller(planned, out_console) as teller:
-            progress = sweeping.run(planned, executor, threads=threads, tell=teller)
+            progress = sweep_run.run(planned, executor, threads=threads, tell=teller)
     sweep_console.tell_failures(progress, error_console)
     from mien import sweep_page  # here, because importing nbconvert takes seconds
 

@@ -8,7 +8,8 @@ from rich.live import Live
 from rich.table import Table
 
 from mien.study import BY_PART
-from mien.sweep import Progress, Sweep
+from mien.sweep import Sweep
+from mien.sweep_run import Progress
 
 _STYLES = {"done": "green", "failed": "red", "running": "bold", "stopped": "yellow"}
 

@@ -14,8 +14,9 @@ from nbformat import NotebookNode
 from mien import provenance, report
 from mien.page import Page, PageExporter
 from mien.prose import count, escape, interval, listed, percent, points
-from mien.sweep import Progress, Run, Sweep, dependants
+from mien.sweep import Run, Sweep, dependants
 from mien.sweep_figures import settings_figure
+from mien.sweep_run import Progress
 from mien.sweep_scores import (
     CORRECTED,
     OVER_SEEDS,
@@ -38,7 +39,7 @@ def render(sweep: Sweep, progress: Progress) -> Path:
     ----------
     sweep : Sweep
     progress : Progress
-        As `mien.sweep.run` returned it; failed runs are listed, the others compared.
+        As `mien.sweep_run.run` returned it; failed runs are listed, the others compared.
     """
     outcomes = [
         Outcome(run.label, _values(run), Path(run.study.out))
