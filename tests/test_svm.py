@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 import sklearn.svm
 import skops.io
+from sklearn.metrics import log_loss
 
 from mien import svm
 from mien.errors import DataError, ParameterError
 from mien.features import Hog, Pixels, mirror
 from mien.kernel import MirrorSvm, mirror_kernel
 from mien.patches import PatchDictionary
-from mien.symmetry import MirrorComponents
+from mien.symmetry import MirrorComponents, SideBySide
 
 
 @pytest.fixture(scope="module")
@@ -30,19 +31,22 @@ def gratings():
     return images[:240], labels[:240], images[240:], labels[240:]
 
 
-@pytest.fixture
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("MIEN_CACHE_DIR", str(tmp_path))
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """One cache for all tests, so that the same dictionaries are learned once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MIEN_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
-SMALL = {"sizes": (6, 10), "atoms": 32, "even": 20, "odd": 10}
+SMALL = {"patches": {6: 4, 10: 4}, "atoms": 32, "even": 20, "odd": 10}
 
 
 def models():
     return {
         "pixels": svm.pixel_svm(),
         "hog": svm.hog_svm(components=20),
-        "strong": svm.strong_svm(**SMALL),
+        "strong": svm.strong_svm(**SMALL | {"patches": {6: 4}}),
     }
 
 
@@ -108,7 +112,7 @@ def test_the_solver_finds_the_exact_solution():
 def test_components_keep_what_the_mirror_does(gratings, odd):
     images, *_ = gratings
     for descriptor in (PatchDictionary(atoms=16, grid=3 + odd % 2, sample=2000), Hog()):
-        parts = MirrorComponents([descriptor], even=30, odd=20).fit(images)
+        parts = MirrorComponents(descriptor, even=30, odd=20).fit(images)
         straight, turned = parts.transform(images[:40]), parts.transform(mirror(images[:40]))
         np.testing.assert_allclose(straight[:, :30], turned[:, :30], atol=1e-5)
         np.testing.assert_allclose(straight[:, 30:], -turned[:, 30:], atol=1e-5)
@@ -117,7 +121,7 @@ def test_components_keep_what_the_mirror_does(gratings, odd):
 def test_enough_components_keep_every_angle(gratings):
     images, *_ = gratings
     hog = Hog(cell=12).fit(images)
-    parts = MirrorComponents([hog], even=240, odd=240).fit(images).transform(images)
+    parts = MirrorComponents(hog, even=240, odd=240).fit(images).transform(images)
     rows, turned = hog.transform(images), hog.transform(mirror(images))
     even, odd = (rows + turned) / 2, (rows - turned) / 2
     wanted = np.concatenate([even - even.mean(axis=0), odd], axis=1)
@@ -140,20 +144,113 @@ def test_without_the_fast_solver_the_stock_one_serves(monkeypatch):
     assert type(svm.solver(C=2.0)) is sklearn.svm.SVC
 
 
-def test_calibration_refuses_a_class_that_it_cannot_see(gratings, cache):
+def test_the_strong_model_grows_by_one_size_and_describes_nothing_twice(
+    gratings, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("MIEN_CACHE_DIR", str(tmp_path))
+    images, labels, *_ = gratings
+    steps = svm.strong_steps(**SMALL)
+    assert list(steps) == [
+        "6-pixel patches, no mirrors",
+        "6-pixel patches",
+        "6- and 10-pixel patches",
+    ]
+    hits = []
+    for model in steps.values():
+        model.fit(images, labels)
+        hits.append(sum(part.hits_ for part in model["descriptor"].parts_))
+    assert hits == [0, 2, 2]  # a fit and a result each; the second size is new in the last step
+    alone, mirrored = (model["svm"] for model in list(steps.values())[:2])
+    assert (alone.odd, mirrored.odd) == (0, 10)
+    assert np.array_equal(alone.rows_, mirrored.rows_)
+
+
+def test_parts_stand_side_by_side_even_columns_first(gratings, cache):
+    images, *_ = gratings
+    parts = [MirrorComponents(Hog(cell=cell), even=12, odd=5) for cell in (8, 12)]
+    together = SideBySide(parts, odd=5).fit(images)
+    rows, turned = together.transform(images), together.transform(mirror(images))
+    assert rows.shape == (len(images), 34)
+    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(rows[:, :24], turned[:, :24], atol=1e-5)
+    np.testing.assert_allclose(rows[:, 24:], -turned[:, 24:], atol=1e-5)
+
+
+def test_no_other_temperature_explains_the_held_out_images_better(gratings, cache):
     images, labels, held_out, truth = gratings
     model = svm.hog_svm(components=20).fit(images, labels)
-    some = truth != 2
-    with pytest.raises(DataError, match="no held-out image of class 2"):
-        svm.calibrate(model, held_out[some], truth[some])
+    spoilt = np.where(np.arange(len(truth)) % 4 == 0, (truth + 1) % 3, truth)
+    final = svm.calibrate(model, held_out, spoilt)
+    losses = {}
+    best = final.temperature_
+    for factor in (0.8, 1.0, 1.25):
+        final.temperature_ = factor * best
+        losses[factor] = log_loss(spoilt, final.predict_proba(held_out))
+    assert min(losses, key=losses.get) == 1.0
 
 
-def test_constant_images_among_the_others_do_no_harm(gratings, cache):
-    images, labels, *_ = gratings
-    images = images.copy()
-    images[:6] = 128
-    for model in models().values():
-        assert np.isfinite(model.fit(images, labels).decision_function(images[:9])).all()
+@pytest.mark.parametrize("name", ["pixels", "hog", "strong"])
+def test_a_class_that_only_one_part_of_the_crowd_shows_does_no_harm(name, gratings, cache):
+    images, labels, held_out, truth = gratings
+    known = labels != 2
+    model = models()[name].fit(images[known], labels[known])
+    calibrated = svm.calibrate(model, held_out, truth)  # class 2 is held out only
+    probabilities = calibrated.predict_proba(held_out)
+    assert probabilities.shape == (len(held_out), 2)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+    assert (calibrated.classes_[probabilities.argmax(axis=1)] == model.predict(held_out)).all()
+    whole = models()[name].fit(images, labels)
+    calibrated = svm.calibrate(whole, held_out[truth != 2], truth[truth != 2])  # now not held out
+    assert calibrated.predict_proba(held_out).shape == (len(held_out), 3)
+    assert np.isfinite(calibrated.predict_proba(held_out)).all()
+
+
+@pytest.mark.parametrize("name", ["pixels", "hog", "strong"])
+def test_one_image_of_a_class_is_enough_to_go_on(name, gratings, cache):
+    images, labels, held_out, truth = gratings
+    few = np.concatenate([np.flatnonzero(labels != 2), np.flatnonzero(labels == 2)[:1]])
+    model = models()[name].fit(images[few], labels[few])
+    one = np.concatenate([np.flatnonzero(truth != 2)[:3], np.flatnonzero(truth == 2)[:1]])
+    calibrated = svm.calibrate(model, held_out[one], truth[one])
+    assert np.isfinite(calibrated.predict_proba(held_out)).all()
+    assert (calibrated.predict(held_out) == model.predict(held_out)).all()
+
+
+@pytest.mark.parametrize("name", ["pixels", "hog", "strong"])
+def test_constant_images_do_no_harm(name, gratings, cache):
+    images, labels, held_out, _ = gratings
+    some = images.copy()
+    some[:6] = 128
+    model = models()[name].fit(some, labels)
+    assert np.isfinite(model.decision_function(some[:9])).all()
+    flat = np.full_like(images[:60], 128)
+    blind = svm.calibrate(models()[name].fit(flat, labels[:60]), flat[:9], labels[:9])
+    np.testing.assert_allclose(blind.predict_proba(held_out).sum(axis=1), 1, rtol=1e-5)
+
+
+def test_fewer_images_than_components_are_enough(gratings, cache):
+    images, labels, held_out, _ = gratings
+    for model in (svm.hog_svm(), svm.strong_svm(**SMALL | {"even": 90, "odd": 40})):
+        model.fit(images[:24], labels[:24])
+        assert np.isfinite(model.decision_function(held_out)).all()
+
+
+def test_a_crowd_that_teaches_nothing_is_refused_in_words():
+    codes = np.array([3, 3, 4])
+    svm.check_crowd(codes, codes[:1])
+    with pytest.raises(DataError, match="shows happy only"):
+        svm.check_crowd(codes[:2], codes)
+    with pytest.raises(DataError, match=r"no image of an emotion.*happy, sad"):
+        svm.check_crowd(codes, np.array([0]))
+    with pytest.raises(DataError, match="shows no emotion"):
+        svm.check_crowd(codes[:0], codes)
+
+
+def test_the_kernel_of_faces_among_themselves_is_the_whole_kernel():
+    rows = np.random.default_rng(0).normal(size=(2100, 6)).astype(np.float32)  # three tiles
+    for odd in (0, 2):
+        whole = mirror_kernel(rows, rows.copy(), odd=odd, gamma=0.3)
+        np.testing.assert_allclose(mirror_kernel(rows, rows, odd=odd, gamma=0.3), whole, atol=1e-6)
 
 
 def test_one_class_or_bad_settings_get_a_clear_message():
@@ -163,4 +260,6 @@ def test_one_class_or_bad_settings_get_a_clear_message():
     with pytest.raises(ParameterError, match="penalty"):
         MirrorSvm(penalty=0).fit(rows, [0, 1, 0, 1])
     with pytest.raises(ParameterError, match="descriptor"):
-        MirrorComponents([]).fit(np.zeros((4, 48, 48), np.uint8))
+        SideBySide([], odd=1).fit(np.zeros((4, 48, 48), np.uint8))
+    with pytest.raises(ParameterError, match="even, odd"):
+        MirrorComponents(Hog(), even=0).fit(np.zeros((4, 48, 48), np.uint8))

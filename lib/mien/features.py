@@ -223,12 +223,10 @@ class Reduced(TransformerMixin, BaseEstimator):
 
     def fit(self, rows, labels=None):
         """Learn the components of ``rows`` (n, features)."""
-        self.pca_ = PCA(
-            min(self.components, *rows.shape),
-            svd_solver="randomized",
-            iterated_power=2,
-            random_state=self.seed,
-        ).fit(rows)
+        count = min(self.components, *rows.shape)
+        pca = PCA(count, svd_solver="randomized", iterated_power=2, random_state=self.seed)
+        with np.errstate(invalid="ignore"):  # constant images have no variance to be shared out
+            self.pca_ = pca.fit(rows)
         return self
 
     def transform(self, rows) -> np.ndarray:

@@ -149,7 +149,9 @@ def mirror_kernel(left, right, *, odd: int, gamma: float) -> np.ndarray:
         rest = slice(start if left is right else 0, None)
         lengths = left_lengths[tile, None] + right_lengths[rest]
         even = left[tile, :split] @ right[rest, :split].T
-        kernel[tile, rest] = _mean_rbf(lengths, even, left[tile, split:], right[rest, split:], gamma)
+        kernel[tile, rest] = _mean_rbf(
+            lengths, even, left[tile, split:], right[rest, split:], gamma
+        )
         if left is right:
             kernel[start + _TILE :, tile] = kernel[tile, start + _TILE :].T
     return kernel

@@ -152,7 +152,9 @@ def strong_steps(*, patches: Mapping[int, int], **settings) -> dict[str, Pipelin
     """
     sizes = list(patches)
     one = {sizes[0]: patches[sizes[0]]}
-    steps = {_called(sizes[:1]) + ", no mirrors": strong_svm(patches=one, mirrors=False, **settings)}
+    steps = {
+        _called(sizes[:1]) + ", no mirrors": strong_svm(patches=one, mirrors=False, **settings)
+    }
     for count in range(1, len(sizes) + 1):
         some = {size: patches[size] for size in sizes[:count]}
         steps[_called(some)] = strong_svm(patches=some, **settings)
