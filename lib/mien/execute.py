@@ -11,8 +11,6 @@ a kernel that a killed runner has left cannot write what the next one writes.
 import contextlib
 import json
 import logging
-import os
-import signal
 import sys
 import threading
 import time
@@ -21,6 +19,8 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import filelock
+
+from mien import tether
 
 #: How often a kernel may fail to start.
 _ATTEMPTS = 4
@@ -87,23 +87,12 @@ def _execute(job: dict[str, Any]) -> None:
     )
 
 
-def _end_with_the_runner() -> None:
-    def wait_for_the_end() -> None:
-        sys.stdin.read()
-        _leaving.set()
-        os.kill(os.getpid(), signal.SIGINT)
-        threading.Event().wait(10)
-        os._exit(1)
-
-    threading.Thread(target=wait_for_the_end, daemon=True).start()
-
-
 def main() -> None:
     """Run the job that stands on standard input."""
     warnings.simplefilter("ignore")
     logging.getLogger("papermill").setLevel(logging.ERROR)
     job = json.loads(sys.stdin.readline())
-    _end_with_the_runner()
+    tether.end_with_stdin(_leaving.set)
     with contextlib.redirect_stdout(sys.stderr), filelock.FileLock(job["lock"]):
         failure = execute(job)
     print(json.dumps({"failure": asdict(failure) if failure else None}), flush=True)

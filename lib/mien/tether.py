@@ -8,7 +8,7 @@ itself as Ctrl-C would, and so cleans up after itself.
 import os
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 #: Environment variable that says: end when standard input closes.
 VARIABLE = "MIEN_ENDS_WITH_STDIN"
@@ -25,13 +25,19 @@ def tethered(environment: Mapping[str, str]) -> dict[str, str]:
 def fasten() -> None:
     """End this process when its standard input closes, if its starter asked for that."""
     if os.environ.pop(VARIABLE, ""):
-        threading.Thread(target=_end_with_stdin, daemon=True).start()
+        end_with_stdin()
 
 
-def _end_with_stdin() -> None:
-    # Not sys.stdin: a thread that holds its lock would be in the way of a normal end.
-    while os.read(0, 4096):
-        pass
-    os.kill(os.getpid(), signal.SIGINT)
-    threading.Event().wait(GRACE_SECONDS)
-    os._exit(1)
+def end_with_stdin(leaving: Callable[[], None] = lambda: None) -> None:
+    """End this process when its standard input closes; call ``leaving`` first."""
+
+    def watch() -> None:
+        # Not sys.stdin: a thread that holds its lock would be in the way of a normal end.
+        while os.read(0, 4096):
+            pass
+        leaving()
+        os.kill(os.getpid(), signal.SIGINT)
+        threading.Event().wait(GRACE_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
