@@ -29,7 +29,12 @@ def fasten() -> None:
 
 
 def end_with_stdin(leaving: Callable[[], None] = lambda: None) -> None:
-    """End this process when its standard input closes; call ``leaving`` first."""
+    """End this process when its standard input closes; call ``leaving`` first.
+
+    To be called in the main thread.
+    """
+    # Whoever is started in the background ignores interrupts, also the own one.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def watch() -> None:
         # Not sys.stdin: a thread that holds its lock would be in the way of a normal end.
