@@ -8,7 +8,7 @@ from sklearn.utils.validation import check_is_fitted
 from mien.errors import DataError, ParameterError
 
 #: Rows of a kernel matrix that are computed together.
-_TILE = 1024
+_TILE = 512
 
 
 class MirrorSvm(ClassifierMixin, BaseEstimator):
@@ -227,7 +227,9 @@ def _nystrom(kernel, chosen, penalty):
     core = kernel[np.ix_(chosen, chosen)].astype(np.float64)
     core[np.diag_indices_from(core)] += 1e-4
     triangle = cholesky(core, lower=True).astype(np.float32)
-    thin = solve_triangular(triangle, kernel[chosen], lower=True, check_finite=False)
+    # the columns' transpose lies in memory as LAPACK wants it, and is overwritten: no copy
+    columns = kernel[:, chosen].T
+    thin = solve_triangular(triangle, columns, lower=True, overwrite_b=True, check_finite=False)
     inner = (thin @ thin.T).astype(np.float64)
     inner[np.diag_indices_from(inner)] += penalty
     factor = cho_factor(inner)

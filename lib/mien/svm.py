@@ -73,7 +73,14 @@ def hog_svm(
 STRONG: dict[str, dict[str, Any]] = {
     "demo": {"patches": {8: 4}, "atoms": 64, "even": 150, "odd": 75, "sample": 1000},
     "quick": {"patches": {8: 4}, "atoms": 256, "even": 500, "odd": 250, "sample": 4000},
-    "full": {"patches": {8: 5, 12: 4, 16: 3}, "atoms": 1024, "gamma": 1.5, "penalty": 0.02},
+    "full": {
+        "patches": {8: 5, 12: 4, 16: 3},
+        "atoms": 1024,
+        "even": 900,
+        "odd": 450,
+        "gamma": 1.5,
+        "penalty": 0.02,
+    },
 }
 
 

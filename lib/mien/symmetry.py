@@ -145,10 +145,16 @@ class SideBySide(TransformerMixin, BaseEstimator):
     def transform(self, images) -> np.ndarray:
         """Return the columns of all parts, even ones first, (n, features) float32."""
         check_is_fitted(self)
-        rows = [part.transform(images) for part in self.parts_]
-        columns = [part[:, : -self.odd] for part in rows] + [part[:, -self.odd :] for part in rows]
-        joined = np.concatenate(columns, axis=1)
-        joined *= np.float32(len(rows) ** -0.5)
+        joined = None
+        for number, part in enumerate(self.parts_):
+            rows = part.transform(images)
+            even, odd = rows.shape[1] - self.odd, self.odd
+            if joined is None:
+                joined = np.empty((len(rows), len(self.parts_) * (even + odd)), np.float32)
+            first_odd = len(self.parts_) * even + number * odd
+            joined[:, number * even : (number + 1) * even] = rows[:, :even]
+            joined[:, first_odd : first_odd + odd] = rows[:, even:]
+        joined *= np.float32(len(self.parts_) ** -0.5)
         return joined
 
 
