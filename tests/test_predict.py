@@ -162,12 +162,22 @@ def test_a_studys_network_answers_in_place_of_the_shipped_one(folder, command, t
     assert status == 0
     found = list(json.loads(out)[0]["probabilities"].values())
     np.testing.assert_allclose(found, expected, atol=0.01)
+
+
+def test_a_network_brings_its_temperature(folder, command, tmp_path):
+    model = cnn.build(stem=8, stages=((8, 0),), seed=3)
+    raw = cnn.predict(model, read_face(folder / "a.png")[None])
+    calmer = calibration.apply_temperature(raw, 3.0)[0]
     weights.export_weights(model, tmp_path / "own.npz", temperature=3.0)
-    status, out, _ = command(folder / "a.png", "--json", "--weights", tmp_path / "own.npz")
-    calmer = calibration.apply_temperature(expected[None], 3.0)[0]
-    np.testing.assert_allclose(
-        list(json.loads(out)[0]["probabilities"].values()), calmer, atol=0.01
-    )
+    for part in ("models", "results/B1"):
+        (tmp_path / part).mkdir(parents=True)
+    cnn.save(model, tmp_path / "models/B1.keras")
+    (tmp_path / "results/B1/metrics.json").write_text('{"temperature": 3.0}')
+    for file in ("own.npz", "models/B1.keras"):
+        status, out, _ = command(folder / "a.png", "--json", "--weights", tmp_path / file)
+        assert status == 0
+        found = list(json.loads(out)[0]["probabilities"].values())
+        np.testing.assert_allclose(found, calmer, atol=0.01)
 
 
 def test_weights_that_do_not_fit_are_refused_in_words(folder, command, tmp_path):

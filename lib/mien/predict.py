@@ -21,6 +21,7 @@ from mien.emotions import EMOTIONS
 from mien.errors import DataError, ParameterError
 from mien.faces import open_image, to_grey48
 from mien.prose import printable
+from mien.results import load_metrics
 
 #: What `read_faces` says of a picture in which no face was found.
 NO_FACE = "no face found"
@@ -52,8 +53,9 @@ def load_network(path: str | Path | None = None) -> Network:
     Parameters
     ----------
     path : path, optional
-        A ``.keras`` file of a study (``reports/<study>/models/B1.keras``), whose probabilities
-        stay as they are, or an ``.npz`` of `mien.weights.export_weights` with its temperature.
+        A ``.keras`` file: a study's ``models/B1.keras`` gets the temperature that its chapter
+        fitted, other networks' probabilities stay as they are. Or an ``.npz`` of
+        `mien.weights.export_weights`, with its temperature.
 
     Raises
     ------
@@ -69,11 +71,21 @@ def load_network(path: str | Path | None = None) -> Network:
         return Network(weights.import_weights(path, dtype=dtype), weights.import_temperature(path))
     if Path(path).suffix != ".keras":
         raise ParameterError(f"{path} should end in .keras or .npz")
-    model = cnn.load(path)
+    model, temperature = cnn.load(path), _fitted_temperature(Path(path))
     try:
-        return Network(cnn.fold(model, dtype=dtype))
+        return Network(cnn.fold(model, dtype=dtype), temperature)
     except DataError:  # no network of ours, but one that answers the seven emotions
-        return Network(model)
+        return Network(model, temperature)
+
+
+def _fitted_temperature(path: Path) -> float:
+    """Return what chapter B1 fitted for the network that it saved at ``path``, else 1."""
+    if path.name != "B1.keras":
+        return 1.0
+    try:
+        return float(load_metrics(path.resolve().parent.parent, "B1")["temperature"])
+    except (DataError, KeyError):  # taken out of its study
+        return 1.0
 
 
 def read_faces(
