@@ -10,16 +10,9 @@ from skimage.feature import hog
 from mien.cached import Cached, describe, digest
 from mien.errors import DataError, ParameterError
 from mien.features import Hog, Pixels, in_blocks, mirror, with_mirrors
-from mien.constellations import ConstellationDictionary
-from mien.patches import PatchDictionary, _means, spherical_kmeans
+from mien.patches import PatchDictionary, _means, _spherical_kmeans
 
-SMALL = {"patch_atoms": 16, "maps": 8, "directions": 20, "atoms": 16}
-DESCRIPTORS = [
-    Pixels(),
-    Hog(),
-    PatchDictionary(atoms=16, sample=2000),
-    ConstellationDictionary(**SMALL),
-]
+DESCRIPTORS = [Pixels(), Hog(), PatchDictionary(atoms=16, sample=2000)]
 
 
 @pytest.fixture(scope="module")
@@ -119,31 +112,6 @@ def test_mirroring_an_image_exchanges_columns_of_its_patch_descriptor(images, si
     assert not np.allclose(straight, turned, atol=1e-2)
 
 
-@pytest.mark.parametrize("change", [{}, {"size": 12, "cells": 7, "field": 2, "grid": 3}])
-def test_mirroring_an_image_exchanges_columns_of_its_constellations(images, change):
-    recipe = ConstellationDictionary(**SMALL | {"threshold": 0.2} | change).fit(images)
-    straight, turned = recipe.transform(images), recipe.transform(mirror(images))
-    # squared, because the root makes much of a rounding error at 0
-    np.testing.assert_allclose(recipe.mirrored(straight) ** 2, turned**2, atol=1e-3)
-    assert not np.allclose(straight, turned, atol=1e-2)
-
-
-def test_a_constellation_response_is_what_its_description_says(images):
-    """One image by hand: the first dictionary's cells, their components, length, filters, root."""
-    recipe = ConstellationDictionary(**SMALL | {"threshold": 0.2, "grid": 1}).fit(images)
-    row = recipe.transform(images[:1])[0]
-    cells = (recipe.first_.transform(images[:1]).reshape(10, 10, -1) - recipe.mean_) @ recipe.maps_
-    sums = np.zeros(32)
-    for top in range(8):
-        for left in range(8):
-            field = cells[top : top + 3, left : left + 3].astype(float).ravel()
-            field /= np.sqrt((field**2).mean())
-            response = field @ recipe.filters_ - recipe.offsets_
-            sums[:16] += np.maximum(response - 0.2, 0)
-            sums[16:] += np.maximum(-response - 0.2, 0)
-    np.testing.assert_allclose(row, np.sqrt(sums / 64), atol=1e-3)
-
-
 def test_a_patch_response_is_what_coates_and_ng_define(images):
     """One image by hand: normalise, whiten, compare, threshold, average, root."""
     patches = PatchDictionary(size=6, atoms=16, stride=3, threshold=0.3, grid=1, sample=2000)
@@ -164,7 +132,7 @@ def test_kmeans_finds_the_directions_that_points_lie_in():
     random = np.random.default_rng(0)
     directions = np.eye(6, dtype=np.float32)[:3]
     points = random.normal(size=(3000, 1)) * directions[random.integers(3, size=3000)]
-    atoms = spherical_kmeans(points.astype(np.float32), 12, random)
+    atoms = _spherical_kmeans(points.astype(np.float32), 12, random)
     assert (np.abs(atoms @ directions.T).max(axis=0) > 0.99).all()
     np.testing.assert_allclose(np.linalg.norm(atoms, axis=1), 1, atol=1e-5)
 
@@ -180,12 +148,6 @@ def test_pooling_weights_are_means(count, cells):
 def test_impossible_dictionaries_are_refused(images, wrong):
     with pytest.raises(ParameterError, match="PatchDictionary"):
         PatchDictionary(**wrong).fit(images)
-
-
-@pytest.mark.parametrize("wrong", [{"atoms": 7}, {"maps": 9}, {"grid": 9}, {"grid": 0}])
-def test_impossible_constellations_are_refused(images, wrong):
-    with pytest.raises(ParameterError, match="ConstellationDictionary"):
-        ConstellationDictionary(**wrong).fit(images)
 
 
 def test_blocks_are_put_together_in_order():

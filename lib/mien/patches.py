@@ -1,7 +1,5 @@
 """A dictionary of whitened image patches, learned without labels (Coates and Ng)."""
 
-from collections.abc import Callable
-
 import numpy as np
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
@@ -81,7 +79,7 @@ class PatchDictionary(TransformerMixin, BaseEstimator):
         patches = self._sample(images, random)
         mean, whitener = _whitening(patches)
         whitened = (patches - mean) @ whitener
-        learned = spherical_kmeans(whitened, self.atoms // 2, random)
+        learned = _spherical_kmeans(whitened, self.atoms // 2, random)
         twins = mirror(learned.reshape(-1, self.size, self.size)).reshape(learned.shape)
         atoms = np.concatenate([learned, twins])
         self.filters_ = np.ascontiguousarray(whitener @ atoms.T)
@@ -93,13 +91,8 @@ class PatchDictionary(TransformerMixin, BaseEstimator):
         """Return the descriptors, (n, grid * grid * 2 * atoms) float32."""
         check_is_fitted(self)
         images = as_images(images)
-        return in_blocks(self.describer(images.shape[1:]), images, block=8)
-
-    def describer(self, shape: tuple[int, int]) -> Callable[[np.ndarray], np.ndarray]:
-        """Return what :meth:`transform` does to a few images of this shape, on one thread."""
-        rows, columns = ((side - self.size) // self.stride + 1 for side in shape)
-        pooling = pooling_matrix(rows, columns, self.grid)
-        return lambda images: self._describe(images, pooling)
+        pooling = self._pooling_matrix(images.shape[1:])
+        return in_blocks(lambda block: self._describe(block, pooling), images, block=8)
 
     def mirrored(self, rows: np.ndarray) -> np.ndarray:
         """Return the descriptors of the mirror images of the faces that ``rows`` describe.
@@ -108,7 +101,8 @@ class PatchDictionary(TransformerMixin, BaseEstimator):
         ----------
         rows : array (n, grid * grid * 2 * atoms)
         """
-        return mirrored_cells(rows, self.grid)
+        rows = rows.reshape(len(rows), self.grid, self.grid, 2, 2, self.atoms // 2)
+        return rows[:, :, ::-1, :, ::-1].reshape(len(rows), -1)
 
     def _check(self, images):
         if self.atoms < 2 or self.atoms % 2:
@@ -139,6 +133,11 @@ class PatchDictionary(TransformerMixin, BaseEstimator):
         patches = np.concatenate([patches, mirror(patches)])
         return _normalised(patches.reshape(len(patches), -1).astype(np.float32))
 
+    def _pooling_matrix(self, shape):
+        """Row per cell of the grid, column per patch position: the weights of a mean."""
+        rows, columns = ((side - self.size) // self.stride + 1 for side in shape)
+        return np.kron(_means(rows, self.grid), _means(columns, self.grid)).astype(np.float32)
+
     def _describe(self, images, pooling):
         window = np.lib.stride_tricks.sliding_window_view(
             images, (self.size, self.size), axis=(1, 2)
@@ -148,52 +147,12 @@ class PatchDictionary(TransformerMixin, BaseEstimator):
             patches = patches.reshape(-1, self.size**2).astype(np.float32)
             response = _normalised(patches) @ self.filters_
             response -= self.offsets_
-            pool_responses(response, self.threshold, pooling, out=image)
+            # mean(max(r - t, 0)) = mean(max(r, t)) - t, and the same below -t.
+            image[:, 0] = pooling @ np.maximum(response, self.threshold)
+            image[:, 1] = -(pooling @ np.minimum(response, -self.threshold, out=response))
+        rows -= np.float32(self.threshold)
+        np.maximum(rows, 0, out=rows)
         return np.sqrt(rows, out=rows).reshape(len(images), -1)
-
-
-def pool_responses(response, threshold: float, pooling, *, out) -> None:
-    """Pool by how much responses exceed a threshold, in either direction.
-
-    Parameters
-    ----------
-    response : float32 array (positions, atoms)
-        Is overwritten.
-    threshold : float
-    pooling : float32 array (cells, positions)
-        From :func:`pooling_matrix`.
-    out : float32 array (cells, 2, atoms)
-        Takes the means of ``max(r - threshold, 0)`` and of ``max(-r - threshold, 0)``.
-    """
-    # mean(max(r - t, 0)) = mean(max(r, t)) - t, and the same below -t.
-    out[:, 0] = pooling @ np.maximum(response, threshold)
-    out[:, 1] = -(pooling @ np.minimum(response, -threshold, out=response))
-    out -= np.float32(threshold)
-    np.maximum(out, 0, out=out)
-
-
-def pooling_matrix(rows: int, columns: int, grid: int) -> np.ndarray:
-    """Return (grid * grid, rows * columns) float32: row by row the weights of a cell's mean.
-
-    Examples
-    --------
-    >>> pooling_matrix(1, 4, 1).tolist()
-    [[0.25, 0.25, 0.25, 0.25]]
-    """
-    return np.kron(_means(rows, grid), _means(columns, grid)).astype(np.float32)
-
-
-def mirrored_cells(rows: np.ndarray, grid: int) -> np.ndarray:
-    """Return descriptors as they are of the mirror images: cells and twin atoms change places.
-
-    Parameters
-    ----------
-    rows : array (n, grid * grid * 2 * atoms)
-        Cell by cell, for each direction one half of the atoms, then their twins.
-    grid : int
-    """
-    cells = rows.reshape(len(rows), grid, grid, 2, 2, -1)
-    return cells[:, :, ::-1, :, ::-1].reshape(len(rows), -1)
 
 
 def _normalised(patches):
@@ -211,22 +170,8 @@ def _whitening(patches):
     return mean, whitener.astype(np.float32)
 
 
-def spherical_kmeans(points, count: int, random: np.random.Generator, *, rounds: int = 15):
-    """Return unit atoms that points are multiples of (Coates and Ng 2012, section 2).
-
-    Parameters
-    ----------
-    points : float32 array (n, features)
-        Whitened.
-    count : int
-    random : numpy.random.Generator
-        Draws the first atoms.
-    rounds : int
-
-    Returns
-    -------
-    float32 array (count, features)
-    """
+def _spherical_kmeans(points, count, random, *, rounds=15):
+    """Unit atoms (count, features) that points are multiples of (Coates and Ng 2012, sec. 2)."""
     atoms = random.standard_normal((count, points.shape[1])).astype(np.float32)
     atoms /= np.linalg.norm(atoms, axis=1, keepdims=True)
     for _ in range(rounds):

@@ -16,7 +16,6 @@ from sklearn.preprocessing import StandardScaler
 
 from mien.cached import Cached
 from mien.calibration import fit_temperature
-from mien.constellations import ConstellationDictionary
 from mien.emotions import named
 from mien.errors import DataError
 from mien.features import Hog, Pixels, Reduced
@@ -76,7 +75,6 @@ STRONG: dict[str, dict[str, Any]] = {
     "quick": {"patches": {8: 4}, "atoms": 256, "even": 500, "odd": 250, "sample": 4000},
     "full": {
         "patches": {8: 5, 12: 4, 16: 3},
-        "constellations": True,
         "atoms": 1024,
         "even": 700,
         "odd": 350,
@@ -89,7 +87,6 @@ STRONG: dict[str, dict[str, Any]] = {
 def strong_svm(
     *,
     patches: Mapping[int, int],
-    constellations: bool = False,
     atoms: int = 512,
     even: int = 1200,
     odd: int = 600,
@@ -107,8 +104,6 @@ def strong_svm(
     patches : mapping of int to int
         Side of a patch in pixels, and cells per side of its pooling grid; a
         :class:`mien.patches.PatchDictionary` for each.
-    constellations : bool
-        Add a :class:`mien.constellations.ConstellationDictionary`.
     atoms : int
         Of each dictionary.
     even, odd, sample : int
@@ -128,41 +123,33 @@ def strong_svm(
     What a dictionary makes of the images is kept on disk by itself, so another combination of the
     same dictionaries describes nothing again.
     """
-    dictionaries = {
-        f"{size}-pixel patches": PatchDictionary(size=size, grid=grid, atoms=atoms, seed=seed)
-        for size, grid in patches.items()
-    }
-    if constellations:
-        dictionaries["constellations"] = ConstellationDictionary(atoms=atoms, seed=seed)
     parts = [
         Cached(
             MirrorComponents(
-                dictionary,
+                PatchDictionary(size=size, grid=grid, atoms=atoms, seed=seed),
                 even=even,
                 odd=odd,
                 sample=sample,
                 seed=seed,
-                progress=name if progress else "",
+                progress=f"{size}-pixel patches" if progress else "",
             )
         )
-        for name, dictionary in dictionaries.items()
+        for size, grid in patches.items()
     ]
     turned = len(parts) * odd if mirrors else 0
     svm = MirrorSvm(odd=turned, gamma=gamma, penalty=penalty, seed=seed)
     return Pipeline([("descriptor", SideBySide(parts, odd=odd)), ("svm", svm)])
 
 
-def strong_steps(
-    *, patches: Mapping[int, int], constellations: bool = False, **settings
-) -> dict[str, Pipeline]:
+def strong_steps(*, patches: Mapping[int, int], **settings) -> dict[str, Pipeline]:
     """Return :func:`strong_svm` as it grows, for an ablation: by name, the whole model last.
 
-    First one size of patches without mirror images, then with them, then one more size at a time,
-    then the constellations. Fitted in this order, each step describes only what is new in it.
+    First one size of patches without mirror images, then with them, then one more size at a time.
+    Fitted in this order, each step describes only what is new in it.
 
     Parameters
     ----------
-    patches, constellations, **settings
+    patches, **settings
         What :func:`strong_svm` takes, ``mirrors`` aside.
 
     Examples
@@ -178,8 +165,6 @@ def strong_steps(
     for count in range(1, len(sizes) + 1):
         some = {size: patches[size] for size in sizes[:count]}
         steps[_called(some)] = strong_svm(patches=some, **settings)
-    if constellations:
-        steps["constellations too"] = strong_svm(patches=patches, constellations=True, **settings)
     return steps
 
 
