@@ -31,8 +31,8 @@ class NormConv2D(layers.Conv2D):
     """A convolution with its batch normalisation folded into the kernel.
 
     While training, mean and variance of the output come from the first ``sample`` faces of the
-    (shuffled) batch; kernel and bias are scaled by them, and one convolution of the whole batch
-    remains. Batch normalisation over all the batch costs several passes over every activation,
+    (shuffled) batch; their outputs and the kernel for the other faces are scaled by them, so that
+    every face is convolved once. Batch normalisation over all the batch costs several passes over every activation,
     which on a processor is more than the convolutions themselves.
 
     Batch normalisation: Ioffe and Szegedy 2015, arXiv:1502.03167. Statistics from a few faces of
@@ -50,7 +50,7 @@ class NormConv2D(layers.Conv2D):
         Initialiser of the scale: "zeros" lets a residual block start as the identity.
     """
 
-    def __init__(self, filters, kernel_size, *, sample=32, momentum=0.9, gamma="ones", **options):
+    def __init__(self, filters, kernel_size, *, sample=16, momentum=0.9, gamma="ones", **options):
         """See the class."""
         options |= {"padding": "same", "use_bias": False}
         super().__init__(filters, kernel_size, **options)
@@ -69,17 +69,34 @@ class NormConv2D(layers.Conv2D):
 
     def call(self, inputs, training=False):
         """Return the normalised convolution of ``inputs``."""
-        if training:
-            mean, variance = self._statistics(inputs[: self.sample])
-        else:
-            mean, variance = self.moving_mean, self.moving_variance
-        scale = self.gamma * ops.rsqrt(variance + self.epsilon)
-        kernel = ops.cast(ops.cast(self.kernel, "float32") * scale, inputs.dtype)
-        shift = ops.cast(self.beta - mean * scale, inputs.dtype)
-        return ops.conv(inputs, kernel, self.strides, "same") + shift
+        if not training:
+            kernel, _, shift = self._folded(self.moving_mean, self.moving_variance, inputs.dtype)
+            return ops.conv(inputs, kernel, self.strides, "same") + shift
+        few, others = self._parted(inputs)
+        outputs = ops.conv(few, self.kernel, self.strides, "same")
+        kernel, scale, shift = self._folded(*self._statistics(outputs), inputs.dtype)
+        outputs *= ops.cast(scale, inputs.dtype)
+        if others is not None:
+            others = ops.conv(others, kernel, self.strides, "same")
+            outputs = ops.concatenate([outputs, others])
+        return outputs + shift
 
-    def _statistics(self, inputs):
-        outputs = ops.conv(inputs, self.kernel, self.strides, "same")
+    def _parted(self, inputs):
+        """The faces that give the statistics, and the others: None where there are none."""
+        count = inputs.shape[0]
+        if count is None:
+            return inputs[: self.sample], inputs[self.sample :]
+        if count <= self.sample:
+            return inputs, None
+        return ops.split(inputs, [self.sample])  # its gradient copies, that of slices adds
+
+    def _folded(self, mean, variance, dtype):
+        """The scaled kernel, the scale and the shift of an output with these statistics."""
+        scale = self.gamma * ops.rsqrt(variance + self.epsilon)
+        kernel = ops.cast(ops.cast(self.kernel, "float32") * scale, dtype)
+        return kernel, scale, ops.cast(self.beta - mean * scale, dtype)
+
+    def _statistics(self, outputs):
         mean, variance = ops.moments(ops.cast(outputs, "float32"), axes=(0, 1, 2))
         for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
             moving.assign(moving * self.momentum + ops.stop_gradient(now) * (1 - self.momentum))

@@ -38,9 +38,9 @@ PROFILES: dict[str, dict[str, Any]] = {
         "curve_repeats": 3,
         "shuffles": 20,
         "tuning_repeats": 3,
-        "trial_rows": 6000,
+        "trial_rows": 4000,
         "trial_batch_sizes": (32, 128, 512),
-        "trial_epochs": 4,
+        "trial_epochs": 3,
         "ablation": (
             "without augmentation",
             "mirroring alone",
@@ -49,7 +49,7 @@ PROFILES: dict[str, dict[str, Any]] = {
             "with mixup",
             "at full size",
         ),
-        "ablation_epochs": 5,
+        "ablation_epochs": 4,
         "assignment_minutes": 1.0,
     },
     "full": {
