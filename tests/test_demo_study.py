@@ -52,6 +52,20 @@ def test_every_chapter_leaves_pages_notebooks_and_results(demo_run):
         assert results.load_metrics(demo_run.folder, plan.part)["part"] == plan.part
 
 
+@pytest.mark.parametrize(
+    "part, tables",
+    [
+        ("0", {"class_balance", "copies", "irregularities", "agreement"}),
+        ("A1", {"steps"}),
+        ("B1", {"trials", "ablation", "history"}),
+        ("C", {"pairs", "unknown", "models", "raters"}),
+    ],
+)
+def test_tables_of_a_chapter_are_files(demo_run, part, tables):
+    found = {path.stem for path in (demo_run.folder / "results" / part).glob("*.csv")}
+    assert tables <= found
+
+
 def test_nothing_half_written_stays(demo_run):
     assert hidden(demo_run.folder) == []
     assert not (demo_run.folder / "failure.html").exists()

@@ -109,7 +109,7 @@ PROFILES: dict[str, Profile] = {
     "quick": Profile(
         network={"stem": 64, "stem_blocks": 1, "stages": ((128, 2), (256, 1)), "dropout": 0.2},
         training={
-            "epochs": 18,
+            "epochs": 16,
             "batch_size": 128,
             "learning_rate": 3e-3,
             "weight_decay": 0.05,

@@ -38,7 +38,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "curve_repeats": 3,
         "shuffles": 20,
         "tuning_repeats": 3,
-        "trial_rows": 4000,
+        "trial_rows": 2500,
         "trial_batch_sizes": (32, 128, 512),
         "trial_epochs": 3,
         "ablation": (
