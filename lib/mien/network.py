@@ -32,8 +32,8 @@ class NormConv2D(layers.Conv2D):
 
     While training, mean and variance of the output come from the first ``sample`` faces of the
     (shuffled) batch; their outputs and the kernel for the other faces are scaled by them, so that
-    every face is convolved once. Batch normalisation over all the batch costs several passes over every activation,
-    which on a processor is more than the convolutions themselves.
+    every face is convolved once. Batch normalisation over all the batch costs several passes over
+    every activation, which on a processor is more than the convolutions themselves.
 
     Batch normalisation: Ioffe and Szegedy 2015, arXiv:1502.03167. Statistics from a few faces of
     the batch: Chen et al. 2018, arXiv:1810.12102.
