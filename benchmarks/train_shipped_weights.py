@@ -1,8 +1,9 @@
 """Train the network whose weights come with mien, and write the weights and their model card.
 
-    python benchmarks/train_shipped_weights.py PATH_OF_FER2013 --checkpoint FILE --minutes 93
+    python benchmarks/train_shipped_weights.py PATH_OF_FER2013 --checkpoint FILE
 
-The time limit ends the training whatever the machine: the learning rate falls with the time spent.
+Network, training and augmentation are those of B1's `full` profile; `--epochs` or `--minutes`
+shorten it (with minutes, the learning rate falls with the time spent, whatever the machine).
 Interrupted, the same call goes on. PublicTest chooses the epoch; PrivateTest is read once, at the
 end. `--from MODEL.keras` only measures and packs a network that is already trained.
 """
@@ -13,33 +14,11 @@ from pathlib import Path
 import numpy as np
 from statsmodels.stats.proportion import proportion_confint
 
-from mien import calibration, cnn, weights
-from mien.augment import Augment
+from mien import calibration, cnn, network, weights
 from mien.emotions import EMOTIONS
 from mien.fer2013 import has_copy_in, load_fer2013
 
-NETWORK = {"stem": 64, "stem_blocks": 1, "stages": ((128, 2), (256, 1)), "dropout": 0.3}
-TRAINING = {
-    "epochs": 400,
-    "batch_size": 256,
-    "learning_rate": 4e-3,
-    "weight_decay": 0.05,
-    "ema": 0.995,
-    "sizes": (32, 40, 48, 48),
-}
-AUGMENT = Augment(erase=0.1)
-
-#: A warm restart from there (Loshchilov and Hutter 2017, arXiv:1608.03983): smaller batches, a
-#: lower rate, stronger changes, mixup.
-RESTART = {
-    "epochs": 12,
-    "batch_size": 128,
-    "learning_rate": 1.5e-3,
-    "weight_decay": 0.08,
-    "ema": 0.998,
-    "mixup": 0.1,
-}
-RESTART_AUGMENT = Augment(shift=0.12, rotation=12, zoom=0.12, erase=0.15)
+RECIPE = cnn.PROFILES["full"]
 
 CARD = """# The network that comes with mien
 
@@ -51,10 +30,9 @@ arXiv:1307.0414): grey faces of 48 x 48 pixels from web searches, labelled by fe
 of which a person labels the same way. No other data, no pre-training. PublicTest ({n_public:,}
 faces) chose the epoch and the settings; PrivateTest ({n_private:,}) chose nothing.
 
-**Recipe.** `benchmarks/train_shipped_weights.py`, seed {seed}: network {network}; AdamW with
-{training}; faces changed by {augment}. Then a warm restart with {restart}; faces changed by
-{restart_augment}. {epochs} epochs.
-{note}
+**Recipe.** `benchmarks/train_shipped_weights.py`, seed {seed}: the `full` profile of chapter B1,
+{epochs} epochs. Network: {network}. Training (`mien.training.train`): {training}. Faces changed by
+{augment}. {note}
 
 | set | n | accuracy | 95 % interval |
 | --- | --- | --- | --- |
@@ -105,29 +83,27 @@ def words(settings: dict) -> str:
 
 def train(crowd, given):
     """Return the trained network and its number of epochs."""
-    model = cnn.build(**NETWORK, dtype=cnn.fast_dtype(), seed=given.seed)
-    data = (*crowd.split("Training"), *crowd.split("PublicTest"))
-    how = {"checkpoint": given.checkpoint, "on_epoch": show}
-    first = cnn.train(
+    settings = RECIPE.training | ({"epochs": given.epochs} if given.epochs else {})
+    model = cnn.build(**RECIPE.network, dtype=cnn.fast_dtype(), seed=given.seed)
+    history = cnn.train(
         model,
-        *data,
-        **TRAINING,
-        seconds=60 * given.minutes,
-        augment=AUGMENT,
+        *crowd.split("Training"),
+        *crowd.split("PublicTest"),
+        **settings,
+        seconds=60 * given.minutes if given.minutes else None,
+        augment=RECIPE.augment,
         seed=given.seed,
-        **how,
+        checkpoint=given.checkpoint,
+        on_epoch=show,
     )
-    if given.checkpoint:
-        how["checkpoint"] = given.checkpoint.with_suffix(".restart.npz")
-    second = cnn.train(model, *data, **RESTART, augment=RESTART_AUGMENT, seed=given.seed + 1, **how)
-    return model, f"{len(first)} and {len(second)}"
+    return model, len(history)
 
 
 def show(epoch: dict) -> None:
     print({name: round(float(value), 4) for name, value in epoch.items()}, flush=True)
 
 
-def publish(model, crowd, out: Path, *, seed: int, epochs: int | str, note: str = "") -> str:
+def publish(model, crowd, out: Path, *, seed: int, epochs: int, note: str = "") -> str:
     """Write weights and card to ``out``; return the card. The packed network is what is scored."""
     out.mkdir(parents=True, exist_ok=True)
     path = out / weights.SHIPPED
@@ -149,11 +125,11 @@ def publish(model, crowd, out: Path, *, seed: int, epochs: int | str, note: str 
         seed=seed,
         epochs=epochs,
         note=note,
-        network=words(NETWORK),
-        training=words({name: value for name, value in TRAINING.items() if name != "epochs"}),
-        augment=AUGMENT,
-        restart=words({name: value for name, value in RESTART.items() if name != "epochs"}),
-        restart_augment=RESTART_AUGMENT,
+        network=words(network.shape(packed)),
+        training=words(
+            {name: value for name, value in RECIPE.training.items() if name != "epochs"}
+        ),
+        augment=RECIPE.augment,
         sets="\n".join(
             [
                 row("PublicTest", chosen.argmax(axis=1) == public_codes),
@@ -173,16 +149,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("fer2013", help="FER2013 in any layout that mien reads")
     parser.add_argument("--out", type=Path, default=Path("lib/mien/weights"))
-    parser.add_argument("--minutes", type=float, default=93.0)
+    parser.add_argument("--minutes", type=float, help="end the training by then")
     parser.add_argument("--checkpoint", type=Path, help="a file that keeps unfinished work")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--from", dest="trained", type=Path, help="a trained .keras network")
-    parser.add_argument("--epochs", default="?", help="how long that network was trained")
+    parser.add_argument("--epochs", type=int, help="of the training; the profile's if left out")
     parser.add_argument("--note", default="", help="a sentence on the training, for the card")
     given = parser.parse_args()
     crowd = load_fer2013(given.fer2013)
     if given.trained:
-        model, epochs = cnn.load(given.trained), given.epochs
+        model, epochs = cnn.load(given.trained), given.epochs or RECIPE.training["epochs"]
     else:
         model, epochs = train(crowd, given)
     print(publish(model, crowd, given.out, seed=given.seed, epochs=epochs, note=given.note))

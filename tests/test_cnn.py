@@ -16,6 +16,7 @@ from mien import cnn
 from mien.augment import Augment
 from mien.emotions import EMOTIONS, restrict
 from mien.errors import DataError, ParameterError
+from mien.training import _State
 
 SMALL = {"stem": 8, "stages": ((16, 1), (16, 1)), "dropout": 0.1}
 TINY = {"stem": 8, "stages": ((8, 1),), "dropout": 0.1}
@@ -54,7 +55,7 @@ def test_the_network_is_what_the_assignment_asks_for(trained):
     ]
     assert kinds[0] is keras.layers.Conv2D
     assert kinds[-2:] == [keras.layers.Dense, keras.layers.Softmax]
-    assert keras.layers.Dropout in kinds and cnn.NormConv2D in kinds
+    assert keras.layers.Dropout in kinds and cnn.StandardizedConv2D in kinds
     assert model.output_shape == (None, len(EMOTIONS))
 
 
@@ -80,25 +81,52 @@ def test_history_tells_every_epoch(trained):
 def test_the_kept_weights_are_the_best_epochs(trained):
     model, history = trained
     faces, codes = patterns(140, seed=1)
-    right = (cnn.predict(model, faces).argmax(axis=1) == codes).mean()
+    right = (cnn.predict(model, faces, mirror=False).argmax(axis=1) == codes).mean()
     assert right == pytest.approx(history["val_accuracy"].max())
 
 
-def test_normalisation_equals_batch_normalisation_when_it_sees_the_whole_batch():
+def test_a_standardised_convolution_keeps_a_rectified_signal_in_range():
     rng = np.random.default_rng(0)
-    activations = rng.normal(3, 2, (32, 6, 6, 8)).astype(np.float32)
-    folded = cnn.NormConv2D(16, 3, sample=32)
-    plain = keras.layers.Conv2D(16, 3, padding="same", use_bias=False)
-    norm = keras.layers.BatchNormalization(epsilon=folded.epsilon, momentum=0.9)
-    folded.build(activations.shape), plain.build(activations.shape)
-    plain.set_weights(folded.get_weights()[:1])
-    ours = np.asarray(folded(activations, training=True))
-    theirs = np.asarray(norm(plain(activations), training=True))
-    np.testing.assert_allclose(ours, theirs, atol=1e-3)
-    np.testing.assert_allclose(folded.moving_variance, norm.moving_variance, rtol=1e-3)
-    np.testing.assert_allclose(
-        np.asarray(folded(activations)), np.asarray(norm(plain(activations))), atol=1e-3
-    )
+    signal = np.maximum(rng.normal(0, 1, (64, 12, 12, 32)), 0).astype(np.float32)
+    layer = cnn.StandardizedConv2D(64, kernel_initializer=keras.initializers.RandomNormal(5, 3))
+    answers = np.asarray(layer(signal))[:, 1:-1, 1:-1]
+    assert abs(answers.mean()) < 0.1 and answers.std() == pytest.approx(1, abs=0.1)
+
+
+def test_the_scale_and_offset_of_a_kernel_do_not_matter_and_its_gain_does():
+    rng = np.random.default_rng(1)
+    faces = rng.normal(0, 1, (4, 6, 6, 8)).astype(np.float32)
+    layer = cnn.StandardizedConv2D(16)
+    before = np.asarray(layer(faces))
+    kernel, gain, bias = layer.get_weights()
+    layer.set_weights([5 * kernel + 2, gain, bias])
+    np.testing.assert_allclose(np.asarray(layer(faces)), before, atol=1e-2)
+    layer.set_weights([kernel, 3 * gain, bias + 1])
+    np.testing.assert_allclose(np.asarray(layer(faces)), 3 * before + 1, atol=1e-4)
+
+
+def test_the_first_kernels_are_cosines_of_both_signs_and_then_random():
+    kernels = np.asarray(cnn.build(stem=64, stages=((8, 0),)).get_layer("stem").kernel)
+    kernels = kernels.reshape(25, 64)
+    np.testing.assert_allclose(kernels[:, 0:50:2], -kernels[:, 1:50:2])
+    products = kernels[:, 0:50:2].T @ kernels[:, 0:50:2]
+    strength = np.sqrt(np.diag(products))
+    np.testing.assert_allclose(products, np.diag(strength**2), atol=1e-5)
+    assert strength.argmin() == 0 and np.all(np.diff(strength) > -1e-5)  # low frequencies first
+    assert np.abs(kernels[:, 50:].T @ kernels[:, 50:]).max() > 0.1
+    plain = cnn.build(stem=64, stages=((8, 0),), cosines=False).get_layer("stem").kernel
+    np.testing.assert_allclose(np.asarray(plain)[..., 50:].reshape(25, -1), kernels[:, 50:])
+
+
+@pytest.mark.parametrize("muon", [True, False])
+def test_muon_moves_a_kernel_along_all_its_directions_alike(muon):
+    model, (faces, codes) = cnn.build(**TINY), patterns(32)
+    state = _State(model, cnn.Recipe(1, muon=muon), keep="last", steps=10, seconds=None)
+    kernel = state.model.get_layer("stage1_halve").kernel
+    before = keras.ops.convert_to_numpy(kernel).copy()
+    state.step(cnn.prepare(faces), np.eye(7, dtype=np.float32)[codes])
+    spread = np.linalg.svd(keras.ops.convert_to_numpy(kernel) - before, compute_uv=False)
+    assert (spread[-1] > 0.5 * spread[0]) == muon
 
 
 def test_folding_changes_no_answer_and_leaves_standard_layers_only(trained):
@@ -106,7 +134,7 @@ def test_folding_changes_no_answer_and_leaves_standard_layers_only(trained):
     plain = cnn.fold(model)
     faces, _ = patterns(20, seed=3)
     np.testing.assert_allclose(cnn.predict(plain, faces), cnn.predict(model, faces), atol=1e-4)
-    assert not any(isinstance(layer, cnn.NormConv2D) for layer in plain.layers)
+    assert not any(isinstance(layer, cnn.StandardizedConv2D) for layer in plain.layers)
 
 
 def test_the_same_seed_gives_the_same_network_and_another_seed_another():
@@ -271,8 +299,8 @@ rng = np.random.default_rng(0)
 codes = np.arange(64) % 7
 faces = (codes[:, None, None] * 30 + rng.integers(0, 30, (64, 48, 48))).astype(np.uint8)
 faces[:, :, :24] //= 2
-model = cnn.build(stem=4, stages=((4, 0),), dropout=0)
-history = cnn.train(model, faces, codes, faces, codes, epochs=2, batch_size=64, learning_rate=0.1)
+model = cnn.build(stem=8, stages=((8, 1),), dropout=0)
+history = cnn.train(model, faces, codes, faces, codes, epochs=8, batch_size=32, learning_rate=0.02)
 print(json.dumps([list(history["loss"]), float(cnn.predict(model, faces).sum())]))
 """
     environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}
@@ -281,4 +309,4 @@ print(json.dumps([list(history["loss"]), float(cnn.predict(model, faces).sum())]
     )
     assert done.returncode == 0, done.stderr
     losses, total = json.loads(done.stdout.splitlines()[-1])
-    assert losses[1] < losses[0] and total == pytest.approx(64, abs=1e-2)
+    assert losses[-1] < 0.9 * losses[0] and total == pytest.approx(64, abs=1e-2)

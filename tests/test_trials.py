@@ -31,13 +31,13 @@ def test_an_ablation_changes_one_choice_at_a_time(faces, recipe, monkeypatch):
         return pd.DataFrame({"seconds": [1.0, 2.0]})
 
     monkeypatch.setattr(cnn, "train", train)
-    names = ("without augmentation", "with mixup", "at full size")
+    names = ("without augmentation", "with mixup", "at full size", "AdamW alone")
     found = trials.ablation(faces, faces, recipe, choices=names, epochs=2)
     assert found["choice"].tolist() == ["the recipe", "one view of a face", *names]
     plain, *changed = asked
     assert plain["sizes"] == (trials.TRIAL_SIZE,) and plain["augment"] == recipe.augment
     differing = [{key for key in one if one.get(key) != plain.get(key)} for one in changed]
-    assert differing == [{"augment"}, {"mixup"}, {"sizes"}]
+    assert differing == [{"augment"}, {"mixup"}, {"sizes"}, {"muon"}]
     assert found["seconds"].iloc[0] == 3.0 and found["difference"].iloc[0] == 0
 
 

@@ -112,7 +112,8 @@ def sanity_check(
     """
     trained = gradcam(model, images, codes)
     forgetful = network.fold(model, dtype="float32")
-    random = network.build(**network.shape(forgetful), normalised=False, seed=seed)
+    shape = network.shape(forgetful)
+    random = network.build(**shape, cosines=False, standardized=False, seed=seed)
     names = [layer.name for layer in forgetful.layers if layer.get_weights()]
     rows, stages = [], list(dict.fromkeys(name.split("_")[0] for name in reversed(names)))
     for stage in stages:

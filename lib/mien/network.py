@@ -27,95 +27,109 @@ CLASSES = len(EMOTIONS)
 
 
 @keras.saving.register_keras_serializable(package="mien")
-class NormConv2D(layers.Conv2D):
-    """A convolution with its batch normalisation folded into the kernel.
+class StandardizedConv2D(layers.Layer):
+    """A 3 x 3 convolution that keeps its signal in range by standardising its kernel.
 
-    While training, mean and variance of the output come from the first ``sample`` faces of the
-    (shuffled) batch; their outputs and the kernel for the other faces are scaled by them, so that
-    every face is convolved once. Batch normalisation over all the batch costs several passes over
-    every activation, which on a processor is more than the convolutions themselves.
+    Every channel's kernel is used with mean 0 and such a variance that, after a ReLU, unit variance
+    stays unit variance; a learned gain scales it. Batch normalisation standardises the activations
+    instead, with several passes over each of them, which on a processor costs as much as the
+    convolutions; and what it answers to a face hangs on the other faces of the batch.
 
-    Batch normalisation: Ioffe and Szegedy 2015, arXiv:1502.03167. Statistics from a few faces of
-    the batch: Chen et al. 2018, arXiv:1810.12102.
+    Scaled weight standardisation: Brock, De and Smith 2021, arXiv:2101.08692; the standardised
+    kernel: Qiao et al. 2019, arXiv:1903.10520.
 
     Parameters
     ----------
-    filters, kernel_size, strides, ...
-        As in ``keras.layers.Conv2D``; padding is "same" and there is no separate bias.
-    sample : int
-        Number of faces whose statistics normalise the batch.
-    momentum : float
-        Of the moving mean and variance that are used outside of training.
-    gamma : str
-        Initialiser of the scale: "zeros" lets a residual block start as the identity.
+    filters : int
+        Channels of the output.
+    strides : int
+        Padding is "same".
+    gain : str
+        Initialiser of the gain: "zeros" lets a residual block start as the identity.
+    kernel_initializer : keras.initializers.Initializer or str
     """
 
-    def __init__(self, filters, kernel_size, *, sample=16, momentum=0.9, gamma="ones", **options):
+    #: Standard deviation of a rectified standard normal, inverted (Brock et al., section 4.2).
+    RELU_GAIN = float(np.sqrt(2 / (1 - 1 / np.pi)))
+
+    def __init__(
+        self, filters, *, strides=1, gain="ones", kernel_initializer="he_normal", **options
+    ):
         """See the class."""
-        options |= {"padding": "same", "use_bias": False}
-        super().__init__(filters, kernel_size, **options)
-        self.sample, self.momentum, self.gamma_initializer = sample, momentum, gamma
-        self.epsilon = 1e-3
+        super().__init__(**options)
+        self.filters, self.strides, self.gain_initializer = filters, strides, gain
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.epsilon = 1e-4
 
     def build(self, input_shape):
-        """Create the kernel, the scale and shift, and the moving statistics."""
-        super().build(input_shape)
-        new = functools.partial(self.add_weight, shape=(self.filters,), dtype="float32")
-        self.gamma = new(name="gamma", initializer=self.gamma_initializer, autocast=False)
-        self.beta = new(name="beta", initializer="zeros", autocast=False)
-        still = functools.partial(new, trainable=False, autocast=False)
-        self.moving_mean = still(name="moving_mean", initializer="zeros")
-        self.moving_variance = still(name="moving_variance", initializer="ones")
+        """Create the kernel, the gain and the bias, all float32."""
+        new = functools.partial(self.add_weight, dtype="float32", autocast=False)
+        rows = 9 * input_shape[-1]  # a matrix: what Muon orthogonalises
+        self.kernel = new((rows, self.filters), self.kernel_initializer, name="kernel")
+        self.gain = new((self.filters,), self.gain_initializer, name="gain")
+        self.bias = new((self.filters,), "zeros", name="bias")
 
-    def call(self, inputs, training=False):
-        """Return the normalised convolution of ``inputs``."""
-        if not training:
-            kernel, _, shift = self._folded(self.moving_mean, self.moving_variance, inputs.dtype)
-            return ops.conv(inputs, kernel, self.strides, "same") + shift
-        few, others = self._parted(inputs)
-        outputs = ops.conv(few, self.kernel, self.strides, "same")
-        kernel, scale, shift = self._folded(*self._statistics(outputs), inputs.dtype)
-        outputs *= ops.cast(scale, inputs.dtype)
-        if others is not None:
-            others = ops.conv(others, kernel, self.strides, "same")
-            outputs = ops.concatenate([outputs, others])
-        return outputs + shift
+    def standardized(self):
+        """Return the kernel that is convolved with, float32 (3, 3, channels, filters)."""
+        kernel = ops.convert_to_tensor(self.kernel)
+        mean, variance = ops.moments(kernel, axes=0, keepdims=True)
+        scale = self.RELU_GAIN * self.gain * ops.rsqrt(kernel.shape[0] * variance + self.epsilon)
+        return ops.reshape((kernel - mean) * scale, (3, 3, -1, self.filters))
 
-    def _parted(self, inputs):
-        """The faces that give the statistics, and the others: None where there are none."""
-        count = inputs.shape[0]
-        if count is None:
-            return inputs[: self.sample], inputs[self.sample :]
-        if count <= self.sample:
-            return inputs, None
-        return ops.split(inputs, [self.sample])  # its gradient copies, that of slices adds
-
-    def _folded(self, mean, variance, dtype):
-        """The scaled kernel, the scale and the shift of an output with these statistics."""
-        scale = self.gamma * ops.rsqrt(variance + self.epsilon)
-        kernel = ops.cast(ops.cast(self.kernel, "float32") * scale, dtype)
-        return kernel, scale, ops.cast(self.beta - mean * scale, dtype)
-
-    def _statistics(self, outputs):
-        mean, variance = ops.moments(ops.cast(outputs, "float32"), axes=(0, 1, 2))
-        for moving, now in ((self.moving_mean, mean), (self.moving_variance, variance)):
-            moving.assign(moving * self.momentum + ops.stop_gradient(now) * (1 - self.momentum))
-        return mean, variance
-
-    def save_own_variables(self, store):
-        """Write every variable; Keras' convolution would write the kernel only."""
-        for number, variable in enumerate(self.weights):
-            store[str(number)] = variable
-
-    def load_own_variables(self, store):
-        """Read what `save_own_variables` wrote."""
-        for number, variable in enumerate(self.weights):
-            variable.assign(store[str(number)])
+    def call(self, inputs):
+        """Return the convolution of ``inputs``, (n, height, width, filters)."""
+        kernel = ops.cast(self.standardized(), inputs.dtype)
+        return ops.conv(inputs, kernel, self.strides, "same") + ops.cast(self.bias, inputs.dtype)
 
     def get_config(self):
         """Return what rebuilds the layer."""
-        own = {"sample": self.sample, "momentum": self.momentum, "gamma": self.gamma_initializer}
+        own = {"filters": self.filters, "strides": self.strides, "gain": self.gain_initializer}
+        own["kernel_initializer"] = keras.initializers.serialize(self.kernel_initializer)
         return super().get_config() | own
+
+
+@keras.saving.register_keras_serializable(package="mien")
+class Cosines(keras.initializers.Initializer):
+    """Kernels that see every spatial frequency equally well: cosines that whiten a face.
+
+    The amplitudes of faces fall with the frequency, as those of natural images do (Field 1987,
+    doi:10.1364/JOSAA.4.002379). The cosines of a window (Ahmed, Natarajan and Rao 1974,
+    doi:10.1109/T-C.1974.223784), each times its frequency, are therefore close to its whitened
+    principal components, the start that Coates and Ng 2012 (doi:10.1007/978-3-642-35289-8_30) and
+    chapter A1 compute from data. Each comes with both signs, because a ReLU follows, the lowest
+    frequencies first; kernels beyond those are random (He et al. 2015, arXiv:1502.01852).
+
+    Parameters
+    ----------
+    seed : int
+        Of the random kernels.
+    """
+
+    #: Lets faces of variance 1 (`prepare`) leave the kernels as strong as random ones do.
+    SCALE = 1.25
+
+    def __init__(self, seed=0):
+        """See the class."""
+        self.seed = seed
+
+    def __call__(self, shape, dtype=None):
+        """Return kernels of shape (size, size, 1, filters)."""
+        size, filters = shape[0], shape[-1]
+        place = np.arange(size)
+        waves = np.cos(np.pi * np.outer(place + 0.5, place) / size)  # (pixel, frequency)
+        waves /= np.linalg.norm(waves, axis=0)
+        frequency = np.hypot.outer(place, place)
+        frequency[0, 0] = 0.5  # the mean
+        planes = np.einsum("yu,xv->yxuv", waves, waves) * frequency * self.SCALE
+        order = np.argsort(frequency, axis=None, kind="stable")
+        planes = planes.reshape(size, size, 1, -1)[..., order]
+        signed = np.stack([planes, -planes], axis=-1).reshape(size, size, 1, -1)[..., :filters]
+        others = HeNormal(self.seed)(shape, dtype=dtype)[..., signed.shape[-1] :]
+        return ops.concatenate([ops.convert_to_tensor(signed, others.dtype), others], axis=-1)
+
+    def get_config(self):
+        """Return what rebuilds the initialiser."""
+        return {"seed": self.seed}
 
 
 def build(
@@ -125,7 +139,8 @@ def build(
     stages: Sequence[tuple[int, int]] = ((128, 1), (256, 1)),
     dropout: float = 0.3,
     dtype: str = "float32",
-    normalised: bool = True,
+    cosines: bool = True,
+    standardized: bool = True,
     seed: int = 0,
 ) -> keras.Model:
     """Return an untrained network: face in, probabilities of the seven emotions out.
@@ -143,8 +158,10 @@ def build(
         Share of the pooled features that is left out at every step.
     dtype : str
         "float32", or "mixed_bfloat16" (weights and softmax stay float32); see `fast_dtype`.
-    normalised : bool
-        False builds plain convolutions with bias: what `fold` needs.
+    cosines : bool
+        False starts the first convolution from random kernels.
+    standardized : bool
+        False builds plain convolutions: what `fold` needs.
     seed : int
         Of the initial weights and of dropout.
 
@@ -160,10 +177,11 @@ def build(
     (None, 7)
     """
     seeds = itertools.count(1000 * seed)  # one for every kernel
-    conv = functools.partial(_convolution, seeds=seeds, dtype=dtype, normalised=normalised)
+    conv = functools.partial(_convolution, seeds=seeds, dtype=dtype, standardized=standardized)
     relu = functools.partial(layers.ReLU, dtype=dtype)
     faces = keras.Input((SIZE, SIZE, 1), name="faces")
-    first = {"kernel_initializer": HeNormal(next(seeds)), "dtype": dtype, "name": "stem"}
+    start = (Cosines if cosines else HeNormal)(next(seeds))
+    first = {"kernel_initializer": start, "dtype": dtype, "name": "stem"}
     x = layers.Conv2D(stem, 5, strides=2, padding="same", **first)(faces)
     x = relu(name="stem_relu")(x)
     x = _residual(x, stem_blocks, "stem", conv, relu)
@@ -185,25 +203,25 @@ def _residual(x, blocks, stage, conv, relu):
     for block in range(1, blocks + 1):
         name = f"{stage}_block{block}"
         y = relu(name=f"{name}_relu1")(conv(x.shape[-1], name=f"{name}_conv1")(x))
-        y = conv(x.shape[-1], gamma="zeros", name=f"{name}_conv2")(y)
+        y = conv(x.shape[-1], gain="zeros", name=f"{name}_conv2")(y)
         x = layers.Add(dtype=relu.keywords["dtype"], name=f"{name}_add")([x, y])
         x = relu(name=f"{name}_relu2")(x)
     return x
 
 
-def _convolution(channels, *, strides=1, gamma="ones", seeds, dtype, normalised, name):
+def _convolution(channels, *, strides=1, gain="ones", seeds, dtype, standardized, name):
     options = {"strides": strides, "dtype": dtype, "name": name}
     options["kernel_initializer"] = HeNormal(next(seeds))
-    if normalised:
-        return NormConv2D(channels, 3, gamma=gamma, **options)
+    if standardized:
+        return StandardizedConv2D(channels, gain=gain, **options)
     return layers.Conv2D(channels, 3, padding="same", **options)
 
 
 def fold(model: keras.Model, *, dtype: str | None = None) -> keras.Model:
-    """Return the same function as plain layers: every normalisation merged into its kernel.
+    """Return the same function as plain layers: every standardised kernel as an ordinary one.
 
-    The result holds standard Keras layers only, predicts faster, and is what fine-tuning starts
-    from: batch normalisation stays in inference mode, because it is gone.
+    The result holds standard Keras layers only, and is what fine-tuning starts from: its kernels
+    are free.
 
     Parameters
     ----------
@@ -219,13 +237,11 @@ def fold(model: keras.Model, *, dtype: str | None = None) -> keras.Model:
     """
     arguments = shape(model)
     dtype = dtype or model.get_layer("stem").dtype_policy.name
-    plain = build(**arguments, dtype=dtype, normalised=False)
+    plain = build(**arguments, dtype=dtype, standardized=False)
     for layer in plain.layers:
         source = model.get_layer(layer.name)
-        if isinstance(source, NormConv2D):
-            kernel, gamma, beta, mean, variance = source.get_weights()
-            scale = gamma / np.sqrt(variance + source.epsilon)
-            layer.set_weights([kernel * scale, beta - mean * scale])
+        if isinstance(source, StandardizedConv2D):
+            layer.set_weights([np.asarray(source.standardized()), np.asarray(source.bias)])
         elif layer.get_weights():
             layer.set_weights(source.get_weights())
     return plain

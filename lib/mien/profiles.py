@@ -48,6 +48,8 @@ PROFILES: dict[str, dict[str, Any]] = {
             "without averaged weights",
             "with mixup",
             "at full size",
+            "AdamW alone",
+            "random first kernels",
         ),
         "ablation_epochs": 4,
         "assignment_minutes": 1.0,

@@ -19,6 +19,7 @@ from mien.errors import DataError, ParameterError
 from mien.network import CLASSES, SIZE, predict, prepare
 
 _AVERAGE_EVERY = 5  # steps between two updates of the averaged weights
+_ADAM = 0.25  # learning rate of what AdamW trains, as a share of the kernels'
 _WARM_UP = 0.1  # share of the training in which the learning rate rises
 
 
@@ -31,11 +32,12 @@ def train(
     *,
     epochs: int,
     batch_size: int = 128,
-    learning_rate: float = 3e-3,
-    weight_decay: float = 0.02,
+    learning_rate: float = 2e-2,
+    weight_decay: float = 0.05,
     label_smoothing: float = 0.1,
     mixup: float = 0.0,
     ema: float = 0.99,
+    muon: bool = True,
     sizes: Sequence[int] = (SIZE,),
     seconds: float | None = None,
     augment: Augment | None = None,
@@ -46,21 +48,26 @@ def train(
 ) -> pd.DataFrame:
     """Train ``model`` in place and return its learning curve.
 
-    AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101) with warm-up and cosine decay to zero,
-    label smoothing (Szegedy et al. 2016, arXiv:1512.00567), mixup (Zhang et al. 2018,
-    arXiv:1710.09412) and an exponential moving average of the weights, which is what is validated
-    and kept.
+    The kernels between stem and head learn by Muon (Jordan et al. 2024,
+    https://kellerjordan.github.io/posts/muon; scaled to AdamW's steps as by Liu et al. 2025,
+    arXiv:2502.16982), the rest by AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101), with
+    warm-up and cosine decay to zero, label smoothing (Szegedy et al. 2016, arXiv:1512.00567), mixup
+    (Zhang et al. 2018, arXiv:1710.09412) and an exponential moving average of the weights, which is
+    what is validated and kept.
 
     Parameters
     ----------
     images, labels, validation_images, validation_labels
         uint8 (n, 48, 48) and class codes 0..6, (n,).
     epochs, batch_size, learning_rate, weight_decay, label_smoothing
-        ``learning_rate`` is the highest, after a warm-up of a tenth of all steps.
+        ``learning_rate`` is the highest, after a warm-up of a tenth of all steps; what AdamW trains
+        learns at a quarter of it.
     mixup : float
         Alpha of the Beta distribution that mixes pairs of faces; 0 mixes none.
     ema : float
         Momentum of the moving average, per step; shorter at the start.
+    muon : bool
+        False lets AdamW train the kernels too, at its learning rate.
     sizes : sequence of int
         Widths in pixels of the faces that are learned from, each for an equal share of the
         training: small ones first cost less (progressive resizing).
@@ -83,7 +90,8 @@ def train(
     -------
     DataFrame
         One row an epoch: epoch (from 1), loss, accuracy (while training: smoothed, augmented),
-        val_loss, val_accuracy (averaged weights), learning_rate, seconds.
+        val_loss, val_accuracy (averaged weights; one view of a face, not its mirror image too),
+        learning_rate, seconds.
 
     Raises
     ------
@@ -94,7 +102,8 @@ def train(
     """
     _check(images, labels)
     _check(validation_images, validation_labels)
-    recipe = Recipe(epochs, batch_size, learning_rate, weight_decay, label_smoothing, mixup, ema)
+    numbers = (epochs, batch_size, learning_rate, weight_decay, label_smoothing, mixup, ema)
+    recipe = Recipe(*numbers, muon=muon)
     augment = augment or Augment(mirror=False, shift=0, rotation=0, zoom=0)
     steps = max(1, len(images) // batch_size) * epochs
     state = _State(model, recipe, keep=keep, steps=steps, seconds=seconds)
@@ -127,11 +136,12 @@ class Recipe:
 
     epochs: int
     batch_size: int = 128
-    learning_rate: float = 3e-3
-    weight_decay: float = 0.02
+    learning_rate: float = 2e-2
+    weight_decay: float = 0.05
     label_smoothing: float = 0.1
     mixup: float = 0.0
     ema: float = 0.99
+    muon: bool = True
 
     def __post_init__(self):
         """Refuse numbers that are out of range."""
@@ -149,6 +159,18 @@ class Recipe:
                 raise ParameterError(f"{name} is {value}; use {low} to {high}")
 
 
+def _optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
+    """Return Keras' Muon, which trains matrices and leaves all else, and some layers, to AdamW."""
+    optimizer = keras.optimizers.Muon(
+        weight_decay=recipe.weight_decay,
+        adam_weight_decay=_ADAM * recipe.weight_decay,
+        adam_lr_ratio=_ADAM,
+        exclude_layers=["logits"] if recipe.muon else [""],  # a regular expression: "" fits all
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gain"])
+    return optimizer
+
+
 class _State:
     """All that changes during a training: weights, optimiser, average, best, history.
 
@@ -162,8 +184,7 @@ class _State:
         self.average, self.recipe, self.keep = model, recipe, keep
         self.steps, self.seconds, self.history = steps, seconds, []
         self.done, self.before, self.start = 0, 0.0, time.perf_counter()
-        optimizer = keras.optimizers.AdamW(weight_decay=recipe.weight_decay)
-        optimizer.exclude_from_weight_decay(var_names=["bias", "gamma", "beta"])
+        optimizer = _optimizer(recipe)
         loss = keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
         self.model = keras.models.clone_model(model, keras.Input((None, None, 1)))
         self.model.set_weights(model.get_weights())
@@ -263,7 +284,7 @@ def _batches(
 
 
 def _validate(model, images, labels) -> dict[str, float]:
-    probabilities = predict(model, images)
+    probabilities = predict(model, images, mirror=False)
     of_truth = probabilities[np.arange(len(labels)), labels]
     return {
         "val_loss": float(-np.log(np.maximum(of_truth, 1e-7)).mean()),

@@ -1,30 +1,35 @@
 """The small trials of chapter B1: what batch size, epochs and every other choice change."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mien import assignment, cnn, prose
-from mien.augment import Augment
 
 #: Width in pixels of the faces that the trials of `ablation` learn from.
 TRIAL_SIZE = 32
 
 _WATCHED = 256  # faces on which every epoch of such a trial is watched
 
-#: Settings of `mien.cnn.train` that differ from the recipe, one choice at a time.
+_STILL = {"shift": 0.0, "rotation": 0.0, "zoom": 0.0, "light": 0.0, "erase": 0.0}
+
+#: Settings of `mien.cnn.train` that differ from the recipe, one choice at a time; under "augment",
+#: amounts of `mien.augment.Augment`, and under "network", settings of `mien.cnn.build`.
 CHOICES: dict[str, dict[str, Any]] = {
-    "without augmentation": {"augment": Augment(mirror=False, shift=0, rotation=0, zoom=0)},
-    "mirroring alone": {"augment": Augment(shift=0, rotation=0, zoom=0)},
+    "without augmentation": {"augment": _STILL | {"mirror": False}},
+    "mirroring alone": {"augment": _STILL},
     "without label smoothing": {"label_smoothing": 0.0},
     "without averaged weights": {"ema": 0.0},
     "without weight decay": {"weight_decay": 0.0},
     "with mixup": {"mixup": 0.2},
-    "with random erasing": {"augment": Augment(erase=0.25)},
-    "with changes of light": {"augment": Augment(light=0.4)},
+    "with much random erasing": {"augment": {"erase": 0.4}},
+    "with changes of light": {"augment": {"light": 0.4}},
     "at full size": {"sizes": (cnn.SIZE,)},
+    "AdamW alone": {"muon": False},
+    "random first kernels": {"network": {"cosines": False}},
 }
 
 #: Images and their class codes, as `mien.fer2013.Fer2013.split` returns them.
@@ -181,8 +186,11 @@ def _accuracy(network, faces: Faces, **how) -> float:
 
 def _trial(training: Faces, public: Faces, recipe: cnn.Profile, change: Mapping, *, dtype, seed):
     """Train the recipe with some settings changed; return the network and its history."""
-    settings = recipe.training | {"keep": "last", "augment": recipe.augment} | change
-    network = cnn.build(**recipe.network, dtype=dtype, seed=seed)
+    augment = replace(recipe.augment, **change.get("augment", {}))
+    shape = recipe.network | change.get("network", {})
+    settings = recipe.training | {"keep": "last"} | change | {"augment": augment}
+    settings.pop("network", None)
+    network = cnn.build(**shape, dtype=dtype, seed=seed)
     return network, cnn.train(network, *training, *public, **settings, seed=seed)
 
 

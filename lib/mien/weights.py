@@ -1,6 +1,6 @@
 """The trained network that comes with mien, and how a network is packed so small.
 
-Half precision, normalisation folded away, a plain numpy archive without pickled objects: nothing
+Half precision, ordinary kernels, a plain numpy archive without pickled objects: nothing
 in it can run. ``weights/MODEL_CARD.md`` tells where the weights are from and what they are worth.
 """
 
@@ -57,7 +57,7 @@ def import_weights(path: str | Path, *, dtype: str = "float32") -> keras.Model:
     """
     with _arrays(path) as arrays:
         shape = json.loads(str(arrays["shape"]))
-        model = network.build(**shape, dtype=dtype, normalised=False)
+        model = network.build(**shape, dtype=dtype, standardized=False)
         count = len(model.get_weights())
         model.set_weights([arrays[f"w{i}"].astype(np.float32) for i in range(count)])
     return model
