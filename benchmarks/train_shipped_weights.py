@@ -82,7 +82,7 @@ def words(settings: dict) -> str:
 
 
 def train(crowd, given):
-    """Return the trained network and its number of epochs."""
+    """Return the trained network and its learning curve."""
     settings = RECIPE.training | ({"epochs": given.epochs} if given.epochs else {})
     model = cnn.build(**RECIPE.network, dtype=cnn.fast_dtype(), seed=given.seed)
     history = cnn.train(
@@ -96,7 +96,7 @@ def train(crowd, given):
         checkpoint=given.checkpoint,
         on_epoch=show,
     )
-    return model, len(history)
+    return model, history
 
 
 def show(epoch: dict) -> None:
@@ -105,7 +105,6 @@ def show(epoch: dict) -> None:
 
 def publish(model, crowd, out: Path, *, seed: int, epochs: int, note: str = "") -> str:
     """Write weights and card to ``out``; return the card. The packed network is what is scored."""
-    out.mkdir(parents=True, exist_ok=True)
     path = out / weights.SHIPPED
     weights.export_weights(model, path)
     packed = weights.import_weights(path, dtype=cnn.fast_dtype())
@@ -156,11 +155,14 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, help="of the training; the profile's if left out")
     parser.add_argument("--note", default="", help="a sentence on the training, for the card")
     given = parser.parse_args()
+    given.out.mkdir(parents=True, exist_ok=True)
     crowd = load_fer2013(given.fer2013)
     if given.trained:
         model, epochs = cnn.load(given.trained), given.epochs or RECIPE.training["epochs"]
     else:
-        model, epochs = train(crowd, given)
+        model, history = train(crowd, given)
+        epochs = len(history)
+        weights.export_curve(history, crowd.split("PublicTest")[0], given.out / weights.CURVE)
     print(publish(model, crowd, given.out, seed=given.seed, epochs=epochs, note=given.note))
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
 from mien import cnn
 from mien.augment import Augment
@@ -103,6 +104,23 @@ def test_the_scale_and_offset_of_a_kernel_do_not_matter_and_its_gain_does():
     np.testing.assert_allclose(np.asarray(layer(faces)), before, atol=1e-2)
     layer.set_weights([kernel, 3 * gain, bias + 1])
     np.testing.assert_allclose(np.asarray(layer(faces)), 3 * before + 1, atol=1e-4)
+
+
+def test_crops_and_mirror_images_are_averaged_with_the_face(trained):
+    model, _ = trained
+    rng = np.random.default_rng(5)
+    small = rng.integers(0, 256, (6, 24, 24), dtype=np.uint8)
+    faces = np.pad(small, ((0, 0), (12, 12), (12, 12)), mode="edge")
+    pictures = [Image.fromarray(face).resize((48, 48), Image.Resampling.BILINEAR) for face in small]
+    middle = np.stack([np.asarray(picture) for picture in pictures])
+    views = [faces, faces[:, :, ::-1], middle, middle[:, :, ::-1]]
+    apart = [cnn.predict(model, view, mirror=False) for view in views]
+    found = cnn.predict(model, faces, crops=[0.5])
+    np.testing.assert_allclose(found, np.mean(apart, axis=0), atol=0.02)
+    assert np.abs(found - cnn.predict(model, faces)).max() > 0.05
+    whole = cnn.predict(model, middle, crops=[2.0], mirror=False)
+    wider = np.mean([cnn.predict(model, view, mirror=False) for view in (middle, faces)], axis=0)
+    assert np.abs(whole - wider).mean() < np.abs(whole - cnn.predict(model, middle)).mean()
 
 
 def test_the_first_kernels_are_cosines_of_both_signs_and_then_random():

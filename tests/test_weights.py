@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 
 from mien import cnn, weights
@@ -7,7 +8,7 @@ from mien.errors import DataError
 
 @pytest.fixture(scope="module")
 def model():
-    """A network whose normalisation is not the identity."""
+    """A network whose gains and biases are not those it starts with."""
     built = cnn.build(stem=8, stem_blocks=1, stages=((16, 1),))
     rng = np.random.default_rng(0)
     built.set_weights([w + np.abs(rng.normal(0, 0.2, w.shape)) for w in built.get_weights()])
@@ -27,6 +28,18 @@ def test_the_temperature_travels_with_the_weights(model, tmp_path):
     assert weights.import_temperature(tmp_path / "w.npz") == 1.25
     weights.export_weights(model, tmp_path / "w.npz")
     assert weights.import_temperature(tmp_path / "w.npz") == 1
+
+
+def test_a_curve_is_shown_beside_figures_of_the_same_faces_only(tmp_path, monkeypatch):
+    public = np.random.default_rng(0).integers(0, 256, (4, 48, 48), dtype=np.uint8)
+    history = pd.DataFrame({"seconds": [60.0, 90.0], "val_accuracy": [0.25, 0.5]})
+    (tmp_path / "weights").mkdir()
+    weights.export_curve(history, public, tmp_path / "weights" / weights.CURVE)
+    monkeypatch.setattr(weights.resources, "files", lambda package: tmp_path)
+    curve = weights.shipped_curve(public)
+    assert curve["minutes"].tolist() == [1.0, 2.5]
+    assert curve["PublicTest accuracy"].tolist() == [0.25, 0.5]
+    assert weights.shipped_curve(255 - public).empty
 
 
 def test_the_shipped_temperature_is_the_one_on_the_card(root):

@@ -106,35 +106,41 @@ def learning_curves(history: pd.DataFrame) -> Picture:
 
 
 def accuracy_by_minutes(progress: pd.DataFrame) -> Picture:
-    """Show how far two networks came in how much time.
+    """Show how far networks came in how much time, on a logarithmic scale of minutes.
 
     Parameters
     ----------
     progress : DataFrame
         ``network``, ``minutes``, ``PublicTest accuracy`` (`mien.trials.beside_the_assignment`).
     """
-    looks = {"ours": ("o", "-", MODEL_COLOURS["NN-FER2013"]), "assignment's": ("s", "--", INK)}
+    looks = {
+        "ours": ("this study's network", "o", "-", MODEL_COLOURS["NN-FER2013"]),
+        "assignment's": ("the assignment's", "s", "--", INK),
+        "packaged": ("the one in the package, trained earlier", ".", ":", FAINT),
+    }
     ends = []
     with style():
         figure, axes = blank(2.9)
         axes = axes[0, 0]
-        for network, (marker, dash, colour) in looks.items():
+        for network, (label, marker, dash, colour) in looks.items():
             rows = progress[progress["network"] == network]
+            if rows.empty:
+                continue
             axes.plot(
                 rows["minutes"], rows["PublicTest accuracy"], dash, marker=marker, ms=4,
-                color=colour, label=f"{network} network",
+                color=colour, label=label,
             )  # fmt: skip
             last = rows.iloc[-1]
             ends.append(
-                f"{network} network {percent(last['PublicTest accuracy'])} after "
+                f"{label} {percent(last['PublicTest accuracy'])} after "
                 f"{last['minutes']:.1f} minutes"
             )
-        axes.set_xlim(left=0)
-        axes.set_xlabel("minutes of training")
+        _minutes_axis(axes, progress["minutes"])
+        axes.set_xlabel("minutes of training (logarithmic)")
         axes.set_ylabel("PublicTest accuracy")
         axes.grid(axis="y")
         percent_axis(axes.yaxis)
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=2)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=3)
     return Picture(figure, f"Accuracy by minutes of training: {'; '.join(ends)}.")
 
 
@@ -395,12 +401,9 @@ def accuracy_against_minutes(models: pd.DataFrame) -> Picture:
                 elinewidth=2.2,
                 label=printable(row.model),
             )
-        axes.set_xscale("log")
-        axes.set_xlim(models["minutes"].min() / 2, models["minutes"].max() * 2)
+        _minutes_axis(axes, models["minutes"])
         axes.set_ylim(0, 1)
         axes.grid(axis="y")
-        axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        axes.xaxis.set_minor_formatter(NullFormatter())
         percent_axis(axes.yaxis)
         axes.set_xlabel("minutes to train (logarithmic)", size=9)
         axes.set_ylabel("accuracy with 95 % interval")
@@ -411,6 +414,13 @@ def accuracy_against_minutes(models: pd.DataFrame) -> Picture:
         for row in ranked.itertuples()
     )
     return Picture(figure, f"Accuracy for the time to train, best first: {'; '.join(told)}.")
+
+
+def _minutes_axis(axes, minutes: pd.Series) -> None:
+    axes.set_xscale("log")
+    axes.set_xlim(minutes.min() / 2, minutes.max() * 2)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
 
 
 def _plain_handles(axes) -> tuple[list, list]:

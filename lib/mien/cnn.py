@@ -120,7 +120,7 @@ PROFILES: dict[str, Profile] = {
     "full": Profile(
         network={"stem": 64, "stem_blocks": 1, "stages": ((128, 2), (256, 2)), "dropout": 0.3},
         training={
-            "epochs": 90,
+            "epochs": 70,
             "batch_size": 256,
             "learning_rate": 2e-2,
             "weight_decay": 0.05,

@@ -14,6 +14,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 from keras.initializers import GlorotUniform, HeNormal
+from PIL import Image
 
 from mien.backend import enough_memory
 from mien.emotions import EMOTIONS
@@ -331,7 +332,12 @@ def prepare(images: np.ndarray) -> np.ndarray:
 
 
 def predict(
-    model: keras.Model, images: np.ndarray, *, mirror: bool = True, batch_size: int = 256
+    model: keras.Model,
+    images: np.ndarray,
+    *,
+    mirror: bool = True,
+    crops: Sequence[float] = (),
+    batch_size: int = 256,
 ) -> np.ndarray:
     """Return the probabilities of the seven emotions.
 
@@ -340,16 +346,31 @@ def predict(
     images : ndarray of uint8, (n, 48, 48)
     mirror : bool
         Average the answers to the face and to its mirror image.
+    crops : sequence of float
+        Average also over central crops of the picture, enlarged to its size: their widths, as
+        shares of its own; above 1, the border is continued.
 
     Returns
     -------
     ndarray of float32, (n, 7)
         Columns in the order of ``EMOTIONS``; rows sum to 1.
     """
-    answers = _answers(model, images, batch_size)
+    images = np.asarray(images)
+    views = [images, *(_cropped(images, share) for share in crops)]
     if mirror:
-        answers = (answers + _answers(model, np.asarray(images)[:, :, ::-1], batch_size)) / 2
-    return answers
+        views += [view[:, :, ::-1] for view in views]
+    return np.mean([_answers(model, view, batch_size) for view in views], axis=0)
+
+
+def _cropped(images: np.ndarray, share: float) -> np.ndarray:
+    """Return the middle of every picture, ``share`` of its width, at the size of the picture."""
+    size = images.shape[1]
+    margin = max(0, int(np.ceil(size * (share - 1) / 2)))
+    padded = np.pad(images, ((0, 0), (margin, margin), (margin, margin)), mode="edge")
+    low, high = (margin + size * (1 - side * share) / 2 for side in (1, -1))
+    faces = map(Image.fromarray, padded)
+    crop = {"resample": Image.Resampling.BILINEAR, "box": (low, low, high, high)}
+    return np.stack([np.asarray(face.resize((size, size), **crop)) for face in faces])
 
 
 def embed(

@@ -69,7 +69,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "trial_batch_sizes": (32, 128, 512),
         "trial_epochs": 4,
         "ablation": (),  # all of them
-        "ablation_epochs": 12,
+        "ablation_epochs": 6,
         "assignment_minutes": 15.0,
     },
 }

@@ -4,6 +4,7 @@ Half precision, ordinary kernels, a plain numpy archive without pickled objects:
 in it can run. ``weights/MODEL_CARD.md`` tells where the weights are from and what they are worth.
 """
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
@@ -12,13 +13,14 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import pandas as pd
 
 from mien import network
 from mien.cache import atomic_write
 from mien.errors import DataError
 
-#: The file in the package.
-SHIPPED = "fer2013.npz"
+#: The files in the package: the weights, and how their training went.
+SHIPPED, CURVE = "fer2013.npz", "fer2013.curve.json"
 
 
 def export_weights(model: keras.Model, path: str | Path, *, temperature: float = 1.0) -> int:
@@ -96,6 +98,49 @@ def shipped_temperature() -> float:
     """Return the temperature of the network that comes with mien, fitted on PublicTest."""
     with _shipped_file() as path:
         return import_temperature(path)
+
+
+def export_curve(history: pd.DataFrame, public: np.ndarray, path: str | Path) -> None:
+    """Write how a training went: minutes and PublicTest accuracy, epoch by epoch.
+
+    Parameters
+    ----------
+    history : DataFrame
+        Of `mien.training.train`.
+    public : ndarray of uint8, (n, 48, 48)
+        The PublicTest images that the network was judged on; their digest is stored.
+    path : path
+        Of the ``.json`` to write.
+    """
+    minutes = (history["seconds"].cumsum() / 60).round(2).tolist()
+    curve = {"public": _digest(public), "minutes": minutes}
+    curve["accuracy"] = history["val_accuracy"].round(4).tolist()
+    with atomic_write(path) as part:
+        part.write_text(json.dumps(curve))
+
+
+def shipped_curve(public: np.ndarray) -> pd.DataFrame:
+    """Return how the network that comes with mien was trained, once, on two processor cores.
+
+    Parameters
+    ----------
+    public : ndarray of uint8, (n, 48, 48)
+        PublicTest as the study has it.
+
+    Returns
+    -------
+    DataFrame
+        ``minutes``, ``PublicTest accuracy``; no rows where ``public`` is not what that network was
+        judged on, because such figures cannot be compared.
+    """
+    text = (resources.files("mien") / "weights" / CURVE).read_text(encoding="utf-8")
+    curve = json.loads(text)
+    frame = pd.DataFrame({"minutes": curve["minutes"], "PublicTest accuracy": curve["accuracy"]})
+    return frame if curve["public"] == _digest(public) else frame[:0]
+
+
+def _digest(images: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(images).tobytes()).hexdigest()
 
 
 def _shipped_file() -> AbstractContextManager[Path]:
