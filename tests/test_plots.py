@@ -280,7 +280,7 @@ def test_alt_of_accuracies():
         ("learning_curve_labels", "45.0 % with 34, 60.0 % with 68"),
         ("accuracy_against_minutes", "for 32.0 minutes"),
         ("accuracy_by_minutes", "the assignment's 25.0 % after 2.0 minutes"),
-        ("accuracy_by_minutes", "trained earlier 70.0 % after 60.0 minutes"),
+        ("accuracy_by_minutes", "the package's, trained earlier 70.0 % after 60.0 minutes"),
     ],
 )
 def test_alt_of_charts_states_the_finding(every_chart, name, finding):

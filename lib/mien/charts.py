@@ -116,7 +116,7 @@ def accuracy_by_minutes(progress: pd.DataFrame) -> Picture:
     looks = {
         "ours": ("this study's network", "o", "-", MODEL_COLOURS["NN-FER2013"]),
         "assignment's": ("the assignment's", "s", "--", INK),
-        "packaged": ("the one in the package, trained earlier", ".", ":", FAINT),
+        "packaged": ("the package's, trained earlier", ".", ":", FAINT),
     }
     ends = []
     with style():
@@ -140,7 +140,7 @@ def accuracy_by_minutes(progress: pd.DataFrame) -> Picture:
         axes.set_ylabel("PublicTest accuracy")
         axes.grid(axis="y")
         percent_axis(axes.yaxis)
-        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=3)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=2)
     return Picture(figure, f"Accuracy by minutes of training: {'; '.join(ends)}.")
 
 
