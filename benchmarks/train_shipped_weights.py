@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from statsmodels.stats.proportion import proportion_confint
 
-from mien import calibration, cnn, network, weights
+from mien import calibration, cnn, network, views, weights
 from mien.emotions import EMOTIONS
 from mien.fer2013 import has_copy_in, load_fer2013
 
@@ -38,8 +38,8 @@ faces) chose the epoch and the settings; PrivateTest ({n_private:,}) chose nothi
 | --- | --- | --- | --- |
 {sets}
 
-Answers are averaged over the face and its mirror image. Their temperature, fitted on
-PublicTest and stored beside the weights: {temperature:.2f}.
+Answers are averaged over {looks}, which PublicTest chose. The temperature that is stored beside
+the weights, fitted on PublicTest for the face and its mirror image: {temperature:.2f}.
 
 | PrivateTest | precision | recall | n |
 | --- | --- | --- | --- |
@@ -109,10 +109,12 @@ def publish(model, crowd, out: Path, *, seed: int, epochs: int, note: str = "") 
     weights.export_weights(model, path)
     packed = weights.import_weights(path, dtype=cnn.fast_dtype())
     (public, public_codes), (private, codes) = map(crowd.split, ("PublicTest", "PrivateTest"))
-    chosen = cnn.predict(packed, public)
-    temperature = calibration.fit_temperature(chosen, public_codes)
+    compared, answered = views.compare(packed, public, public_codes)
+    looks = views.best(compared)
+    plain = answered["the face and its mirror image"]
+    temperature = calibration.fit_temperature(plain, public_codes)
     size = weights.export_weights(model, path, temperature=temperature)
-    answers = cnn.predict(packed, private).argmax(axis=1)
+    answers = cnn.predict(packed, private, **views.VIEWS[looks]).argmax(axis=1)
     right, copied = answers == codes, has_copy_in(crowd, "PrivateTest")
     card = CARD.format(
         file=weights.SHIPPED,
@@ -131,11 +133,12 @@ def publish(model, crowd, out: Path, *, seed: int, epochs: int, note: str = "") 
         augment=RECIPE.augment,
         sets="\n".join(
             [
-                row("PublicTest", chosen.argmax(axis=1) == public_codes),
+                row("PublicTest", answered[looks].argmax(axis=1) == public_codes),
                 row("PrivateTest", right),
                 row("PrivateTest without copies of Training images", right[~copied]),
             ]
         ),
+        looks=looks,
         temperature=temperature,
         classes=per_class(codes, answers),
         weakest=" and ".join(weakest(codes, answers)),

@@ -38,12 +38,11 @@ PROFILES: dict[str, dict[str, Any]] = {
         "curve_repeats": 3,
         "shuffles": 20,
         "tuning_repeats": 3,
-        "trial_rows": 2500,
+        "trial_rows": 5000,
         "trial_batch_sizes": (32, 128, 512),
         "trial_epochs": 3,
         "ablation": (
             "without augmentation",
-            "mirroring alone",
             "without label smoothing",
             "without averaged weights",
             "with mixup",
@@ -51,7 +50,7 @@ PROFILES: dict[str, dict[str, Any]] = {
             "AdamW alone",
             "random first kernels",
         ),
-        "ablation_epochs": 4,
+        "ablation_epochs": 5,
         "assignment_minutes": 1.0,
     },
     "full": {

@@ -9,11 +9,8 @@ import pandas as pd
 
 from mien import assignment, cnn, prose, weights
 
-#: Width in pixels of the faces that the trials of `ablation` learn from.
+#: Width in pixels of the faces that trials learn from, to be affordable.
 TRIAL_SIZE = 32
-
-#: Widths of the central crops that are averaged in a trial, as shares of the picture's.
-CROPS = (0.92, 1.08)
 
 _WATCHED = 256  # faces on which every epoch of such a trial is watched
 
@@ -28,6 +25,7 @@ CHOICES: dict[str, dict[str, Any]] = {
     "without averaged weights": {"ema": 0.0},
     "without weight decay": {"weight_decay": 0.0},
     "with mixup": {"mixup": 0.2},
+    "learning its own answers too": {"self_distillation": 0.7},
     "with much random erasing": {"augment": {"erase": 0.4}},
     "with changes of light": {"augment": {"light": 0.4}},
     "at full size": {"sizes": (cnn.SIZE,)},
@@ -51,6 +49,8 @@ def batch_size_trials(
 ) -> pd.DataFrame:
     """Train the same network with several batch sizes and judge every epoch on PublicTest.
 
+    Trials learn from faces of `TRIAL_SIZE` pixels and are judged at full size.
+
     Parameters
     ----------
     training, public : tuple of uint8 (n, 48, 48) and int (n,)
@@ -71,7 +71,7 @@ def batch_size_trials(
     """
     frames = []
     for size in batch_sizes:
-        change = {"batch_size": size, "epochs": epochs}
+        change = {"batch_size": size, "epochs": epochs, "sizes": (TRIAL_SIZE,)}
         _, history = _trial(training, public, recipe, change, dtype=dtype, seed=seed)
         frames.append(
             pd.DataFrame(
@@ -99,8 +99,8 @@ def ablation(
 ) -> pd.DataFrame:
     """Train the recipe, then the recipe with one choice changed, and judge each on PublicTest.
 
-    The trials learn from faces of `TRIAL_SIZE` pixels, to be affordable; they are judged at full
-    size, once, after the last epoch.
+    The trials learn from faces of `TRIAL_SIZE` pixels; they are judged at full size, once, after
+    the last epoch.
 
     Parameters
     ----------
@@ -114,9 +114,7 @@ def ablation(
     Returns
     -------
     DataFrame
-        One row a choice: ``choice`` (first ``"the recipe"``; then, of the same network, ``"one
-        view of a face"`` instead of the mean over the face and its mirror image, and ``"crops
-        averaged too"``, those of `CROPS` and their mirror images), ``PublicTest accuracy``,
+        One row a choice: ``choice`` (first ``"the recipe"``), ``PublicTest accuracy``,
         ``difference`` from the recipe (0..1), ``seconds``.
     """
     rows, short = [], {"epochs": epochs, "sizes": (TRIAL_SIZE,)}
@@ -124,11 +122,8 @@ def ablation(
     for choice in ("the recipe", *(choices or CHOICES)):
         change = short | CHOICES.get(choice, {})
         network, history = _trial(training, watched, recipe, change, dtype=dtype, seed=seed)
-        seconds = history["seconds"].sum()
-        rows.append((choice, _accuracy(network, public), seconds))
-        if choice == "the recipe":
-            rows.append(("one view of a face", _accuracy(network, public, mirror=False), seconds))
-            rows.append(("crops averaged too", _accuracy(network, public, crops=CROPS), seconds))
+        right = cnn.predict(network, public[0]).argmax(axis=1) == public[1]
+        rows.append((choice, right.mean(), history["seconds"].sum()))
     found = pd.DataFrame(rows, columns=["choice", "PublicTest accuracy", "seconds"])
     change = found["PublicTest accuracy"] - found["PublicTest accuracy"][0]
     found.insert(2, "difference", change)
@@ -189,10 +184,6 @@ def minutes_sentence(progress: pd.DataFrame) -> str:
         f"{text}. Ours ends at {prose.percent(final['PublicTest accuracy'])} after "
         f"{prose.minutes(60 * final['minutes'])}."
     )
-
-
-def _accuracy(network, faces: Faces, **how) -> float:
-    return float((cnn.predict(network, faces[0], **how).argmax(axis=1) == faces[1]).mean())
 
 
 def _trial(training: Faces, public: Faces, recipe: cnn.Profile, change: Mapping, *, dtype, seed):
