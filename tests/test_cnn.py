@@ -147,28 +147,6 @@ def test_muon_moves_a_kernel_along_all_its_directions_alike(muon):
     assert (spread[-1] > 0.5 * spread[0]) == muon
 
 
-def test_self_distillation_mixes_labels_with_what_the_network_answered_before():
-    model, (faces, codes) = cnn.build(**TINY, seed=5), patterns(32)
-    truth = np.eye(7, dtype=np.float32)[codes]
-    state = _State(model, cnn.Recipe(2, self_distillation=0.8), keep="best", steps=8, seconds=None)
-    np.testing.assert_array_equal(state.targets(faces, codes), truth)
-    state.done = 4
-    mixed = 0.6 * truth + 0.4 * cnn.predict(model, faces, mirror=False)
-    np.testing.assert_allclose(state.targets(faces, codes), mixed, atol=1e-6)
-
-
-def test_self_distillation_begins_when_the_network_has_learned_from_labels():
-    faces, codes = patterns(64)
-
-    def losses(share):
-        options = {"epochs": 2, "batch_size": 32, "self_distillation": share}
-        return cnn.train(cnn.build(**TINY), faces, codes, faces, codes, **options)["loss"]
-
-    alone, mixed = losses(0.0), losses(0.9)
-    assert mixed[0] == pytest.approx(alone[0], abs=1e-4)
-    assert mixed[1] != pytest.approx(alone[1], abs=1e-2)
-
-
 def test_folding_changes_no_answer_and_leaves_standard_layers_only(trained):
     model, _ = trained
     plain = cnn.fold(model)
@@ -194,7 +172,6 @@ def test_the_same_seed_gives_the_same_network_and_another_seed_another():
 def test_a_killed_training_goes_on_where_it_was(tmp_path):
     faces, codes = patterns(96)
     options = {"epochs": 4, "batch_size": 32, "augment": Augment(), "sizes": (32, 48)}
-    options["self_distillation"] = 0.5
     undisturbed = cnn.build(**TINY)
     whole = cnn.train(undisturbed, faces, codes, faces, codes, **options)
 

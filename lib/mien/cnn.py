@@ -118,17 +118,16 @@ PROFILES: dict[str, Profile] = {
         augment=Augment(rotation=12, zoom=0.15, erase=0.1),
     ),
     "full": Profile(
-        network={"stem": 64, "stem_blocks": 1, "stages": ((128, 2), (256, 2)), "dropout": 0.4},
+        network={"stem": 64, "stem_blocks": 1, "stages": ((128, 2), (256, 2)), "dropout": 0.3},
         training={
-            "epochs": 90,
+            "epochs": 70,
             "batch_size": 256,
             "learning_rate": 2e-2,
             "weight_decay": 0.05,
-            "mixup": 0.3,
-            "self_distillation": 0.7,
+            "mixup": 0.2,
             "ema": 0.998,
             "sizes": (32, 40, 48, 48),
         },
-        augment=Augment(shift=0.12, rotation=12, zoom=0.15, erase=0.25),
+        augment=Augment(shift=0.12, rotation=12, zoom=0.15, erase=0.2),
     ),
 }

@@ -36,7 +36,6 @@ def train(
     weight_decay: float = 0.05,
     label_smoothing: float = 0.1,
     mixup: float = 0.0,
-    self_distillation: float = 0.0,
     ema: float = 0.99,
     muon: bool = True,
     sizes: Sequence[int] = (SIZE,),
@@ -65,11 +64,6 @@ def train(
         learns at a quarter of it.
     mixup : float
         Alpha of the Beta distribution that mixes pairs of faces; 0 mixes none.
-    self_distillation : float
-        Share of a target, by the end of the training, that is what the averaged weights answered
-        to the same face an epoch ago; the label is the rest. It rises from 0 in a line
-        (progressive self-knowledge distillation: Kim et al. 2021, arXiv:2006.12000), so that a
-        label that nothing in the face supports loses its weight.
     ema : float
         Momentum of the moving average, per step; shorter at the start.
     muon : bool
@@ -108,8 +102,8 @@ def train(
     """
     _check(images, labels)
     _check(validation_images, validation_labels)
-    numbers = (epochs, batch_size, learning_rate, weight_decay, label_smoothing, mixup)
-    recipe = Recipe(*numbers, self_distillation=self_distillation, ema=ema, muon=muon)
+    numbers = (epochs, batch_size, learning_rate, weight_decay, label_smoothing, mixup, ema)
+    recipe = Recipe(*numbers, muon=muon)
     augment = augment or Augment(mirror=False, shift=0, rotation=0, zoom=0)
     steps = max(1, len(images) // batch_size) * epochs
     state = _State(model, recipe, keep=keep, steps=steps, seconds=seconds)
@@ -120,8 +114,7 @@ def train(
         start, epoch, learned = time.perf_counter(), len(state.history), []
         rng = np.random.default_rng([seed, epoch])
         size = sizes[int(state.progress() * len(sizes))]
-        targets = state.targets(images, labels)
-        for batch in _batches(images, targets, recipe, augment, rng, size):
+        for batch in _batches(images, labels, recipe, augment, rng, size):
             learned.append(state.step(*batch))
             if state.progress() >= 1:
                 break
@@ -147,7 +140,6 @@ class Recipe:
     weight_decay: float = 0.05
     label_smoothing: float = 0.1
     mixup: float = 0.0
-    self_distillation: float = 0.0
     ema: float = 0.99
     muon: bool = True
 
@@ -160,7 +152,6 @@ class Recipe:
             ("weight_decay", 0, 10),
             ("label_smoothing", 0, 0.9),
             ("mixup", 0, 10),
-            ("self_distillation", 0, 1),
             ("ema", 0, 1),
         ):
             value = getattr(self, name)
@@ -228,14 +219,6 @@ class _State:
         fallen = (progress - _WARM_UP) / (1 - _WARM_UP)
         return self.recipe.learning_rate * 0.5 * (1 + float(np.cos(np.pi * fallen)))
 
-    def targets(self, images: np.ndarray, labels: np.ndarray) -> np.ndarray:
-        """Return what the next epoch learns, (n, 7): labels, and the network's own answers."""
-        truth = np.eye(CLASSES, dtype=np.float32)[labels]
-        share = np.float32(self.recipe.self_distillation * self.progress())
-        if not share:
-            return truth
-        return (1 - share) * truth + share * predict(self.average, images, mirror=False)
-
     def _averaged(self) -> list[np.ndarray]:
         return [ops.convert_to_numpy(variable) for variable in self.average.variables]
 
@@ -277,7 +260,7 @@ class _State:
 
 
 def _batches(
-    images, targets, recipe, augment, rng, width
+    images, labels, recipe, augment, rng, width
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield one epoch of (faces, targets); the next batch is made while this one is learned."""
     size = min(recipe.batch_size, len(images))
@@ -285,12 +268,12 @@ def _batches(
 
     def batch(rows):
         faces = prepare(augment(images[rows], rng, size=width))
-        wanted = targets[rows]
+        targets = np.eye(CLASSES, dtype=np.float32)[labels[rows]]
         if recipe.mixup:
             share = np.float32(rng.beta(recipe.mixup, recipe.mixup))
             faces = share * faces + (1 - share) * faces[::-1]
-            wanted = share * wanted + (1 - share) * wanted[::-1]
-        return faces, wanted
+            targets = share * targets + (1 - share) * targets[::-1]
+        return faces, targets
 
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(batch, order[0])
