@@ -8,11 +8,12 @@ import pandas as pd
 
 from mien import cnn
 
-#: Arguments of `mien.cnn.predict`. Crops are central, 0.92 and 1.08 of the picture's width.
+#: Arguments of `mien.cnn.predict`: crops are central, their widths shares of the picture's.
 VIEWS: dict[str, dict[str, Any]] = {
     "the face alone": {"mirror": False},
     "the face and its mirror image": {},
-    "both, and two crops of both": {"crops": (0.92, 1.08)},
+    "three crops, mirrored too": {"crops": (0.92, 1.08)},
+    "five crops, mirrored too": {"crops": (0.84, 0.92, 1.08, 1.16)},
 }
 
 
@@ -31,9 +32,9 @@ def compare(
     Returns
     -------
     DataFrame
-        One row of `VIEWS` each: ``views``, ``accuracy`` (0..1), ``log loss`` (nats).
-    dict
-        The probabilities under each of them, float32 (n, 7).
+        A row for each of `VIEWS`: ``views``, ``accuracy`` (0..1), ``log loss`` (nats).
+    dict of str to float32 (n, 7)
+        The probabilities under each of them.
     """
     answers = {name: cnn.predict(network, images, **how) for name, how in VIEWS.items()}
     rows = [(name, *_accuracy_and_loss(found, codes)) for name, found in answers.items()]
