@@ -40,8 +40,8 @@ faces) chose the epoch and the settings; PrivateTest ({n_private:,}) chose nothi
 | --- | --- | --- | --- |
 {sets}
 
-Answers are averaged over {looks}, which PublicTest chose among fewer. `mien predict` and the
-chapters on a person average the face and its mirror image alone; their temperature, fitted on
+Answers are averaged over {looks}, as PublicTest chose. `mien predict` and the
+chapters on a person average the face and its mirror image alone; the temperature of that, fitted on
 PublicTest and stored beside the weights: {temperature:.2f}.
 
 | PrivateTest | precision | recall | n |
