@@ -86,7 +86,11 @@ def test_a_network_that_forgot_looks_elsewhere(trained):
 
 
 def test_the_gradient_is_the_gradient(trained):
-    """Against central differences of the logit itself."""
+    """Against central differences of the logit itself.
+
+    A step over a kink of a ReLU measures the mean of two slopes, a short one is rounded: the step
+    is short enough that few faces meet a kink, and those few are let pass.
+    """
     early, late = gradcam._halves(network.fold(trained), 1)
     faces, codes = corners(64, seed=5)
     seen = np.asarray(early.predict_on_batch(network.prepare(faces)))
@@ -94,10 +98,11 @@ def test_the_gradient_is_the_gradient(trained):
     slope = gradcam._gradient(gradcam._probe(late), seen, wanted)
     rng = np.random.default_rng(0)
     way = rng.normal(size=seen.shape).astype(np.float32)
-    step = 1e-3
+    step = 1e-4
     up, down = (np.asarray(late.predict_on_batch(seen + s * way)) for s in (step, -step))
     measured = ((up - down) * wanted).sum(axis=1) / (2 * step)
-    np.testing.assert_allclose((slope * way).sum(axis=(1, 2, 3)), measured, rtol=0.05, atol=0.05)
+    errors = np.abs((slope * way).sum(axis=(1, 2, 3)) - measured) / (1 + np.abs(measured))
+    assert np.quantile(errors, 0.9) < 0.02
 
 
 def test_maps_leave_the_network_alone(trained):
