@@ -25,7 +25,6 @@ CHOICES: dict[str, dict[str, Any]] = {
     "without averaged weights": {"ema": 0.0},
     "without weight decay": {"weight_decay": 0.0},
     "with mixup": {"mixup": 0.2},
-    "learning its own answers too": {"self_distillation": 0.7},
     "with much random erasing": {"augment": {"erase": 0.4}},
     "with changes of light": {"augment": {"light": 0.4}},
     "at full size": {"sizes": (cnn.SIZE,)},
