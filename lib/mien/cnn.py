@@ -118,7 +118,7 @@ PROFILES: dict[str, Profile] = {
         augment=Augment(rotation=12, zoom=0.15, erase=0.1),
     ),
     "full": Profile(
-        network={"stem": 64, "stem_blocks": 1, "stages": ((128, 2), (256, 2)), "dropout": 0.3},
+        network={"stem": 64, "stem_blocks": 1, "stages": ((160, 2), (320, 2)), "dropout": 0.3},
         training={
             "epochs": 70,
             "batch_size": 256,
