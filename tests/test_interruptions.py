@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 from jupyter_client.provisioning import local_provisioner
-from tiny_study import PLANS, family, gone, hidden, start, wait_until, write_notebook
+from tiny_study import PLANS, command, family, gone, hidden, start, wait_until, write_notebook
 
 from mien import execute, results
 
@@ -64,8 +64,8 @@ def test_ctrl_c_ends_everything_with_one_line(project, out, whom):
 @pytest.mark.parametrize("victim", ["runner", "child", "kernel"])
 def test_killed_it_leaves_no_kernel_and_the_next_run_takes_over(project, out, victim):
     runner, processes = endless(project, out)
-    (child,) = [one for one in processes if "mien.execute" in one.cmdline()]
-    (kernel,) = [one for one in processes if "ipykernel_launcher" in one.cmdline()]
+    (child,) = [one for one in processes if "mien.execute" in command(one)]
+    (kernel,) = [one for one in processes if "ipykernel_launcher" in command(one)]
     {"runner": runner, "child": child, "kernel": kernel}[victim].kill()
     if victim == "kernel":
         assert "kernel died" in said(runner, 1)

@@ -9,8 +9,9 @@ import subprocess
 import sys
 
 import numpy as np
+import psutil
 import pytest
-from tiny_study import family, gone, hidden, wait_until
+from tiny_study import command, family, gone, hidden, wait_until
 
 from mien import results
 from mien.demo import write_demo
@@ -76,9 +77,10 @@ def cells_done(out, plan):
 def kill(runner, victim):
     """Kill a runner, or the kernel of its chapter if there is one; wait until all are gone."""
     processes = family(runner)
-    kernels = [one for one in processes if "ipykernel_launcher" in " ".join(one.cmdline())]
+    kernels = [one for one in processes if "ipykernel_launcher" in command(one)]
     if victim == "kernel" and kernels:
-        kernels[0].kill()
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ended first: a run without a kill
+            kernels[0].kill()
     else:
         os.kill(runner.pid, signal.SIGKILL)
     runner.communicate()

@@ -99,11 +99,25 @@ def family(process):
         return []
 
 
+def command(process):
+    """Return the command line of a process; nothing if it has ended in the meantime."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:  # a zombie, too
+        return []
+
+
+def alive(process):
+    """Return whether a process lives (one that nobody has waited for is dead)."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it ended between the two questions
+        return False
+
+
 def gone(processes):
-    """Return whether none of these processes lives (one that nobody has waited for is dead)."""
-    return not any(
-        process.is_running() and process.status() != psutil.STATUS_ZOMBIE for process in processes
-    )
+    """Return whether none of these processes lives."""
+    return not any(map(alive, processes))
 
 
 def hidden(out):
