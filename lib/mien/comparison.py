@@ -135,11 +135,13 @@ def unknown_answers(chapter: Chapter) -> pd.DataFrame:
     return frame.fillna("").sort_values("file_name", ignore_index=True)
 
 
-def costs(chapter: Chapter, labels: int) -> dict[str, dict[str, Any]]:
+def costs(chapter: Chapter) -> dict[str, dict[str, Any]]:
     """Return what every model cost: training seconds, milliseconds to read a face, labels, bytes.
 
-    The fine-tuned network's training includes that of the network it starts from, unless that
-    came with mien, whose training is no part of the study (seconds are None).
+    Labels are all faces of the person from which the stored model learned, also those that
+    another model could not read. The fine-tuned network's training includes that of the network
+    it starts from, unless that came with mien, whose training is no part of the study (seconds
+    are None).
     """
     here = models(chapter)
     seconds = {model: _training_seconds(chapter, model) for model in here}
@@ -147,7 +149,7 @@ def costs(chapter: Chapter, labels: int) -> dict[str, dict[str, Any]]:
         model: {
             "seconds": seconds[model],
             "milliseconds": _milliseconds(chapter, model),
-            "labels": labels if model in FITTED_ON_PERSON else 0,
+            "labels": _labels(chapter, model),
             "bytes": _file(chapter, model).stat().st_size,
         }
         for model in here
@@ -164,6 +166,12 @@ def _training_seconds(chapter: Chapter, model: str) -> float | None:
     if chapter.study.takes_shipped:
         return tuned
     return chapter.metrics("B1")["seconds"]["fit"] + (tuned or 0.0)
+
+
+def _labels(chapter: Chapter, model: str) -> int:
+    if model not in FITTED_ON_PERSON:
+        return 0
+    return int((chapter.predictions(MODELS[model])["set"] == "labelled").sum())
 
 
 def _milliseconds(chapter: Chapter, model: str) -> float:
