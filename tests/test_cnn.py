@@ -136,6 +136,19 @@ def test_the_first_kernels_are_cosines_of_both_signs_and_then_random():
     np.testing.assert_allclose(np.asarray(plain)[..., 50:].reshape(25, -1), kernels[:, 50:])
 
 
+@pytest.mark.parametrize("cosine", [True, False])
+def test_the_learning_rate_rises_and_then_falls_or_stays(cosine):
+    model = cnn.build(stem=8, stages=((8, 0),))
+    state = _State(model, cnn.Recipe(1, cosine=cosine), keep="last", steps=100, seconds=None)
+    rates = []
+    for state.done in range(100):
+        rates.append(state.rate())
+    np.testing.assert_allclose(rates[:9], 0.02 * np.arange(1, 10) / 10)
+    assert rates[9] == max(rates) == pytest.approx(0.02)
+    assert rates[54] == pytest.approx(0.01 if cosine else 0.02)
+    assert rates[99] == pytest.approx(0 if cosine else 0.02)
+
+
 @pytest.mark.parametrize("muon", [True, False])
 def test_muon_moves_a_kernel_along_all_its_directions_alike(muon):
     model, (faces, codes) = cnn.build(**TINY), patterns(32)

@@ -1,5 +1,7 @@
 """The trials of chapter B1: what they change, what they keep, and what they say."""
 
+import dataclasses
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -32,13 +34,27 @@ def test_an_ablation_changes_one_choice_at_a_time(faces, recipe, monkeypatch):
 
     monkeypatch.setattr(cnn, "train", train)
     names = ("without augmentation", "with mixup", "at full size", "AdamW alone")
+    names += ("with a constant learning rate",)
     found = trials.ablation(faces, faces, recipe, choices=names, epochs=2)
     assert found["choice"].tolist() == ["the recipe", *names]
     plain, *changed = asked
     assert plain["sizes"] == (trials.TRIAL_SIZE,) and plain["augment"] == recipe.augment
     differing = [{key for key in one if one.get(key) != plain.get(key)} for one in changed]
-    assert differing == [{"augment"}, {"mixup"}, {"sizes"}, {"muon"}]
+    assert differing == [{"augment"}, {"mixup"}, {"sizes"}, {"muon"}, {"cosine"}]
     assert found["seconds"].iloc[0] == 3.0 and found["difference"].iloc[0] == 0
+
+
+def test_the_trials_of_an_ablation_take_no_larger_steps_than_the_recipe(faces, recipe, monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        cnn,
+        "train",
+        lambda *_, batch_size, **__: asked.append(batch_size) or pd.DataFrame({"seconds": [1]}),
+    )
+    for own in (32, 512):
+        larger = dataclasses.replace(recipe, training={**recipe.training, "batch_size": own})
+        trials.ablation(faces, faces, larger, choices=("with mixup",), epochs=1)
+    assert asked == [32, 32, trials.TRIAL_BATCH, trials.TRIAL_BATCH]
 
 
 def test_every_choice_can_be_trained(faces, recipe):

@@ -43,7 +43,7 @@ _DAMAGE = (
     OSError,
     EOFError,
     RuntimeError,
-    NotImplementedError,
+    NotImplementedError,  # zipfile's word for a packing that it does not know
     zlib.error,
     lzma.LZMAError,
     tarfile.TarError,

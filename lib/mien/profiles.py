@@ -38,19 +38,11 @@ PROFILES: dict[str, dict[str, Any]] = {
         "curve_repeats": 3,
         "shuffles": 20,
         "tuning_repeats": 3,
-        "trial_rows": 5000,
+        "trial_rows": 4000,
         "trial_batch_sizes": (32, 128, 512),
         "trial_epochs": 3,
-        "ablation": (
-            "without augmentation",
-            "without label smoothing",
-            "without averaged weights",
-            "with mixup",
-            "at full size",
-            "AdamW alone",
-            "random first kernels",
-        ),
-        "ablation_epochs": 5,
+        "ablation": (),  # all of them
+        "ablation_epochs": 3,
         "assignment_minutes": 1.0,
     },
     "full": {
@@ -67,7 +59,7 @@ PROFILES: dict[str, dict[str, Any]] = {
         "trial_rows": 40_000,  # all
         "trial_batch_sizes": (32, 128, 512),
         "trial_epochs": 4,
-        "ablation": (),  # all of them
+        "ablation": (),
         "ablation_epochs": 6,
         "assignment_minutes": 15.0,
     },

@@ -38,6 +38,7 @@ def train(
     mixup: float = 0.0,
     ema: float = 0.99,
     muon: bool = True,
+    cosine: bool = True,
     sizes: Sequence[int] = (SIZE,),
     seconds: float | None = None,
     augment: Augment | None = None,
@@ -68,6 +69,8 @@ def train(
         Momentum of the moving average, per step; shorter at the start.
     muon : bool
         False lets AdamW train the kernels too, at its learning rate.
+    cosine : bool
+        False keeps the learning rate at its highest after the warm-up.
     sizes : sequence of int
         Widths in pixels of the faces that are learned from, each for an equal share of the
         training: small ones first cost less (progressive resizing).
@@ -103,7 +106,7 @@ def train(
     _check(images, labels)
     _check(validation_images, validation_labels)
     numbers = (epochs, batch_size, learning_rate, weight_decay, label_smoothing, mixup, ema)
-    recipe = Recipe(*numbers, muon=muon)
+    recipe = Recipe(*numbers, muon=muon, cosine=cosine)
     augment = augment or Augment(mirror=False, shift=0, rotation=0, zoom=0)
     steps = max(1, len(images) // batch_size) * epochs
     state = _State(model, recipe, keep=keep, steps=steps, seconds=seconds)
@@ -142,6 +145,7 @@ class Recipe:
     mixup: float = 0.0
     ema: float = 0.99
     muon: bool = True
+    cosine: bool = True
 
     def __post_init__(self):
         """Refuse numbers that are out of range."""
@@ -212,10 +216,12 @@ class _State:
         return self.done / self.steps if self.seconds is None else self.elapsed() / self.seconds
 
     def rate(self) -> float:
-        """Return the learning rate of the next step: linear warm-up, then a cosine to zero."""
+        """Return the learning rate of the next step: warm-up, then a cosine to zero if wanted."""
         progress = min(1.0, self.progress() + 1 / self.steps)
         if progress < _WARM_UP:
             return self.recipe.learning_rate * progress / _WARM_UP
+        if not self.recipe.cosine:
+            return self.recipe.learning_rate
         fallen = (progress - _WARM_UP) / (1 - _WARM_UP)
         return self.recipe.learning_rate * 0.5 * (1 + float(np.cos(np.pi * fallen)))
 

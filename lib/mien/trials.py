@@ -12,6 +12,9 @@ from mien import assignment, cnn, prose, weights
 #: Width in pixels of the faces that trials learn from, to be affordable.
 TRIAL_SIZE = 32
 
+#: Most faces in a step of an ablation's trials, so that its few epochs are enough steps.
+TRIAL_BATCH = 128
+
 _WATCHED = 256  # faces on which every epoch of such a trial is watched
 
 _STILL = {"shift": 0.0, "rotation": 0.0, "zoom": 0.0, "light": 0.0, "erase": 0.0}
@@ -28,6 +31,7 @@ CHOICES: dict[str, dict[str, Any]] = {
     "with much random erasing": {"augment": {"erase": 0.4}},
     "with changes of light": {"augment": {"light": 0.4}},
     "at full size": {"sizes": (cnn.SIZE,)},
+    "with a constant learning rate": {"cosine": False},
     "AdamW alone": {"muon": False},
     "random first kernels": {"network": {"cosines": False}},
 }
@@ -98,8 +102,8 @@ def ablation(
 ) -> pd.DataFrame:
     """Train the recipe, then the recipe with one choice changed, and judge each on PublicTest.
 
-    The trials learn from faces of `TRIAL_SIZE` pixels; they are judged at full size, once, after
-    the last epoch.
+    The trials learn from faces of `TRIAL_SIZE` pixels, at most `TRIAL_BATCH` a step; they are
+    judged at full size, once, after the last epoch.
 
     Parameters
     ----------
@@ -116,7 +120,8 @@ def ablation(
         One row a choice: ``choice`` (first ``"the recipe"``), ``PublicTest accuracy``,
         ``difference`` from the recipe (0..1), ``seconds``.
     """
-    rows, short = [], {"epochs": epochs, "sizes": (TRIAL_SIZE,)}
+    rows, batch = [], min(TRIAL_BATCH, recipe.training["batch_size"])
+    short = {"epochs": epochs, "sizes": (TRIAL_SIZE,), "batch_size": batch}
     watched = tuple(part[:_WATCHED] for part in public)
     for choice in ("the recipe", *(choices or CHOICES)):
         change = short | CHOICES.get(choice, {})
