@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import fer2013_csv
 import pytest
 import tiny_study
 
@@ -72,6 +73,26 @@ def real_target() -> Path:
     if not path.is_dir():
         pytest.skip("the real target person is not beside the repository")
     return path
+
+
+@pytest.fixture
+def cache_folder(tmp_path, monkeypatch) -> Path:
+    """A folder of the test's own, not made yet, that serves as mien's cache."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("MIEN_CACHE_DIR", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def drawn():
+    """Images, labels and usages of a small FER2013 (`fer2013_csv`)."""
+    return fer2013_csv.draw()
+
+
+@pytest.fixture(scope="session")
+def rows(drawn) -> list[list[str]]:
+    """The same as the rows of the csv."""
+    return fer2013_csv.rows_of(drawn)
 
 
 @pytest.fixture

@@ -8,12 +8,7 @@ import pytest
 
 from mien import cache
 
-
-@pytest.fixture(autouse=True)
-def cache_folder(tmp_path, monkeypatch):
-    folder = tmp_path / "cache"
-    monkeypatch.setenv("MIEN_CACHE_DIR", str(folder))
-    return folder
+pytestmark = pytest.mark.usefixtures("cache_folder")
 
 
 @pytest.fixture
