@@ -11,7 +11,7 @@ from sklearn.base import BaseEstimator, TransformerMixin, clone
 from mien.cache import cache_dir, keep
 
 #: Part of every key: raise it whenever a descriptor computes something else than before.
-VERSION = 2
+VERSION = 3
 
 #: Parameters that change no result.
 _SILENT = {"progress"}

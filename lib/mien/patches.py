@@ -78,12 +78,14 @@ class PatchDictionary(TransformerMixin, BaseEstimator):
         random = np.random.default_rng(self.seed)
         patches = self._sample(images, random)
         mean, whitener = _whitening(patches)
-        whitened = (patches - mean) @ whitener
+        whitened = ((patches - mean) @ whitener).astype(np.float32)
         learned = _spherical_kmeans(whitened, self.atoms // 2, random)
-        twins = mirror(learned.reshape(-1, self.size, self.size)).reshape(learned.shape)
-        atoms = np.concatenate([learned, twins])
-        self.filters_ = np.ascontiguousarray(whitener @ atoms.T)
-        self.offsets_ = mean @ self.filters_
+        # Filters are mirrored after the whitening, not before: a pair is then alike to the last
+        # bit, which a product with the whitener, summed in another order, would not keep.
+        filters = (learned @ whitener).reshape(-1, self.size, self.size)
+        filters = np.concatenate([filters, mirror(filters)]).reshape(self.atoms, -1)
+        self.offsets_ = (filters @ mean).astype(np.float32)
+        self.filters_ = np.ascontiguousarray(filters.T, dtype=np.float32)
         self.n_features_out_ = self.grid**2 * 2 * self.atoms
         return self
 
@@ -143,15 +145,17 @@ class PatchDictionary(TransformerMixin, BaseEstimator):
             images, (self.size, self.size), axis=(1, 2)
         )[:, :: self.stride, :: self.stride]
         rows = np.empty((len(images), len(pooling), 2, self.atoms), np.float32)
+        threshold = np.float32(self.threshold)
         for image, patches in zip(rows, window, strict=True):
             patches = patches.reshape(-1, self.size**2).astype(np.float32)
             response = _normalised(patches) @ self.filters_
             response -= self.offsets_
-            # mean(max(r - t, 0)) = mean(max(r, t)) - t, and the same below -t.
-            image[:, 0] = pooling @ np.maximum(response, self.threshold)
-            image[:, 1] = -(pooling @ np.minimum(response, -self.threshold, out=response))
-        rows -= np.float32(self.threshold)
-        np.maximum(rows, 0, out=rows)
+            # The threshold is subtracted before the mean: subtracted after it, a cell without a
+            # response keeps a rounding error of 1e-7, of which the root makes 3e-4.
+            image[:, 0] = pooling @ np.maximum(response - threshold, 0)
+            np.negative(response, out=response)
+            response -= threshold
+            image[:, 1] = pooling @ np.maximum(response, 0, out=response)
         return np.sqrt(rows, out=rows).reshape(len(images), -1)
 
 
@@ -163,11 +167,18 @@ def _normalised(patches):
 
 
 def _whitening(patches):
-    """Mean and ZCA matrix with 0.1 added to the variances (Coates and Ng 2012, section 3)."""
-    mean = patches.mean(axis=0)
-    values, vectors = np.linalg.eigh(np.cov(patches.T).astype(np.float64))
-    whitener = (vectors / np.sqrt(values + 0.1)) @ vectors.T
-    return mean, whitener.astype(np.float32)
+    """Mean and ZCA matrix with 0.1 added to the variances (Coates and Ng 2012, section 3).
+
+    Both are float64 and mirror-symmetric, as the patches are: every one comes with its mirror
+    image, but sums over hundreds of thousands of them differ by their order.
+    """
+    side = int(np.sqrt(patches.shape[1]))
+    turned = np.arange(side * side).reshape(side, side)[:, ::-1].ravel()
+    mean = patches.mean(axis=0, dtype=np.float64)
+    covariance = np.cov(patches.T)
+    covariance = (covariance + covariance[turned][:, turned]) / 2
+    values, vectors = np.linalg.eigh(covariance)
+    return (mean + mean[turned]) / 2, (vectors / np.sqrt(values + 0.1)) @ vectors.T
 
 
 def _spherical_kmeans(points, count, random, *, rounds=15):
