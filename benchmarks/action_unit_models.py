@@ -20,9 +20,9 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from mien.folds import grouped_folds
-from mien.target import load_target
-from mien.units import UnitFeatures, mean_rbf, units_of
+from mien.data.person import load_target
+from mien.designed.action_unit_svm import UnitFeatures, mean_rbf, units_of
+from mien.evaluation.cross_validation import grouped_folds
 
 ONE_VIEW = UnitFeatures(noise=(0.0,))
 VIEWS = UnitFeatures()

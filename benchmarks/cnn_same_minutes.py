@@ -2,7 +2,7 @@
 
     python benchmarks/cnn_same_minutes.py PATH_OF_FER2013 --minutes 15
 
-The assignment's network and training are in `mien.assignment`; its five epochs take about 15
+The assignment's network and training are in `mien.network.ablation`; its five epochs take about 15
 minutes on two cores. Ours: the network and recipe of the chosen profile.
 Neither sees PrivateTest before the end.
 """
@@ -13,8 +13,9 @@ import time
 import numpy as np
 from statsmodels.stats.proportion import proportion_confint
 
-from mien import assignment, cnn
-from mien.fer2013 import load_fer2013
+from mien.data.fer2013 import load_fer2013
+from mien.network import ablation, architecture, inference
+from mien.network import training as cnn
 
 
 def show(name: str, right: np.ndarray, rate: float, seconds: float, parameters: int) -> None:
@@ -37,23 +38,23 @@ def main() -> None:
     training, public, private = map(crowd.split, ("Training", "PublicTest", "PrivateTest"))
     labels = training[1].astype(int)
 
-    model = assignment.build(seed=given.seed)
-    theirs = assignment.train(
+    model = ablation.build(seed=given.seed)
+    theirs = ablation.train(
         model, training[0], labels, seconds=60 * given.minutes, watch=lambda _: 0.0, seed=given.seed
     )
     spent, seen = theirs["seconds"].iloc[-1], theirs["faces"].iloc[-1]
-    answers = assignment.predict(model, private[0]).argmax(axis=1)
+    answers = ablation.predict(model, private[0]).argmax(axis=1)
     show("assignment's network", answers == private[1], seen / spent, spent, model.count_params())
 
     recipe = cnn.PROFILES[given.profile]
     start = time.perf_counter()
-    ours = cnn.build(**recipe.network, dtype=cnn.fast_dtype(), seed=given.seed)
+    ours = architecture.build(**recipe.network, dtype=architecture.fast_dtype(), seed=given.seed)
     settings = recipe.training | {"epochs": 10_000, "seconds": 60 * given.minutes}
     history = cnn.train(
         ours, *training, *public, **settings, augment=recipe.augment, seed=given.seed
     )
     spent = time.perf_counter() - start
-    answers = cnn.predict(ours, private[0]).argmax(axis=1)
+    answers = inference.predict(ours, private[0]).argmax(axis=1)
     rate = len(labels) / history["seconds"].median()  # validation included
     show(f"ours ({given.profile})", answers == private[1], rate, spent, ours.count_params())
 

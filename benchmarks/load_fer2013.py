@@ -20,8 +20,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mien.fer2013 import load_fer2013
-from mien.fer2013_layouts import open_csv
+from mien.data.fer2013 import load_fer2013
+from mien.data.fer2013_files import open_csv
 
 OBVIOUS = "pd.read_csv + np.fromstring"
 TYPED = "the same with dtype=np.uint8"

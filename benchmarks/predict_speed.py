@@ -18,11 +18,11 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.backend import quiet
-from mien.demo import CROP
-from mien.identity import Identity
-from mien.image_files import find_images
-from mien.portrait import View, draw_face
+from mien.data.images import find_images
+from mien.network.backend import quiet
+from mien.synthetic.anatomy import Identity
+from mien.synthetic.dataset import CROP
+from mien.synthetic.rendering import View, draw_face
 
 GOAL, DRAWN = 500, 200
 
@@ -58,12 +58,12 @@ def main() -> int:
         command = [sys.executable, "-m", "mien.cli", "predict", folder, *options]
         cold = seconds(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
         with quiet():
-            from mien import cnn, predict
+            from mien.network import architecture, inference
 
-            network, paths = predict.load_network(), find_images([folder])
-            predict.read_faces(paths[:256], network)
-        warm = seconds(lambda: predict.read_faces(paths, network, find_faces=given.find_faces))
-    print(f"{given.faces:,} files, {os.cpu_count()} cores, precision {cnn.fast_dtype()}")
+            network, paths = inference.load_network(), find_images([folder])
+            inference.read_faces(paths[:256], network)
+        warm = seconds(lambda: inference.read_faces(paths, network, find_faces=given.find_faces))
+    print(f"{given.faces:,} files, {os.cpu_count()} cores, precision {architecture.fast_dtype()}")
     for name, (wall, busy) in {"with start-up": cold, "without": warm}.items():
         rate = given.faces / wall
         print(f"{name:>14}: {wall:6.1f} s, {rate:7,.0f} faces/s ({busy:.1f} s of processor time)")

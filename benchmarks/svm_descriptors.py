@@ -12,8 +12,8 @@ import os
 import tempfile
 import time
 
-from mien.fer2013 import load_fer2013
-from mien.svm import STRONG, strong_svm
+from mien.data.fer2013 import load_fer2013
+from mien.designed.image_svm import STRONG, strong_svm
 
 GOAL = 0.2
 

@@ -14,8 +14,8 @@ import numpy as np
 import sklearn.svm
 from sklearn.preprocessing import StandardScaler
 
-from mien.features import Pixels
-from mien.fer2013 import load_fer2013
+from mien.data.fer2013 import load_fer2013
+from mien.designed.descriptors import Pixels
 
 IMAGES = 6000
 GOAL = 10

@@ -14,9 +14,11 @@ from pathlib import Path
 import numpy as np
 from statsmodels.stats.proportion import proportion_confint
 
-from mien import calibration, cnn, network, views, weights
+from mien.data.fer2013 import has_copy_in, load_fer2013
 from mien.emotions import EMOTIONS
-from mien.fer2013 import has_copy_in, load_fer2013
+from mien.evaluation import calibration
+from mien.network import architecture, inference, pretrained
+from mien.network import training as cnn
 
 RECIPE = cnn.PROFILES["full"]
 
@@ -25,7 +27,7 @@ MIRRORED = "the face and its mirror image"  # what `mien predict` and chapter B2
 CARD = """# The network that comes with mien
 
 `{file}`: {parameters:,} parameters in half precision, {megabytes:.1f} MB, a plain numpy archive
-without pickled objects. `mien.cnn.shipped()` loads it.
+without pickled objects. `mien.network.pretrained.shipped()` loads it.
 
 **Data.** FER2013's Training split only ({n_training:,} faces; Goodfellow et al. 2013,
 arXiv:1307.0414): grey faces of 48 x 48 pixels from web searches, labelled by few people, about 65 %
@@ -33,8 +35,8 @@ of which a person labels the same way. No other data, no pre-training. PublicTes
 faces) chose the epoch and the settings; PrivateTest ({n_private:,}) chose nothing.
 
 **Recipe.** `benchmarks/train_shipped_weights.py`, seed {seed}: the `full` profile of chapter B1,
-{epochs} epochs. Network: {network}. Training (`mien.training.train`): {training}. Faces changed by
-{augment}. {note}
+{epochs} epochs. Network: {network}. Training (`mien.network.training.train`): {training}. Faces
+changed by {augment}. {note}
 
 | set | n | accuracy | 95 % interval |
 | --- | --- | --- | --- |
@@ -87,7 +89,7 @@ def words(settings: dict) -> str:
 def train(crowd, given):
     """Return the trained network and its learning curve."""
     settings = RECIPE.training | ({"epochs": given.epochs} if given.epochs else {})
-    model = cnn.build(**RECIPE.network, dtype=cnn.fast_dtype(), seed=given.seed)
+    model = architecture.build(**RECIPE.network, dtype=architecture.fast_dtype(), seed=given.seed)
     history = cnn.train(
         model,
         *crowd.split("Training"),
@@ -108,19 +110,19 @@ def show(epoch: dict) -> None:
 
 def publish(model, crowd, out: Path, *, seed: int, epochs: int, note: str = "") -> str:
     """Write weights and card to ``out``; return the card. The packed network is what is scored."""
-    path, training = out / weights.SHIPPED, RECIPE.training
-    weights.export_weights(model, path)
-    packed = weights.import_weights(path, dtype=cnn.fast_dtype())
+    path, training = out / pretrained.SHIPPED, RECIPE.training
+    pretrained.export_weights(model, path)
+    packed = pretrained.import_weights(path, dtype=architecture.fast_dtype())
     found = measure(packed, crowd)
-    size = weights.export_weights(model, path, temperature=found["temperature"])
+    size = pretrained.export_weights(model, path, temperature=found["temperature"])
     card = CARD.format(
-        file=weights.SHIPPED,
+        file=pretrained.SHIPPED,
         parameters=packed.count_params(),
         megabytes=size / 1e6,
         seed=seed,
         epochs=epochs,
         note=note,
-        network=words(network.shape(packed)),
+        network=words(architecture.shape(packed)),
         training=words({name: training[name] for name in training if name != "epochs"}),
         augment=RECIPE.augment,
         **found,
@@ -132,10 +134,11 @@ def publish(model, crowd, out: Path, *, seed: int, epochs: int, note: str = "") 
 def measure(packed, crowd) -> dict:
     """Return what the card says of a network's answers: PublicTest chooses, PrivateTest tells."""
     (public, public_codes), (private, codes) = map(crowd.split, ("PublicTest", "PrivateTest"))
-    compared, answered = views.compare(packed, public, public_codes)
-    looks = views.best(compared)
+    compared, answered = inference.compare_views(packed, public, public_codes)
+    looks = inference.best_views(compared)
     quick, answers = (
-        cnn.predict(packed, private, **views.VIEWS[way]).argmax(axis=1) for way in (MIRRORED, looks)
+        inference.predict(packed, private, **inference.VIEWS[way]).argmax(axis=1)
+        for way in (MIRRORED, looks)
     )
     right, copied = answers == codes, has_copy_in(crowd, "PrivateTest")
     sets = {
@@ -170,11 +173,11 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     crowd = load_fer2013(given.fer2013)
     if given.trained:
-        model, epochs = cnn.load(given.trained), given.epochs or RECIPE.training["epochs"]
+        model, epochs = pretrained.load(given.trained), given.epochs or RECIPE.training["epochs"]
     else:
         model, history = train(crowd, given)
         epochs = len(history)
-        weights.export_curve(history, crowd.split("PublicTest")[0], given.out / weights.CURVE)
+        pretrained.export_curve(history, crowd.split("PublicTest")[0], given.out / pretrained.CURVE)
     print(publish(model, crowd, given.out, seed=given.seed, epochs=epochs, note=given.note))
 
 

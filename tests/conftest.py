@@ -104,12 +104,13 @@ def missing() -> dict[str, str]:
 @pytest.fixture
 def project(tmp_path, monkeypatch, missing) -> Path:
     """Return a folder of notebooks that save one number each (`tiny_study`)."""
-    from mien import results, runner
+    from mien.running import scheduler
+    from mien.study import results
 
     folder = tmp_path / "notebooks"
     folder.mkdir()
     for plan in tiny_study.PLANS:
         tiny_study.write_notebook(folder, plan)
     monkeypatch.setattr(results, "project_root", lambda: tmp_path)
-    monkeypatch.setattr(runner, "check_data", lambda study: ({"fer2013": "abc"}, missing))
+    monkeypatch.setattr(scheduler, "check_data", lambda study: ({"fer2013": "abc"}, missing))
     return folder

@@ -9,10 +9,10 @@ import pandas as pd
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image, ImageDraw
 
-from mien import prose
-from mien.gallery import Answer, GalleryItem, gallery
-from mien.study import CHAPTERS
-from mien.tables import WithInterval, table
+from mien.report import text
+from mien.report.face_sheets import Answer, GalleryItem, gallery
+from mien.report.tables import WithInterval, table
+from mien.study.parameters import CHAPTERS
 
 EMOTIONS = ("angry", "happy", "sad", "surprise")
 MODELS = ("SVM-FER2013", "SVM-OpenFace", "NN-FER2013", "NN-FineTuned")
@@ -56,7 +56,7 @@ def parameters(**values):
 
 
 def picture(alt: str, *, faces: bool = False) -> Html:
-    """Return a figure in the form that mien.plots gives it."""
+    """Return a figure in the form that mien.report.figures gives it."""
     bars = "".join(
         f'<rect x="150" y="{30 + 50 * row}" width="{width}" height="30" fill="#3a7ca5"/>'
         f'<text x="140" y="{51 + 50 * row}" text-anchor="end" font-size="16">{name}</text>'
@@ -131,7 +131,7 @@ def comparison(hostile: str = "") -> list:
             "# Which way of reading a face works best?\n\nFour models answer for the same faces: "
             "two read **features that people designed**, two read features that a network learned."
         ),
-        code("from mien import plots\nfrom mien.tables import table"),
+        code("from mien.report import face_sheets, figures\nfrom mien.report.tables import table"),
         *parameters(name="demo", fer2013="demo", target="demo", out=f"/home/{hostile}/out"),
         code(
             "say(verdict(scores, pairs))",
@@ -141,7 +141,7 @@ def comparison(hostile: str = "") -> list:
             tags=["verdict"],
         ),
         code(
-            "plots.accuracies(scores)",
+            "figures.accuracies(scores)",
             picture(f"NN-FineTuned (the last) is right most often: 75 % – really {hostile}"),
         ),
         new_markdown_cell("## The four models side by side\n\nEvery model met the same faces."),
@@ -156,13 +156,13 @@ def comparison(hostile: str = "") -> list:
             ),
         ),
         new_markdown_cell("### What each looked at\n\nThe lips, mostly: `AU12`, then `AU25`."),
-        code("plots.samples(person)", picture("Sample faces", faces=True)),
+        code("face_sheets.samples(person)", picture("Sample faces", faces=True)),
         new_markdown_cell("## Where they differ\n\n- by emotion,\n- by clip.\n\n> A caveat."),
         code(
             'print("done")',
             new_output("stream", name="stdout", text=f"a line of text {hostile}\n"),
             new_output("stream", name="stderr", text="Epoch 1/2 [=====>] secret progress\n"),
-            f"A sentence on {prose.escape(hostile or 'a face')}.",
+            f"A sentence on {text.escape(hostile or 'a face')}.",
             f"A careless sentence on {hostile or 'a face'}.",
             Html(f"<p>A careless output: {hostile}</p>"),
         ),
@@ -177,7 +177,7 @@ def simple(title: str) -> list:
         new_markdown_cell(f"# {title}\n\nThe question of this chapter."),
         *parameters(name="demo", fer2013="demo", target="demo"),
         new_markdown_cell("## Scores\n\nWhat the model reached."),
-        code("plots.confusion(score)", picture(f"Confusion matrix of {title}")),
+        code("figures.confusion(score)", picture(f"Confusion matrix of {title}")),
         new_markdown_cell("## Answer\n\nIt works."),
     ]
 

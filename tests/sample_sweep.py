@@ -5,18 +5,18 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mien import results, sweep
-from mien.evaluation import repeated_scores, scores
-from mien.sweep_run import Progress
-from mien.sweep_task import Status
+from mien.evaluation.scores import repeated_scores, scores
+from mien.study import results
+from mien.sweep import planning
+from mien.sweep.runs import Progress, Status
 
 LABELS = ["happy", "sad", "neutral"]
 FACES, REPEATS, FOLDS = 60, 2, 5
 
 
-def write_sweep(out: Path, *items: str, failed: str = "") -> tuple[sweep.Sweep, Progress]:
+def write_sweep(out: Path, *items: str, failed: str = "") -> tuple[planning.Sweep, Progress]:
     """Write the runs of a sweep of the demo study; the run called ``failed`` has failed."""
-    planned = sweep.plan("notebooks/studies/demo.yaml", sweep.read_grid(items), out=str(out))
+    planned = planning.plan("notebooks/studies/demo.yaml", planning.read_grid(items), out=str(out))
     progress = Progress({})
     for run in planned.runs:
         status = Status(run.label, "done", 61.5, "", "here")
@@ -28,7 +28,7 @@ def write_sweep(out: Path, *items: str, failed: str = "") -> tuple[sweep.Sweep, 
     return planned, progress
 
 
-def write_run(folder: Path, run: sweep.Run) -> None:
+def write_run(folder: Path, run: planning.Run) -> None:
     """Write the results of a run; its skill grows with fine_tune_rate (B3) and hog_cell (A1)."""
     study = run.study
     crowd = np.random.default_rng(study.seed)

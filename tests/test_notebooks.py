@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from papermill import inspect_notebook
 
-from mien.study import CHAPTERS, Study
+from mien.study.parameters import CHAPTERS, Study
 
 MOST_LINES = 20
 COMMON = ("name", "fer2013", "target", "profile", "seed", "out")

@@ -63,7 +63,7 @@ def test_locked_versions_satisfy_pyproject():
 
 def test_importing_mien_loads_neither_tensorflow_nor_keras():
     code = (
-        "import sys, mien, mien.study, mien.cli;"
+        "import sys, mien, mien.study.parameters, mien.cli;"
         "sys.exit(any(m in sys.modules for m in ('tensorflow', 'keras')))"
     )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

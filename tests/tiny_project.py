@@ -13,7 +13,7 @@ from pathlib import Path
 
 import nbformat
 
-from mien.demo import demo_folder
+from mien.synthetic.dataset import demo_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parents[1]
 BODY = """
 import os, time
 from pathlib import Path
-from mien import results
+from mien.study import results
 folder = Path(os.environ["TINY_PROJECT"])
 gate = folder / f"wait-{name}"
 if gate.exists() and not (folder / "release").exists():

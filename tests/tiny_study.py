@@ -9,9 +9,9 @@ from pathlib import Path
 import nbformat
 import psutil
 
-from mien import runner
-from mien.runner import Options
-from mien.study import CHAPTERS, make_study
+from mien.running import scheduler
+from mien.running.scheduler import Options
+from mien.study.parameters import CHAPTERS, make_study
 
 COMMON = 'profile: str = "demo"  # p\nseed: int = 0  # s\nout: str = ""  # o\n'
 PARAMETERS = {
@@ -27,10 +27,12 @@ OPTIONS = Options()
 DRIVER = """
 import sys
 from pathlib import Path
-from mien import cli, results, runner
+from mien import cli
+from mien.running import scheduler
+from mien.study import results
 project = Path(sys.argv.pop(1))
 results.project_root = lambda: project
-runner.check_data = lambda study: ({"fer2013": "abc"}, {})
+scheduler.check_data = lambda study: ({"fer2013": "abc"}, {})
 sys.argv[0] = "mien"
 cli.main()
 """
@@ -46,7 +48,7 @@ def write_notebook(folder, plan, body="value = seed"):
     parameters = nbformat.v4.new_code_cell(PARAMETERS[plan.part], id="p")
     parameters.metadata["tags"] = ["parameters"]
     save = (
-        "from pathlib import Path\nfrom mien import results\n"
+        "from pathlib import Path\nfrom mien.study import results\n"
         f"{body}\nresults.save(Path(out), '{plan.part}', {{'value': value}})"
     )
     notebook.cells = [
@@ -65,7 +67,7 @@ def run(out, options=OPTIONS, **parameters):
         told[event.plan.part] = event.state
 
     study = make_study({"out": str(out), **parameters})
-    runner.run(study, PLANS, options, tell=tell)
+    scheduler.run(study, PLANS, options, tell=tell)
     return told
 
 

@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from mien import results, tether
-from mien.backend import check_backend
 from mien.errors import MienError, ParameterError
-from mien.study import CHAPTERS, Study, data_paths, load_study, parts_to_run
+from mien.network.backend import check_backend
+from mien.running import execution
+from mien.study import results
+from mien.study.parameters import CHAPTERS, Study, data_paths, load_study, parts_to_run
 
 #: Exit status of the command, beside those of errors (`mien.errors`).
 DONE, CHAPTER_FAILED, REFUSED, STOPPED = 0, 1, 2, 130
@@ -27,8 +28,8 @@ app = typer.Typer(
 )
 out_console = Console(highlight=False, soft_wrap=True)
 error_console = Console(stderr=True, highlight=False, soft_wrap=True)
-
 StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="a file of parameters")]
+
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="change one parameter")
 ]
@@ -58,12 +59,12 @@ def run(
     ] = False,
 ) -> None:
     """Run a study: its chapters in order, then its pages."""
-    from mien import runner
+    from mien.running import scheduler
 
     study = _load(study_file, settings, out)
-    options = runner.Options(force, jobs, minutes, threads, store, wait)
+    options = scheduler.Options(force, jobs, minutes, threads, store, wait)
     with _Teller(study) as teller:
-        page = runner.run(study, parts_to_run(only), options, tell=teller)
+        page = scheduler.run(study, parts_to_run(only), options, tell=teller)
     out_console.print(f"The report is in [bold]{_shown(page)}[/bold]")
 
 
@@ -85,26 +86,26 @@ def sweep(
     ] = 0,
 ) -> None:
     """Run a study for every combination of some parameters' values, then compare them."""
-    from mien import provenance, sweep_console, sweep_run
-    from mien import sweep as sweeping
+    from mien.study import provenance
+    from mien.sweep import console, planning, runs
 
     if scheduler and jobs > 1:
         raise ParameterError("--jobs is for this machine, --scheduler for a cluster; leave one out")
-    planned = sweeping.plan(
-        study_file, sweeping.read_grid(grid), settings=settings or [], out=out, only=only
+    planned = planning.plan(
+        study_file, planning.read_grid(grid), settings=settings or [], out=out, only=only
     )
     if not scheduler:
         threads = threads or max(1, provenance.cores() // jobs)
-    pool = sweep_run.dask_cluster(scheduler) if scheduler else sweep_run.local_pool(jobs)
+    pool = runs.dask_cluster(scheduler) if scheduler else runs.local_pool(jobs)
     with pool as executor:
-        sweeping.check_data(planned)
+        planning.check_data(planned)
         out_console.print(f"Sweep {planned.name}: {len(planned.runs)} runs", markup=False)
-        with sweep_console.Teller(planned, out_console) as teller:
-            progress = sweep_run.run(planned, executor, threads=threads, tell=teller)
-    sweep_console.tell_failures(progress, error_console)
-    from mien import sweep_page  # here, because importing nbconvert takes seconds
+        with console.Teller(planned, out_console) as teller:
+            progress = runs.run(planned, executor, threads=threads, tell=teller)
+    console.tell_failures(progress, error_console)
+    from mien.sweep import pages  # here, because importing nbconvert takes seconds
 
-    page = sweep_page.render(planned, progress)
+    page = pages.render(planned, progress)
     out_console.print(f"The sweep's page is in [bold]{_shown(page)}[/bold]")
     if progress.count("done") < len(planned.runs):
         raise typer.Exit(CHAPTER_FAILED)
@@ -115,7 +116,7 @@ def status(study_file: StudyFile, settings: Settings = None, out: Out = "") -> N
     """Show which chapters of a study are current, and why others are not; run nothing."""
     from rich.table import Table
 
-    from mien.status import status as standings
+    from mien.running.status import status as standings
 
     study = _load(study_file, settings, out)
     table = Table("chapter", "", "state", "why", box=None, pad_edge=False)
@@ -133,9 +134,9 @@ _COLOURS = {"current": "green", "failed": "red", "running": "cyan", "skipped": "
 @app.command()
 def check(study_file: StudyFile, settings: Settings = None, out: Out = "") -> None:
     """Check the parameters and the data of a study; run nothing."""
-    from mien.fer2013 import load_fer2013
-    from mien.gaps import gaps
-    from mien.target import load_target
+    from mien.data.fer2013 import load_fer2013
+    from mien.data.person import load_target
+    from mien.study.chapter import gaps
 
     check_backend()
     study = _load(study_file, settings, out)
@@ -169,7 +170,7 @@ def demo(
     seed: Annotated[int, typer.Option(min=0, help="another seed draws other faces")] = 0,
 ) -> None:
     """Write the synthetic data: a crowd and one person, drawn from Action Units."""
-    from mien.demo import write_demo
+    from mien.synthetic.dataset import write_demo
 
     write_demo(folder, seed=seed)
     out_console.print(f"Drawn faces are in [bold]{_shown(folder)}[/bold]")
@@ -184,10 +185,10 @@ def publish(
     faces: Annotated[bool, typer.Option("--faces/--no-faces", help="leave every face out")] = True,
 ) -> None:
     """Gather the pages of a study into a folder that any web server serves as it is."""
-    from mien import publish as publishing
+    from mien.running import pages
 
     study = _load(study_file, settings, out)
-    page = publishing.publish(study.folder, to, faces=faces)
+    page = pages.publish(study.folder, to, faces=faces)
     out_console.print(f"The pages are in [bold]{_shown(page.parent)}[/bold]")
 
 
@@ -210,21 +211,21 @@ def predict(
 
     Exit status: 0 every picture was read, 2 one could not be read or no face was found in any.
     """
-    from mien.backend import quiet
-    from mien.image_files import find_images
+    from mien.data.images import find_images
+    from mien.network.backend import quiet
 
     if as_json and as_csv:
         raise ParameterError("--json and --csv are two answers; choose one")
     check_backend()
     paths = find_images(images)
     with quiet():
-        from mien import predict as predicting
+        from mien.network import inference
 
-        loaded = predicting.load_network(network)
+        loaded = inference.load_network(network)
     shown = error_console.is_terminal
     with Progress(console=error_console, transient=True, disable=not shown) as progress:
         task = progress.add_task("Reading faces", total=len(paths))
-        answers = predicting.read_faces(
+        answers = inference.read_faces(
             paths,
             loaded,
             find_faces=find_faces,
@@ -232,17 +233,17 @@ def predict(
             on_picture=lambda: progress.advance(task),
         )
     if as_json:
-        typer.echo(predicting.to_json(answers))
+        typer.echo(inference.to_json(answers))
     elif as_csv:
-        typer.echo(predicting.to_csv(answers), nl=False)
+        typer.echo(inference.to_csv(answers), nl=False)
     else:
-        out_console.print(predicting.to_table(answers))
+        out_console.print(inference.to_table(answers))
     return _problems(answers)
 
 
 def main() -> None:
     """Run the command; errors that are meant for people come without a traceback."""
-    tether.fasten()
+    execution.fasten()
     try:
         code = app(standalone_mode=False)
         if code == STOPPED:  # Typer has made a status of Ctrl-C
@@ -315,7 +316,7 @@ _TOOK = {"current": "unchanged", "stored": "from the store", "failed": "failed"}
 
 def _problems(answers) -> int:
     """Say what could not be read; return the exit status."""
-    from mien.predict import NO_FACE
+    from mien.network.inference import NO_FACE
 
     unread = answers[~answers["problem"].isin(["", NO_FACE])]
     for row in unread.itertuples():

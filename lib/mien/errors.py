@@ -14,3 +14,18 @@ class DataError(MienError):
 
 class ParameterError(MienError):
     """A study parameter or command argument is not what it should be."""
+
+
+def printable(text: object) -> str:
+    r"""Return text of the data on one line, with what cannot be printed replaced.
+
+    Line breaks and runs of blanks become one blank; control characters, marks that turn the
+    direction of writing and undecodable bytes become the replacement character.
+
+    Examples
+    --------
+    >>> printable("a\nb\x00")
+    'a b�'
+    """
+    line = " ".join(str(text).split())
+    return "".join(char if char.isprintable() else "\ufffd" for char in line)

@@ -1,0 +1,245 @@
+"""FER2013, the crowd: 35,887 faces that the public labelled with one of seven emotions.
+
+Goodfellow et al. 2013, "Challenges in Representation Learning: A report on three machine learning
+contests", arXiv:1307.0414.
+"""
+
+import hashlib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mien import files
+from mien.data.fer2013_files import USAGES, Rows, csv_inside, read_csv, read_folder
+from mien.errors import DataError, ParameterError
+
+#: Part of the names of cached files: raise it whenever the reader reads something else than before.
+_VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Fer2013:
+    """FER2013, or data in its layout.
+
+    Attributes
+    ----------
+    images : ndarray of uint8, shape (n, 48, 48)
+        Grey faces, 0 is black.
+    labels : ndarray of int8, shape (n,)
+        Class codes, indices into `mien.emotions.EMOTIONS`.
+    usage : ndarray of str, shape (n,)
+        ``"Training"``, ``"PublicTest"`` or ``"PrivateTest"``.
+    skipped : DataFrame
+        Bad rows that were left out: ``row`` (counted from 1 after the header, so that row 1 is on
+        line 2; in folders of images the place in the sorted list of files) and ``reason``.
+    fingerprint : str
+        SHA-256 (hexadecimal) of images, labels and usage, whatever file they came from.
+    source : str
+        What was read, as the caller named it.
+    """
+
+    images: np.ndarray
+    labels: np.ndarray
+    usage: np.ndarray
+    skipped: pd.DataFrame
+    fingerprint: str
+    source: str
+
+    def split(self, usage: str) -> tuple[np.ndarray, np.ndarray]:
+        """Return images and labels of ``"Training"``, ``"PublicTest"`` or ``"PrivateTest"``.
+
+        Returns
+        -------
+        images : ndarray of uint8, shape (m, 48, 48)
+        labels : ndarray of int8, shape (m,)
+        """
+        chosen = self._in(usage)
+        return self.images[chosen], self.labels[chosen]
+
+    def subset(self, n: int, *, seed: int) -> "Fer2013":
+        """Return ``n`` random rows, in their order, for quick looks.
+
+        Usage and emotion are shared out as in the whole: each group's size is its exact share,
+        rounded up or down.
+
+        Parameters
+        ----------
+        n : int
+            How many rows; all of them where there are no more.
+        seed : int
+            Chooses the rows; the same seed, the same rows.
+        """
+        if n < 1:
+            raise ParameterError(f"a subset needs at least one row, n is {n}")
+        total = len(self.labels)
+        if n >= total:
+            return self
+        generator = np.random.default_rng(seed)
+        by_group = np.lexsort((generator.random(total), self.labels, self.usage))
+        # Steps of equal length through the sorted groups, from a random start, hit each by share.
+        steps = (np.arange(n) + generator.random()) * total / n
+        rows = np.sort(by_group[steps.astype(int)])
+        images, labels, usage = self.images[rows], self.labels[rows], self.usage[rows]
+        return replace(
+            self,
+            images=images,
+            labels=labels,
+            usage=usage,
+            fingerprint=_fingerprint(images, labels, usage),
+        )
+
+    def _in(self, usage: str) -> np.ndarray:
+        if usage not in USAGES:
+            raise ParameterError(f"usage is {usage!r}; it must be one of {', '.join(USAGES)}")
+        return self.usage == usage
+
+
+def load_fer2013(path: str | Path, *, skip_bad_rows: bool = False, cache: bool = True) -> Fer2013:
+    """Load FER2013 in any layout that people have.
+
+    Parameters
+    ----------
+    path : str or Path
+        ``fer2013.csv``; the same as .gz, .xz, .zst, .bz2 or .zip; Kaggle's ``fer2013.tar.gz``;
+        ``icml_face_data.csv``; the folder that holds ``train`` and ``test`` with images (see
+        `mien.data.fer2013_files.read_folder`); or the folder that holds one of these files.
+    skip_bad_rows : bool
+        Leave bad rows out and list them in ``skipped``, rather than refuse the data.
+    cache : bool
+        Keep the arrays in `mien.files.cache_dir` under the hash of the file's content, and take
+        them from there the next time.
+
+    Raises
+    ------
+    DataError
+        If the data is missing, damaged or has bad rows; the text tells which rows, and why.
+    """
+    source, path = str(path), Path(path).expanduser()
+    if path.is_dir():
+        path = csv_inside(path) or path
+    if not path.exists():
+        raise DataError(
+            f"there is no {path}; FER2013 is at kaggle.com (icml_face_data.csv or fer2013.tar.gz of"
+            " the challenges in representation learning); give the path of the file as it came"
+        )
+    rows, fingerprint = _load_cached(path) if cache else _load(path)
+    if rows.bad and not skip_bad_rows:
+        raise DataError(_refusal(source, rows))
+    if not len(rows.labels):
+        raise DataError(f"{source} holds no row of FER2013 that can be read")
+    skipped = pd.DataFrame({"row": list(rows.bad), "reason": list(rows.bad.values())})
+    usage = np.array(USAGES)[rows.usages]
+    return Fer2013(rows.images, rows.labels, usage, skipped, fingerprint, source)
+
+
+def duplicates(crowd: Fer2013) -> pd.DataFrame:
+    """List the images that are exact pixel copies of an earlier one.
+
+    Returns
+    -------
+    DataFrame
+        One line for each such image, in order: ``row`` and ``copy_of`` (indices into
+        ``crowd.images``, from 0; ``copy_of`` is the first of its kind), ``usage``, ``copy_usage``,
+        ``label`` and ``copy_label`` (class codes). On FER2013 as the challenge published it,
+        about 1,850 lines.
+    """
+    kinds = _kinds(crowd.images)
+    copy_of = np.unique(kinds, return_index=True)[1][kinds]
+    row = np.flatnonzero(copy_of != np.arange(len(kinds)))
+    copy_of = copy_of[row]
+    return pd.DataFrame(
+        {
+            "row": row,
+            "usage": crowd.usage[row],
+            "label": crowd.labels[row],
+            "copy_of": copy_of,
+            "copy_usage": crowd.usage[copy_of],
+            "copy_label": crowd.labels[copy_of],
+        }
+    )
+
+
+def has_copy_in(crowd: Fer2013, usage: str = "PrivateTest", other: str = "Training") -> np.ndarray:
+    """Tell which images of one part have an exact pixel copy in another part.
+
+    Returns
+    -------
+    ndarray of bool, shape (m,)
+        For the images of ``crowd.split(usage)``.
+    """
+    kinds = _kinds(crowd.images)
+    return np.isin(kinds[crowd._in(usage)], kinds[crowd._in(other)])
+
+
+def constant_images(crowd: Fer2013) -> np.ndarray:
+    """Return the indices (from 0, into ``crowd.images``) of images that are one grey all over."""
+    flat = crowd.images.reshape(len(crowd.images), -1)
+    return np.flatnonzero((flat == flat[:, :1]).all(axis=1))
+
+
+def _kinds(images: np.ndarray) -> np.ndarray:
+    """Return a number for each image, the same for images with the same pixels."""
+    return pd.factorize(np.array([image.tobytes() for image in images], dtype=object))[0]
+
+
+def _load(path: Path) -> tuple[Rows, str]:
+    rows = read_folder(path) if path.is_dir() else read_csv(path)
+    return rows, _fingerprint(rows.images, rows.labels, np.array(USAGES)[rows.usages])
+
+
+def _load_cached(path: Path) -> tuple[Rows, str]:
+    """Take the arrays from the cache, else read the data and keep them there."""
+    try:
+        content = files.content_hash(path)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
+    file = files.cache_dir() / "fer2013" / f"{content}-{_VERSION}.npz"
+    known = _recall(file)
+    if known:
+        return known
+    rows, fingerprint = _load(path)
+    arrays = {
+        "images": rows.images,
+        "labels": rows.labels,
+        "usages": rows.usages,
+        "bad": np.array(list(rows.bad), dtype=np.int64),
+        "reasons": np.array(list(rows.bad.values()), dtype=str),
+        "fingerprint": np.array(fingerprint),
+    }
+    files.keep(file, lambda part: np.savez(part, **arrays))
+    return rows, fingerprint
+
+
+def _recall(file: Path) -> tuple[Rows, str] | None:
+    """Read a cached file, None if there is none or its checksums are wrong."""
+    try:
+        with np.load(file, allow_pickle=False) as arrays:
+            bad = dict(zip(arrays["bad"].tolist(), arrays["reasons"].tolist(), strict=True))
+            rows = Rows(arrays["images"], arrays["labels"], arrays["usages"], bad)
+            return rows, str(arrays["fingerprint"])
+    except Exception:  # however a file of the cache is damaged, the data itself is still there
+        return None
+
+
+def _fingerprint(images: np.ndarray, labels: np.ndarray, usage: np.ndarray) -> str:
+    digest = hashlib.sha256(f"{images.shape} {' '.join(usage)}".encode())
+    digest.update(labels.tobytes())
+    digest.update(np.ascontiguousarray(images))
+    return digest.hexdigest()
+
+
+def _refusal(source: str, rows: Rows) -> str:
+    """Say how many rows are bad, and of the first five which and why."""
+    total = len(rows.bad) + len(rows.labels)
+    lines = [f"  row {number}: {reason}" for number, reason in list(rows.bad.items())[:5]]
+    more = len(rows.bad) - len(lines)
+    return "\n".join(
+        [
+            f"{source}: {len(rows.bad):,} of {total:,} rows are bad (data rows from 1)",
+            *lines,
+            *([f"  and {more:,} more"] if more else []),
+            "Mend them, or set skip_bad_rows to leave them out and have them listed.",
+        ]
+    )

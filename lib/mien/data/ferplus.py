@@ -1,0 +1,107 @@
+"""FER+, ten raters' votes on every face of FER2013, where its file lies beside the data.
+
+Barsoum, Zhang, Canton Ferrer and Zhang 2016, "Training deep networks for facial expression
+recognition with crowd-sourced label distribution", arXiv:1608.01041;
+github.com/microsoft/FERPlus, ``fer2013new.csv``: one line a face, in FER2013's order.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from scipy.stats import binomtest
+
+from mien.data.fer2013 import Fer2013
+from mien.emotions import EMOTIONS
+from mien.errors import DataError
+from mien.report import text
+
+FILE = "fer2013new.csv"
+
+#: FER+'s columns in the order of `mien.emotions.EMOTIONS`, then those without a class.
+COLUMNS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neutral")
+OTHERS = ("contempt", "unknown", "NF")
+
+
+def majority(crowd: Fer2013) -> np.ndarray | None:
+    """Return what most FER+ raters saw in every face, or None where their file is not there.
+
+    Parameters
+    ----------
+    crowd : Fer2013
+        All of FER2013; ``fer2013new.csv`` is looked for in the folder of its source.
+
+    Returns
+    -------
+    ndarray of str, shape (n,), or None
+        Emotion names; ``""`` where the raters tie, or most saw contempt, nothing known or no face.
+
+    Raises
+    ------
+    DataError
+        If the file is no such table, or does not fit the faces row by row.
+    """
+    source = Path(crowd.source).expanduser()
+    path = (source if source.is_dir() else source.parent) / FILE
+    if not path.is_file():
+        return None
+    votes = _read(path)
+    if len(votes) != len(crowd.usage):
+        raise DataError(
+            f"{path} has {len(votes):,} rows, but {len(crowd.usage):,} faces were read; FER+ fits "
+            "FER2013 in its original order, without left-out rows"
+        )
+    other = np.flatnonzero(votes["Usage"].str.strip().to_numpy() != crowd.usage)
+    if len(other):
+        raise DataError(
+            f"{path}, row {other[0] + 1}: usage is {votes['Usage'].iloc[other[0]]!r}, that of the "
+            f"face {crowd.usage[other[0]]!r}; FER+ fits FER2013 in its original order"
+        )
+    counts = votes[[*COLUMNS, *OTHERS]].to_numpy()
+    most = counts.max(axis=1)
+    alone = ((counts == most[:, None]).sum(axis=1) == 1) & (counts.argmax(axis=1) < len(EMOTIONS))
+    return np.where(alone, np.array([*EMOTIONS, *OTHERS])[counts.argmax(axis=1)], "")
+
+
+def sentence(seen: np.ndarray | None, crowd: Fer2013, answers: np.ndarray) -> str:
+    """Return how far labels and answers on PrivateTest agree with FER+, in a sentence.
+
+    Parameters
+    ----------
+    seen : ndarray of str, shape (n,), or None
+        From `majority`.
+    crowd : Fer2013
+    answers : array of str
+        Emotion names, one for every PrivateTest face.
+    """
+    if seen is None:
+        return f"`{FILE}` does not lie beside this study's FER2013, so FER+ was not asked."
+    private = crowd.usage == "PrivateTest"
+    rated = seen[private] != ""
+    if not rated.any():
+        return "FER+ has no majority on any PrivateTest face."
+    truth = np.array(EMOTIONS)[crowd.labels[private]]
+    ours, theirs = (float((names == seen[private])[rated].mean()) for names in (answers, truth))
+    low, high = binomtest(round(ours * rated.sum()), int(rated.sum())).proportion_ci(
+        method="wilson"
+    )
+    return (
+        f"On the {text.count(int(rated.sum()), 'PrivateTest face')} on which FER+'s raters have a "
+        f"majority for one of the seven emotions, the network agrees with it on "
+        f"{text.percent(ours)} (95 % interval {text.interval((low, high))}), FER2013's own "
+        f"labels on {text.percent(theirs)}."
+    )
+
+
+def _read(path: Path) -> pd.DataFrame:
+    try:
+        votes = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} cannot be read as FER+'s votes: {error}") from None
+    missing = [name for name in ("Usage", *COLUMNS, *OTHERS) if name not in votes.columns]
+    if missing:
+        raise DataError(f"{path} lacks the columns {', '.join(missing)} of FER+")
+    wrong = votes[[*COLUMNS, *OTHERS]].apply(pd.to_numeric, errors="coerce").isna().any(axis=1)
+    if wrong.any():
+        raise DataError(f"{path}, row {wrong.idxmax() + 1}: a vote is no number")
+    return votes

@@ -1,0 +1,372 @@
+"""What the Action Unit model looked at, whether it beats chance, what more labels would bring."""
+
+import numpy as np
+import pandas as pd
+from scipy.stats import mannwhitneyu
+from sklearn.base import clone
+
+from mien.data.action_units import UNITS
+from mien.designed.action_unit_svm import cross_validate_units
+from mien.errors import DataError
+from mien.report import text
+from mien.report import text as prose
+
+#: The units of each emotion's prototype that OpenFace measures (Ekman, Friesen and Hager 2002,
+#: "FACS Investigator's Guide", table 10-1, the basis of EMFACS, Friesen and Ekman 1983). Where
+#: the table lists variants, the units of the common ones; AU16 and AU27 are not measured.
+PROTOTYPES: dict[str, tuple[str, ...]] = {
+    "angry": ("AU04", "AU05", "AU07", "AU23"),
+    "disgust": ("AU09", "AU10", "AU15", "AU17"),
+    "fear": ("AU01", "AU02", "AU04", "AU05", "AU07", "AU20", "AU25", "AU26"),
+    "happy": ("AU06", "AU12"),
+    "sad": ("AU01", "AU04", "AU15", "AU17"),
+    "surprise": ("AU01", "AU02", "AU05", "AU26"),
+}
+
+#: The name of the row that averages over all faces, whatever their emotion.
+ALL = "all"
+
+
+def unit_importance(
+    rows: np.ndarray,
+    labels: np.ndarray,
+    clips: np.ndarray,
+    folds: np.ndarray,
+    *,
+    model,
+    shuffles: int = 20,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Return how much worse held-out faces are read when one Action Unit is shuffled among them.
+
+    Breiman's permutation importance (2001, "Random forests"), on the faces that the model was not
+    fitted on. A unit's intensity and presence are exchanged together, since either tells of the
+    other.
+
+    Parameters
+    ----------
+    rows : array (n, 34)
+        Intensities, then presences.
+    labels, clips : arrays (n,) of str
+    folds : int array (repeats, n)
+        From :func:`mien.evaluation.cross_validation.grouped_folds`.
+    model : classifier
+        Unfitted; ``fit(rows, labels, groups=clips)`` and ``predict_proba``.
+    shuffles : int
+        How often each unit is shuffled in each fold.
+    seed : int
+        Seed of the shuffling.
+
+    Returns
+    -------
+    DataFrame
+        One row per emotion (and ``"all"``) and unit: ``emotion``, ``unit``, ``drop`` (how much
+        the accuracy on the faces of that emotion falls, 0..1, mean over the repeats), ``spread``
+        (standard deviation over the repeats), ``probability_drop`` (the same for the probability
+        of the true emotion, smoother) and ``prototype`` (the unit belongs to the emotion's
+        EMFACS prototype).
+    """
+    rows, labels, clips = np.asarray(rows, np.float32), np.asarray(labels), np.asarray(clips)
+    random = np.random.default_rng(seed)
+    hit_drop = np.zeros((len(folds), len(UNITS), len(rows)))
+    probability_drop = np.zeros_like(hit_drop)
+    for repeat, fold in enumerate(folds):
+        for number in np.unique(fold):
+            train, test = fold != number, fold == number
+            fitted = clone(model).fit(rows[train], labels[train], groups=clips[train])
+            drops = _drops(fitted, rows[test], labels[test], shuffles, random)
+            hit_drop[repeat][:, test], probability_drop[repeat][:, test] = drops
+    emotions = list(dict.fromkeys([ALL, *PROTOTYPES, *np.unique(labels)]))
+    parts = []
+    for emotion in emotions:
+        of_it = np.full(len(labels), True) if emotion == ALL else labels == emotion
+        if of_it.any():
+            parts.append(_summary(emotion, hit_drop[..., of_it], probability_drop[..., of_it]))
+    return pd.concat(parts, ignore_index=True)
+
+
+def textbook_agreement(importance: pd.DataFrame) -> pd.DataFrame:
+    """Return, per emotion, whether the important units are those of the EMFACS prototype.
+
+    Parameters
+    ----------
+    importance : DataFrame
+        From :func:`unit_importance`.
+
+    Returns
+    -------
+    DataFrame
+        One row per emotion that has a prototype: ``emotion``, ``prototype`` (its units),
+        ``top`` (as many most important units), ``hits`` (how many are in both), ``chance`` (how
+        many would be by luck), ``auc`` (the chance that a unit of the prototype is more important
+        than one outside it; 0.5 is no agreement) and ``p`` (one-sided Mann-Whitney test).
+    """
+    found = []
+    for emotion, part in importance.groupby("emotion", sort=False):
+        if emotion not in PROTOTYPES:
+            continue
+        inside = part.prototype.to_numpy()
+        drops = part.probability_drop.to_numpy()
+        size = int(inside.sum())
+        top = part.sort_values("probability_drop", ascending=False, kind="stable").unit[:size]
+        test = mannwhitneyu(drops[inside], drops[~inside], alternative="greater")
+        found.append(
+            {
+                "emotion": emotion,
+                "prototype": ", ".join(PROTOTYPES[emotion]),
+                "top": ", ".join(top),
+                "hits": len(set(top) & set(PROTOTYPES[emotion])),
+                "size": size,
+                "chance": size**2 / len(part),
+                "auc": float(test.statistic / (size * (len(part) - size))),
+                "p": float(test.pvalue),
+            }
+        )
+    return pd.DataFrame(found)
+
+
+def textbook_sentence(drops: pd.DataFrame) -> str:
+    """Return how far the units that mattered are those of the EMFACS prototypes, in a sentence.
+
+    Parameters
+    ----------
+    drops : DataFrame
+        From :func:`unit_importance`.
+    """
+    compared = textbook_agreement(drops)
+    hits, sizes = int(compared["hits"].sum()), int(compared["size"].sum())
+    areas = compared["auc"].dropna()
+    if areas.empty:
+        return "No emotion has a prototype to compare with."
+    above = int((areas > 0.5).sum())
+    return (
+        f"Of the {sizes} units that mattered most, as many for each emotion as its prototype has, "
+        f"{hits} are the textbook's; textbook units rank above the others in {above} of "
+        f"{text.count(len(areas), 'emotion')}."
+    )
+
+
+def _drops(fitted, rows, labels, shuffles, random):
+    """Fall of hit and of true probability, each (units, rows), mean over the shuffles."""
+    orders = np.stack([random.permutation(len(rows)) for _ in range(shuffles)])
+    shuffled = np.broadcast_to(rows, (len(UNITS), shuffles, *rows.shape)).copy()
+    for unit in range(len(UNITS)):
+        for column in (unit, unit + len(UNITS)):
+            shuffled[unit, :, :, column] = rows[orders, column]
+    hit, probability = _reading(fitted, rows, labels)
+    everything = shuffled.reshape(-1, rows.shape[1])
+    hits, probabilities = _reading(fitted, everything, np.tile(labels, len(UNITS) * shuffles))
+    shape = (len(UNITS), shuffles, len(rows))
+    return (
+        hit - hits.reshape(shape).mean(axis=1),
+        probability - probabilities.reshape(shape).mean(axis=1),
+    )
+
+
+def _reading(fitted, rows, labels):
+    """Whether each row is read right, and the probability of its true class (0 if unknown)."""
+    probabilities = fitted.predict_proba(rows)
+    known = labels[:, None] == fitted.classes_
+    hit = (fitted.classes_[probabilities.argmax(axis=1)] == labels).astype(float)
+    return hit, (probabilities * known).sum(axis=1)
+
+
+def _summary(emotion, hit_drop, probability_drop):
+    per_repeat = hit_drop.mean(axis=2)
+    return pd.DataFrame(
+        {
+            "emotion": emotion,
+            "unit": UNITS,
+            "drop": per_repeat.mean(axis=0),
+            "spread": per_repeat.std(axis=0),
+            "probability_drop": probability_drop.mean(axis=(0, 2)),
+            "prototype": [unit in PROTOTYPES.get(emotion, ()) for unit in UNITS],
+        }
+    )
+
+
+def shuffled_by_clip(labels: np.ndarray, clips: np.ndarray, random) -> np.ndarray:
+    """Return the labels dealt anew with the frames of a clip kept in a row.
+
+    The clips' blocks of labels change order and are laid over the faces clip by clip, so that
+    every emotion stays as frequent as it was and neighbours in a clip still mostly agree: what
+    may be exchanged if the Action Units tell nothing.
+
+    Parameters
+    ----------
+    labels, clips : arrays (n,)
+    random : numpy.random.Generator
+    """
+    order = np.argsort(clips, kind="stable")
+    _, starts = np.unique(clips[order], return_index=True)
+    blocks = np.split(labels[order], starts[1:])
+    shuffled = np.empty_like(labels)
+    shuffled[order] = np.concatenate([blocks[i] for i in random.permutation(len(blocks))])
+    return shuffled
+
+
+def chance_test(
+    rows: np.ndarray,
+    labels: np.ndarray,
+    clips: np.ndarray,
+    fold: np.ndarray,
+    *,
+    model,
+    permutations: int = 100,
+    seed: int = 0,
+) -> dict:
+    """Compare the accuracy out of fold with what the same procedure gets on shuffled labels.
+
+    Parameters
+    ----------
+    rows, labels, clips
+        As for :func:`mien.designed.action_unit_svm.cross_validate_units`.
+    fold : int array (n,)
+        One repeat of the folds; the same for the true and the shuffled faces.
+    model : classifier
+        Unfitted; its own nested choice is repeated for every shuffle.
+    permutations : int
+        Number of shuffles.
+    seed : int
+        Seed of the shuffles.
+
+    Returns
+    -------
+    dict
+        ``accuracy``, ``chance`` (array of the shuffled accuracies), ``p`` (share of shuffles at
+        least as good, the true labels counted among them: Ojala and Garriga 2010).
+    """
+    labels, clips = np.asarray(labels), np.asarray(clips)
+    random = np.random.default_rng(seed)
+    # The rows change places, not the labels: the folds were dealt by the labels, and would suit
+    # shuffled ones less well.
+    rows, own = np.asarray(rows), np.arange(len(labels))
+    orders = [own] + [shuffled_by_clip(own, clips, random) for _ in range(permutations)]
+    found = [_accuracy(rows[order], labels, clips, fold, model) for order in orders]
+    chance = np.array(found[1:])
+    as_good = int((chance >= found[0] - 1e-9).sum())
+    return {"accuracy": found[0], "chance": chance, "p": (as_good + 1) / (permutations + 1)}
+
+
+def learning_curve(
+    rows: np.ndarray,
+    labels: np.ndarray,
+    clips: np.ndarray,
+    folds: np.ndarray,
+    *,
+    model,
+    shares=(0.25, 0.4, 0.55, 0.7, 0.85, 1.0),
+    seed: int = 0,
+) -> pd.DataFrame:
+    """Return the accuracy out of fold when only a share of the training clips is used.
+
+    Parameters
+    ----------
+    rows, labels, clips, folds
+        As for :func:`mien.designed.action_unit_svm.cross_validate_units`.
+    model : classifier
+        Unfitted.
+    shares : sequence of float
+        Shares of each fold's training clips, drawn anew for every repeat, the smaller inside the
+        larger.
+    seed : int
+        Seed of the drawing.
+
+    Returns
+    -------
+    DataFrame
+        One row per share and repeat: ``share``, ``repeat``, ``faces`` (mean number of training
+        faces), ``accuracy`` and ``balanced_accuracy``.
+
+    Raises
+    ------
+    DataError
+        If labels and folds differ in number.
+    """
+    rows, labels, clips = np.asarray(rows), np.asarray(labels), np.asarray(clips)
+    if folds.shape[1] != len(labels):
+        raise DataError(f"folds are for {folds.shape[1]} faces, but {len(labels)} are labelled")
+    jobs = [(share, repeat) for share in shares for repeat in range(len(folds))]
+    found = [
+        _partial(rows, labels, clips, folds[repeat], model, share, seed + repeat)
+        for share, repeat in jobs
+    ]
+    table = pd.DataFrame(found, columns=["faces", "accuracy", "balanced_accuracy"])
+    table.insert(0, "repeat", [repeat for _, repeat in jobs])
+    table.insert(0, "share", [share for share, _ in jobs])
+    return table
+
+
+def faces_needed(curve: pd.DataFrame, goal: float) -> float:
+    """Extrapolate a learning curve: about how many labelled faces would reach ``goal``?
+
+    A straight line in the logarithm of the number of faces is fitted to the mean accuracies; a
+    rough guide, since real curves flatten.
+
+    Parameters
+    ----------
+    curve : DataFrame
+        From :func:`learning_curve`.
+    goal : float
+        An accuracy, 0..1.
+
+    Returns
+    -------
+    float
+        Number of faces; infinite where the curve does not rise.
+
+    Examples
+    --------
+    >>> curve = pd.DataFrame({"share": [0.5, 1.0], "faces": [10, 100], "accuracy": [0.4, 0.5]})
+    >>> round(faces_needed(curve, 0.6))
+    1000
+    """
+    means = curve.groupby("share")[["faces", "accuracy"]].mean()
+    slope, height = np.polyfit(np.log(means.faces), means.accuracy, 1)
+    return float(np.exp((goal - height) / slope)) if slope > 0 else float("inf")
+
+
+def curve_sentence(curve: pd.DataFrame) -> str:
+    """Return what more labelled faces would bring, in two sentences.
+
+    Parameters
+    ----------
+    curve : DataFrame
+        From :func:`learning_curve`.
+    """
+    means = curve.groupby("share")[["faces", "accuracy"]].mean()
+    first, last = means.iloc[0], means.iloc[-1]
+    text = (
+        f"From {first.faces:.0f} training faces to {last.faces:.0f}, accuracy went from "
+        f"{prose.percent(first.accuracy)} to {prose.percent(last.accuracy)}."
+    )
+    goal = last.accuracy + 0.1
+    needed = faces_needed(curve, goal)
+    if goal >= 1 or not np.isfinite(needed):
+        return f"{text} The curve does not rise, so more faces of this kind would not help."
+    return (
+        f"{text} If it went on like this, straight in the logarithm of the number, "
+        f"{prose.percent(goal)} would take about {float(f'{needed:.2g}'):,.0f} labelled faces; "
+        "real curves flatten."
+    )
+
+
+def _accuracy(rows, labels, clips, fold, model):
+    predicted, _, _ = cross_validate_units(rows, labels, clips, fold[None], model=model)
+    return float(np.mean(predicted[0] == labels))
+
+
+def _partial(rows, labels, clips, fold, model, share, seed):
+    """Mean training faces, accuracy and balanced accuracy with a share of the training clips."""
+    random = np.random.default_rng(seed)
+    predicted, faces = np.empty_like(labels), []
+    for number in np.unique(fold):
+        train, test = np.flatnonzero(fold != number), fold == number
+        order = random.permutation(np.unique(clips[train]))
+        used = train[np.isin(clips[train], order[: max(1, round(share * len(order)))])]
+        fitted = clone(model).fit(rows[used], labels[used], groups=clips[used])
+        predicted[test] = fitted.predict(rows[test])
+        faces.append(len(used))
+    right = predicted == labels
+    recalls = [right[labels == emotion].mean() for emotion in np.unique(labels)]
+    return np.mean(faces), right.mean(), np.mean(recalls)

@@ -1,0 +1,340 @@
+"""Support vector machines on Action Units: the A2 pipeline and its honest cross-validation.
+
+Input everywhere: float32 (n, 34) rows, the 17 intensities (0..5) followed by the 17 presences
+(0 or 1) of OpenFace, NaN where a unit was not measured. :func:`units_of` puts them together.
+"""
+
+from collections.abc import Mapping, Sequence
+from itertools import product
+
+import numpy as np
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax, softmax
+from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
+from sklearn.metrics.pairwise import rbf_kernel
+from sklearn.pipeline import Pipeline
+from sklearn.svm import SVC
+from sklearn.utils.validation import check_is_fitted
+
+from mien.data.action_units import UNITS
+from mien.errors import DataError, ParameterError
+from mien.evaluation.cross_validation import grouped_folds
+
+#: What the nested choice chooses among: every combination.
+CANDIDATES: Mapping[str, Sequence] = {"svm__C": (0.7, 1.0, 1.5, 2.0)}
+
+#: Intensities up to these are taken for noise, one view of the face for each (0 to 5 scale).
+NOISE = (0.0, 0.3, 0.6)
+
+
+def units_of(intensities: np.ndarray, presences: np.ndarray) -> np.ndarray:
+    """Return the rows that this room's models take.
+
+    Examples
+    --------
+    >>> units_of(np.zeros((3, 17)), np.ones((3, 17))).shape
+    (3, 34)
+    """
+    return np.concatenate([intensities, presences], axis=1).astype(np.float32)
+
+
+class UnitFeatures(TransformerMixin, BaseEstimator):
+    """Action Units as an SVM should see them, with everything learned from the training fold.
+
+    Three views of the same face, side by side: intensities of which a little, some or more is
+    taken for noise (soft threshold), each times 1 + presence, since OpenFace's presence comes
+    from a classifier that is trained apart from the regressor of the intensity. Within a view
+    all units keep their common scale: scaling each column would lift the rare, noisy ones. The
+    training rows' median is subtracted, which removes the person's resting face from
+    single-image OpenFace intensities (TadasBaltrusaitis/OpenFace issue 940); missing intensities
+    take the median, missing presences count as absent.
+
+    Parameters
+    ----------
+    noise : sequence of float
+        Threshold of each view, in units of intensity (0..5).
+    presence : bool
+        Use the presences; the intensities alone where False.
+
+    Attributes
+    ----------
+    resting_ : array (17,), float32
+        Median intensities of the training rows; 0 for a unit that was never measured.
+    medians_ : array (17 * views,), float32
+        Medians of the views.
+    scales_ : array (views,), float32
+        What each view is divided by, so that its mean squared distance is 2.
+    """
+
+    def __init__(self, *, noise: Sequence[float] = NOISE, presence: bool = True):
+        self.noise = noise
+        self.presence = presence
+
+    def fit(self, rows, labels=None):
+        """Learn medians and scales of the views of ``rows`` (n, 34)."""
+        intensities, _ = _halves(rows)
+        self.resting_ = np.zeros(len(UNITS), np.float32)
+        known = ~np.isnan(intensities).all(axis=0)
+        self.resting_[known] = np.nanmedian(intensities[:, known], axis=0)
+        views = self._views(rows)
+        self.medians_ = np.median(views, axis=1, keepdims=True)
+        spread = np.sqrt(views.var(axis=(1, 2), keepdims=True) * len(UNITS))
+        self.scales_ = np.where(spread > 0, spread, 1).astype(np.float32)
+        return self
+
+    def transform(self, rows) -> np.ndarray:
+        """Return the centred and scaled views side by side, (n, 17 * views) float32."""
+        check_is_fitted(self)
+        views = (self._views(rows) - self.medians_) / self.scales_
+        return np.concatenate(list(views), axis=1)
+
+    def _views(self, rows):
+        intensities, presences = _halves(rows)
+        intensities = np.where(np.isnan(intensities), self.resting_, intensities)
+        gain = 1 + np.nan_to_num(presences) if self.presence else np.float32(1)
+        return np.stack([np.maximum(intensities - level, 0) * gain for level in self.noise])
+
+
+def mean_rbf(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Return the mean over the views of an RBF kernel, ``exp(-|x - y|^2)`` in each.
+
+    A sum of kernels lets every view vote with its own distances, where one kernel on all columns
+    would let the largest distance decide (Gonen and Alpaydin 2011, "Multiple kernel learning
+    algorithms": the plain mean is hard to beat).
+
+    Parameters
+    ----------
+    left, right : arrays (m, 17 * views) and (n, 17 * views)
+
+    Returns
+    -------
+    array (m, n), 0..1
+
+    Examples
+    --------
+    >>> mean_rbf(np.zeros((1, 34)), np.ones((2, 34))).round(3).tolist()
+    [[0.0, 0.0]]
+    >>> mean_rbf(np.zeros((1, 34)), np.zeros((1, 34))).tolist()
+    [[1.0]]
+    """
+    views = left.shape[1] // len(UNITS)
+    pairs = zip(np.split(left, views, axis=1), np.split(right, views, axis=1), strict=True)
+    return sum(rbf_kernel(here, there, gamma=1.0) for here, there in pairs) / views
+
+
+class UnitSvm(ClassifierMixin, BaseEstimator):
+    """An SVM on Action Units that chooses its own features and penalty by inner grouped folds.
+
+    Parameters
+    ----------
+    candidates : mapping or None
+        Parameter of the inner pipeline -> values to try; None means :data:`CANDIDATES`.
+    n_splits : int
+        Inner folds; fewer where there are fewer clips.
+    seed : int
+        Seed of the inner folds.
+
+    Attributes
+    ----------
+    classes_ : array of str
+    chosen_ : dict
+        The combination with the highest accuracy out of the inner folds; the first where equal.
+    inner_accuracy_ : float
+        That accuracy: optimistic, because it was chosen.
+    temperature_ : float
+        What the decision values are divided by before the softmax, fitted on the inner folds'
+        held-out values (Guo et al. 2017). The largest probability is the prediction.
+    model_ : Pipeline
+        The chosen combination, fitted on all rows.
+    """
+
+    def __init__(self, *, candidates=None, n_splits: int = 5, seed: int = 0):
+        self.candidates = candidates
+        self.n_splits = n_splits
+        self.seed = seed
+
+    def fit(self, rows, labels, groups=None):
+        """Choose, calibrate and fit.
+
+        Parameters
+        ----------
+        rows : array (n, 34)
+        labels : array (n,) of str
+        groups : array (n,) of str, optional
+            The clip of every row; each row its own clip where left out.
+
+        Raises
+        ------
+        DataError
+            If there are no rows, or labels and rows differ in number.
+        """
+        rows, labels = np.asarray(rows, np.float32), np.asarray(labels)
+        if not len(rows) or len(rows) != len(labels):
+            raise DataError(
+                f"a model of Action Units needs labelled rows; got {len(rows)} rows and "
+                f"{len(labels)} labels"
+            )
+        if np.isnan(_halves(rows)[0]).all():
+            raise DataError("none of the labelled faces has Action Units; run OpenFace on them")
+        groups = np.arange(len(rows)) if groups is None else np.asarray(groups)
+        self.classes_ = np.unique(labels)
+        self.chosen_, self.temperature_, self.inner_accuracy_ = {}, 1.0, np.nan
+        if len(self.classes_) == 1:
+            return self
+        if len(np.unique(groups)) >= 2:
+            self._choose(rows, labels, groups)
+        self.model_ = _pipeline(self.chosen_).fit(rows, labels)
+        return self
+
+    def decision_function(self, rows) -> np.ndarray:
+        """Return (n, classes): votes and margins of the pairwise SVMs; the largest wins."""
+        check_is_fitted(self, "classes_")
+        if len(self.classes_) == 1:
+            return np.zeros((len(rows), 1))
+        return _decisions(self.model_, rows, self.classes_)
+
+    def predict_proba(self, rows) -> np.ndarray:
+        """Return (n, classes) probabilities, each row summing to 1."""
+        return softmax(self.decision_function(rows) / self.temperature_, axis=1)
+
+    def predict(self, rows) -> np.ndarray:
+        """Return the most probable class of every row."""
+        return self.classes_[self.decision_function(rows).argmax(axis=1)]
+
+    def _choose(self, rows, labels, groups):
+        n_splits = min(self.n_splits, len(np.unique(groups)))
+        fold = grouped_folds(labels, groups, n_splits=n_splits, seed=self.seed)[0]
+        codes = np.searchsorted(self.classes_, labels)
+        best = None
+        candidates = CANDIDATES if self.candidates is None else self.candidates
+        for values in product(*candidates.values()):
+            chosen = dict(zip(candidates, values, strict=True))
+            held_out = _held_out(_pipeline(chosen), rows, labels, fold, self.classes_)
+            accuracy = np.mean(held_out.argmax(axis=1) == codes)
+            if best is None or accuracy > best[0] + 1e-9:
+                best = accuracy, chosen, held_out
+        self.inner_accuracy_, self.chosen_ = float(best[0]), best[1]
+        self.temperature_ = _temperature(best[2], codes)
+
+
+def unit_svm(*, candidates=None, n_splits: int = 5, seed: int = 0) -> UnitSvm:
+    """Return the A2 model, unfitted; ``fit(rows, labels, groups=clips)`` keeps clips together."""
+    return UnitSvm(candidates=candidates, n_splits=n_splits, seed=seed)
+
+
+def cross_validate_units(
+    rows: np.ndarray, labels: np.ndarray, clips: np.ndarray, folds: np.ndarray, *, model=None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Predict every labelled row by models that saw neither it nor its clip.
+
+    Parameters
+    ----------
+    rows : array (n, 34)
+    labels, clips : arrays (n,) of str
+        The clips also keep the inner folds apart.
+    folds : int array (repeats, n)
+        From :func:`mien.evaluation.cross_validation.grouped_folds` (or ``plain_folds``, to show the
+        leak).
+    model : estimator, optional
+        Default :func:`unit_svm` with its defaults.
+
+    Returns
+    -------
+    predicted : array (repeats, n) of str
+    probabilities : float array (repeats, n, classes)
+        0 for a class that the fold's training rows lack.
+    classes : array (classes,) of str
+    """
+    rows, labels, clips = np.asarray(rows), np.asarray(labels), np.asarray(clips)
+    classes = np.unique(labels)
+    probabilities = np.zeros((*folds.shape, len(classes)))
+    for repeat, fold in enumerate(folds):
+        for number in np.unique(fold):
+            train, test = fold != number, fold == number
+            fitted = clone(model or unit_svm()).fit(rows[train], labels[train], groups=clips[train])
+            columns = np.searchsorted(classes, fitted.classes_)
+            probabilities[repeat, test, columns[:, None]] = fitted.predict_proba(rows[test]).T
+    return classes[probabilities.argmax(axis=2)], probabilities, classes
+
+
+def nearest_faces(
+    model: UnitSvm, rows: np.ndarray, labelled: np.ndarray, *, count: int = 2
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the labelled faces that the model sees as closest to each row.
+
+    Parameters
+    ----------
+    model : UnitSvm
+        Fitted; distances are Euclidean between its features, the
+        ones its kernel compares.
+    rows : array (m, 34)
+        The faces to explain.
+    labelled : array (n, 34)
+        The faces to choose from.
+    count : int
+        Neighbours per row; fewer where there are fewer labelled faces.
+
+    Returns
+    -------
+    which : int array (m, count)
+        Rows of ``labelled``, the closest first.
+    distances : float array (m, count)
+    """
+    features = (
+        model.model_["features"] if hasattr(model, "model_") else UnitFeatures().fit(labelled)
+    )
+    here, there = features.transform(rows), features.transform(labelled)
+    distances = np.linalg.norm(here[:, None] - there[None], axis=2)
+    which = distances.argsort(axis=1, kind="stable")[:, :count]
+    return which, np.take_along_axis(distances, which, axis=1)
+
+
+def _pipeline(chosen):
+    # break_ties makes predict the argmax of decision_function
+    svm = SVC(kernel=mean_rbf, break_ties=True)
+    model = Pipeline([("features", UnitFeatures()), ("svm", svm)])
+    return model.set_params(**chosen)
+
+
+def _decisions(model, rows, classes):
+    """Decision values for ``classes``, the lowest for those that the model never saw."""
+    values = model.decision_function(rows)
+    if values.ndim == 1:
+        values = np.stack([-values, values], axis=1)
+    everything = np.full((len(rows), len(classes)), values.min() - 1.0)
+    everything[:, np.searchsorted(classes, model.classes_)] = values
+    return everything
+
+
+def _held_out(model, rows, labels, fold, classes):
+    """Decision values (n, classes) of every row by a model that was not fitted on its fold."""
+    values = np.zeros((len(rows), len(classes)))
+    for number in np.unique(fold):
+        train, test = fold != number, fold == number
+        seen = np.unique(labels[train])
+        if len(seen) == 1:
+            values[test] = np.where(classes == seen[0], 1.0, -1.0)
+        else:
+            fitted = clone(model).fit(rows[train], labels[train])
+            values[test] = _decisions(fitted, rows[test], classes)
+    return values
+
+
+def _temperature(values, codes):
+    """The temperature under which the held-out classes are most likely, 1/50 to 50."""
+    row = np.arange(len(codes))
+
+    def loss(log_temperature):
+        return -log_softmax(values / np.exp(log_temperature), axis=1)[row, codes].mean()
+
+    return float(np.exp(minimize_scalar(loss, bounds=(-4, 4), method="bounded").x))
+
+
+def _halves(rows):
+    rows = np.asarray(rows, np.float32)
+    if rows.ndim != 2 or rows.shape[1] != 2 * len(UNITS):
+        raise ParameterError(
+            f"Action Units must be an array (n, {2 * len(UNITS)}), intensities then presences, "
+            f"not {rows.shape}"
+        )
+    return rows[:, : len(UNITS)], rows[:, len(UNITS) :]

@@ -1,0 +1,274 @@
+"""Support vector machines on images of faces: raw pixels, HOG and the strong descriptor.
+
+The first functions return unfitted :class:`~sklearn.pipeline.Pipeline` objects over uint8 images
+(n, 48, 48). Fit them on Training, :func:`calibrate` on PublicTest, score on PrivateTest.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import sklearn.svm
+from scipy.special import softmax
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
+
+from mien.designed.descriptors import Hog, PatchDictionary, Pixels, Reduced
+from mien.designed.mirror_svm import MirrorComponents, MirrorSvm, SideBySide
+from mien.designed.storage import Cached
+from mien.emotions import named
+from mien.errors import DataError
+from mien.evaluation.calibration import fit_temperature
+
+
+def solver(**parameters):
+    """Return an ``SVC`` from scikit-learn-intelex where it is installed, else scikit-learn's own.
+
+    Both solve the same problem to the same tolerance; the former is ten times faster or more on
+    thousands of images. Ties between classes are broken by the decision values, so that the
+    largest of ``decision_function`` is what ``predict`` says.
+
+    Parameters
+    ----------
+    **parameters
+        What :class:`sklearn.svm.SVC` takes.
+    """
+    try:
+        from sklearnex.svm import SVC
+    except ImportError:
+        SVC = sklearn.svm.SVC
+    return SVC(**{"break_ties": True, "cache_size": 1000} | parameters)
+
+
+def pixel_svm(*, C: float = 1.0, gamma: float | str = "scale") -> Pipeline:
+    """Return the baseline: standardised grey values and an RBF kernel.
+
+    This is what the assignment's own solution did (44.7 % of PrivateTest). Cost: 40 s to fit on
+    all of Training with scikit-learn-intelex on two cores.
+    """
+    return Pipeline(
+        [
+            ("pixels", Pixels()),
+            ("scale", StandardScaler()),
+            ("svm", solver(C=C, gamma=gamma)),
+        ]
+    )
+
+
+def hog_svm(
+    *, cell: int = 6, components: int = 256, C: float = 10.0, gamma: float | str = "scale", seed=0
+) -> Pipeline:
+    """Return HOG, its principal components and an RBF kernel (after Dalal and Triggs 2005).
+
+    Cost on all of Training: 15 s for HOG and components, 15 s to fit on two cores.
+    """
+    reduced = Pipeline([("hog", Hog(cell=cell)), ("pca", Reduced(components, seed=seed))])
+    return Pipeline([("descriptor", Cached(reduced)), ("svm", solver(C=C, gamma=gamma))])
+
+
+#: What :func:`strong_svm` takes in each profile: how much time there is.
+STRONG: dict[str, dict[str, Any]] = {
+    "demo": {"patches": {8: 4}, "atoms": 64, "even": 150, "odd": 75, "sample": 1000},
+    "quick": {"patches": {8: 4}, "atoms": 256, "even": 500, "odd": 250, "sample": 4000},
+    "full": {
+        "patches": {8: 5, 12: 4, 16: 3},
+        "atoms": 1024,
+        "even": 700,
+        "odd": 350,
+        "gamma": 1.5,
+        "penalty": 0.02,
+    },
+}
+
+
+def strong_svm(
+    *,
+    patches: Mapping[int, int],
+    atoms: int = 512,
+    even: int = 1200,
+    odd: int = 600,
+    sample: int = 6000,
+    gamma: float = 1.0,
+    penalty: float = 0.05,
+    mirrors: bool = True,
+    seed: int = 0,
+    progress: bool = False,
+) -> Pipeline:
+    """Return patch dictionaries of several sizes and an SVM that a mirror cannot mislead.
+
+    Parameters
+    ----------
+    patches : mapping of int to int
+        Side of a patch in pixels, and cells per side of its pooling grid; a
+        :class:`mien.designed.descriptors.PatchDictionary` for each.
+    atoms : int
+        Of each dictionary.
+    even, odd, sample : int
+        Components kept of each, and the images that they are learned from, see
+        :class:`mien.designed.mirror_svm.MirrorComponents`.
+    gamma, penalty : float
+        Of :class:`mien.designed.mirror_svm.MirrorSvm`.
+    mirrors : bool
+        Train on every image's mirror image too.
+    seed : int
+        Seed of everything random.
+    progress : bool
+        Show a progress bar while images are described.
+
+    Notes
+    -----
+    What a dictionary makes of the images is kept on disk by itself, so another combination of the
+    same dictionaries describes nothing again.
+    """
+    parts = [
+        Cached(
+            MirrorComponents(
+                PatchDictionary(size=size, grid=grid, atoms=atoms, seed=seed),
+                even=even,
+                odd=odd,
+                sample=sample,
+                seed=seed,
+                progress=f"{size}-pixel patches" if progress else "",
+            )
+        )
+        for size, grid in patches.items()
+    ]
+    turned = len(parts) * odd if mirrors else 0
+    svm = MirrorSvm(odd=turned, gamma=gamma, penalty=penalty, seed=seed)
+    return Pipeline([("descriptor", SideBySide(parts, odd=odd)), ("svm", svm)])
+
+
+def strong_steps(*, patches: Mapping[int, int], **settings) -> dict[str, Pipeline]:
+    """Return :func:`strong_svm` as it grows, for an ablation: by name, the whole model last.
+
+    First one size of patches without mirror images, then with them, then one more size at a time.
+    Fitted in this order, each step describes only what is new in it.
+
+    Parameters
+    ----------
+    patches, **settings
+        What :func:`strong_svm` takes, ``mirrors`` aside.
+
+    Examples
+    --------
+    >>> list(strong_steps(patches={8: 4, 12: 4}))
+    ['8-pixel patches, no mirrors', '8-pixel patches', '8- and 12-pixel patches']
+    """
+    sizes = list(patches)
+    one = {sizes[0]: patches[sizes[0]]}
+    steps = {
+        _called(sizes[:1]) + ", no mirrors": strong_svm(patches=one, mirrors=False, **settings)
+    }
+    for count in range(1, len(sizes) + 1):
+        some = {size: patches[size] for size in sizes[:count]}
+        steps[_called(some)] = strong_svm(patches=some, **settings)
+    return steps
+
+
+def _called(sizes):
+    *others, last = (str(size) for size in sizes)
+    return (", ".join(f"{size}-" for size in others) + " and " if others else "") + (
+        f"{last}-pixel patches"
+    )
+
+
+def check_crowd(training: np.ndarray, public: np.ndarray) -> None:
+    """Refuse a crowd that no SVM can learn from, before anything is computed.
+
+    A class that only one of the two shows does no harm: what Training lacks is never answered,
+    and the temperature is one number for all classes.
+
+    Parameters
+    ----------
+    training, public : int array (n,)
+        Class codes of Training and of PublicTest.
+
+    Raises
+    ------
+    DataError
+        If Training shows fewer than two emotions, or PublicTest none of them.
+    """
+    shown = named(np.unique(training))
+    if len(shown) < 2:
+        raise DataError(
+            f"Training of FER2013 shows {' and '.join(shown) or 'no emotion'} only; an SVM needs "
+            "images of at least two emotions to tell apart"
+        )
+    if not np.isin(public, training).any():
+        raise DataError(
+            "PublicTest of FER2013 holds no image of an emotion that Training shows "
+            f"({', '.join(shown)}); it chooses the model and calibrates it, so give it some"
+        )
+
+
+class Calibrated(ClassifierMixin, BaseEstimator):
+    """A fitted classifier with probabilities that mean something, and the same predictions.
+
+    One temperature divides the decision values before the softmax; it is fitted to images that
+    the model was not trained on (Guo et al. 2017, "On calibration of modern neural networks").
+    The largest probability stays where the largest decision value was.
+
+    Parameters
+    ----------
+    model : fitted classifier with ``decision_function``
+
+    Attributes
+    ----------
+    temperature_ : float
+        In the unit of the decision values.
+    classes_ : array (classes,)
+        The model's.
+    """
+
+    def __init__(self, model):
+        self.model = model
+
+    def fit(self, images, labels):
+        """Fit the temperature to held-out images (n, 48, 48); other classes are left out."""
+        self.classes_ = self.model.classes_
+        known = np.isin(labels, self.classes_)
+        if not known.any():
+            raise DataError("cannot calibrate: no held-out image shows a class of the model")
+        values = self._decide(images)[known]
+        unit = values.std() or 1.0  # brings the temperature near 1, where it is searched
+        codes = np.searchsorted(self.classes_, np.asarray(labels)[known])
+        self.temperature_ = float(unit * fit_temperature(softmax(values / unit, axis=1), codes))
+        return self
+
+    def predict_proba(self, images) -> np.ndarray:
+        """Return probabilities (n, classes), columns in the order of ``classes_``."""
+        return softmax(self._decide(images) / self.temperature_, axis=1)
+
+    def predict(self, images) -> np.ndarray:
+        """Return the class of every image, as the model itself does."""
+        return self.model.predict(images)
+
+    def _decide(self, images):
+        values = np.asarray(self.model.decision_function(images), np.float64)
+        return np.column_stack([-values, values]) if values.ndim == 1 else values
+
+
+def calibrate(model, images: np.ndarray, labels: np.ndarray) -> Calibrated:
+    """Give a fitted model probabilities without changing its predictions.
+
+    Parameters
+    ----------
+    model : classifier
+        Fitted on other images than these.
+    images : uint8 array (n, 48, 48)
+        Held-out images, PublicTest in this study.
+    labels : array (n,)
+        Their classes; those that the model does not know are left out.
+
+    Returns
+    -------
+    Calibrated
+        With ``predict``, ``predict_proba`` and ``classes_``.
+
+    Raises
+    ------
+    DataError
+        If none of the images shows a class of the model.
+    """
+    return Calibrated(model).fit(images, labels)

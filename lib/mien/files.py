@@ -1,0 +1,173 @@
+"""What a load may leave behind for the next one, and files that appear whole or not at all."""
+
+import hashlib
+import json
+import os
+import secrets
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import platformdirs
+
+#: Names of files that Windows leaves in folders of pictures, in lower case.
+LITTER = ("thumbs.db", "desktop.ini")
+
+#: A file changed this recently (seconds) is hashed anew: its time stamp may be too coarse to tell
+#: a second change from the first (git's "racily clean" entries, git-scm.com/docs/racy-git).
+_SETTLED = 2.0
+
+
+def cache_dir() -> Path:
+    """Return the folder for what can be computed again: ``MIEN_CACHE_DIR``, else the user's own.
+
+    The folder need not exist, and deleting it loses nothing but time.
+
+    Returns
+    -------
+    Path
+        ``$MIEN_CACHE_DIR`` where that is set, else what ``platformdirs`` names for this system.
+    """
+    chosen = os.environ.get("MIEN_CACHE_DIR")
+    return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("mien"))
+
+
+@contextmanager
+def atomic_write(path: str | Path) -> Iterator[Path]:
+    """Write a file whole or not at all.
+
+    Hands out the path of a temporary file in the same folder and with the same suffix; when the
+    block ends, that file is flushed to the disk and takes the place of ``path`` in one step. When
+    the block raises, it is removed and ``path`` stays what it was.
+
+    Parameters
+    ----------
+    path : str or Path
+        The file to write; folders above it are made.
+
+    Yields
+    ------
+    Path
+        Where to write; the block must create this file.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> whole = Path(tempfile.mkdtemp()) / "figures.json"
+    >>> with atomic_write(whole) as part:
+    ...     _ = part.write_text("{}")
+    >>> whole.read_text()
+    '{}'
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.stem[:100]}-{secrets.token_hex(6)}{path.suffix}")
+    try:
+        yield part
+        with part.open("rb+") as written:
+            os.fsync(written.fileno())
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def keep(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file of the cache atomically, or warn and go on where that is not possible.
+
+    Parameters
+    ----------
+    path : Path
+        The file, below `cache_dir`.
+    write : callable
+        Called with the path of a temporary file, which it writes.
+    """
+    try:
+        with atomic_write(path) as part:
+            write(part)
+    except OSError as error:
+        warnings.warn(
+            f"nothing could be kept in {path.parent} ({error.strerror or error}), so the next load"
+            " will take as long as this one; set MIEN_CACHE_DIR to a folder that can be written",
+            stacklevel=3,
+        )
+
+
+def files_below(folder: Path) -> list[Path]:
+    """List the files of a folder and its subfolders, sorted, without what is hidden.
+
+    Links to folders are not followed, so that a loop of links does no harm.
+    """
+    found = []
+    for where, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        found += [Path(where, name) for name in names if not name.startswith(".")]
+    return sorted(found)
+
+
+def content_hash(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes, or of the names and bytes of a folder's files.
+
+    The hash is remembered for the path, size, inode and time stamps, so that an untouched file is
+    not read again. The price: a change that keeps all of these is not seen. No editor, copy or
+    download does that; nor does ``touch -r``, for the time of the inode's own change counts too.
+
+    Parameters
+    ----------
+    path : Path
+        A file or folder; of a folder, the files that `files_below` lists.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be read.
+    """
+    path = path.resolve(strict=True)
+    files = files_below(path) if path.is_dir() else [path]
+    stamp, newest = _stamp(files)
+    memo = cache_dir() / "hashes" / f"{hashlib.sha256(os.fsencode(path)).hexdigest()}.json"
+    known = _remembered(memo, stamp)
+    if known:
+        return known
+    content = _hash_of_folder(path, files) if path.is_dir() else _hash_of_file(path)
+    if newest + _SETTLED < time.time() and _stamp(files)[0] == stamp:
+        keep(memo, lambda part: part.write_text(json.dumps({"stamp": stamp, "hash": content})))
+    return content
+
+
+def _stamp(files: list[Path]) -> tuple[str, float]:
+    """Return a hash of what the disk says about files, and their newest time stamp (seconds)."""
+    digest, newest = hashlib.sha256(), 0.0
+    for file in files:
+        facts = file.stat()
+        known = (facts.st_size, facts.st_ino, facts.st_mtime_ns, facts.st_ctime_ns)
+        digest.update(os.fsencode(file) + repr(known).encode())
+        newest = max(newest, facts.st_mtime, facts.st_ctime)
+    return digest.hexdigest(), newest
+
+
+def _remembered(memo: Path, stamp: str) -> str | None:
+    """Return the remembered hash if it was taken of files with this stamp."""
+    try:
+        known = json.loads(memo.read_text())
+        return known["hash"] if known["stamp"] == stamp else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _hash_of_file(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _hash_of_folder(folder: Path, files: list[Path]) -> str:
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(f"{file.relative_to(folder)!r} {_hash_of_file(file)}\n".encode())
+    return digest.hexdigest()

@@ -1,0 +1,326 @@
+"""The network: how it is built, folded into plain layers, described. Keras 3 on any backend."""
+
+import functools
+import itertools
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+import keras
+import numpy as np
+from keras import layers, ops
+from keras.initializers import GlorotUniform, HeNormal
+
+from mien.emotions import EMOTIONS
+from mien.errors import DataError
+
+# TensorFlow warns in every page that many small networks are traced; they are, on purpose.
+logging.getLogger("tensorflow").setLevel(logging.ERROR)
+SIZE = 48  # width and height of a face, in pixels
+CLASSES = len(EMOTIONS)
+
+
+@keras.saving.register_keras_serializable(package="mien")
+class StandardizedConv2D(layers.Layer):
+    """A 3 x 3 convolution that keeps its signal in range by standardising its kernel.
+
+    Every channel's kernel is used with mean 0 and such a variance that, after a ReLU, unit variance
+    stays unit variance; a learned gain scales it. Batch normalisation standardises the activations
+    instead, with several passes over each of them, which on a processor costs as much as the
+    convolutions; and what it answers to a face hangs on the other faces of the batch.
+
+    Scaled weight standardisation: Brock, De and Smith 2021, arXiv:2101.08692; the standardised
+    kernel: Qiao et al. 2019, arXiv:1903.10520.
+
+    Parameters
+    ----------
+    filters : int
+        Channels of the output.
+    strides : int
+        Padding is "same".
+    gain : str
+        Initialiser of the gain: "zeros" lets a residual block start as the identity.
+    kernel_initializer : keras.initializers.Initializer or str
+    """
+
+    #: Standard deviation of a rectified standard normal, inverted (Brock et al., section 4.2).
+    RELU_GAIN = float(np.sqrt(2 / (1 - 1 / np.pi)))
+
+    def __init__(
+        self, filters, *, strides=1, gain="ones", kernel_initializer="he_normal", **options
+    ):
+        """See the class."""
+        super().__init__(**options)
+        self.filters, self.strides, self.gain_initializer = filters, strides, gain
+        self.kernel_initializer = keras.initializers.get(kernel_initializer)
+        self.epsilon = 1e-4
+
+    def build(self, input_shape):
+        """Create the kernel, the gain and the bias, all float32."""
+        new = functools.partial(self.add_weight, dtype="float32", autocast=False)
+        rows = 9 * input_shape[-1]  # a matrix: what Muon orthogonalises
+        self.kernel = new((rows, self.filters), self.kernel_initializer, name="kernel")
+        self.gain = new((self.filters,), self.gain_initializer, name="gain")
+        self.bias = new((self.filters,), "zeros", name="bias")
+
+    def standardized(self):
+        """Return the kernel that is convolved with, float32 (3, 3, channels, filters)."""
+        kernel = ops.convert_to_tensor(self.kernel)
+        mean, variance = ops.moments(kernel, axes=0, keepdims=True)
+        scale = self.RELU_GAIN * self.gain * ops.rsqrt(kernel.shape[0] * variance + self.epsilon)
+        return ops.reshape((kernel - mean) * scale, (3, 3, -1, self.filters))
+
+    def call(self, inputs):
+        """Return the convolution of ``inputs``, (n, height, width, filters)."""
+        kernel = ops.cast(self.standardized(), inputs.dtype)
+        return ops.conv(inputs, kernel, self.strides, "same") + ops.cast(self.bias, inputs.dtype)
+
+    def get_config(self):
+        """Return what rebuilds the layer."""
+        own = {"filters": self.filters, "strides": self.strides, "gain": self.gain_initializer}
+        own["kernel_initializer"] = keras.initializers.serialize(self.kernel_initializer)
+        return super().get_config() | own
+
+
+@keras.saving.register_keras_serializable(package="mien")
+class Cosines(keras.initializers.Initializer):
+    """Kernels that see every spatial frequency equally well: cosines that whiten a face.
+
+    The amplitudes of faces fall with the frequency, as those of natural images do (Field 1987,
+    doi:10.1364/JOSAA.4.002379). The cosines of a window (Ahmed, Natarajan and Rao 1974,
+    doi:10.1109/T-C.1974.223784), each times its frequency, are therefore close to its whitened
+    principal components, the start that Coates and Ng 2012 (doi:10.1007/978-3-642-35289-8_30) and
+    chapter A1 compute from data. Each comes with both signs, because a ReLU follows, the lowest
+    frequencies first; kernels beyond those are random (He et al. 2015, arXiv:1502.01852).
+
+    Parameters
+    ----------
+    seed : int
+        Of the random kernels.
+    """
+
+    #: Lets faces of variance 1 (`prepare`) leave the kernels as strong as random ones do.
+    SCALE = 1.25
+
+    def __init__(self, seed=0):
+        """See the class."""
+        self.seed = seed
+
+    def __call__(self, shape, dtype=None):
+        """Return kernels of shape (size, size, 1, filters)."""
+        size, filters = shape[0], shape[-1]
+        place = np.arange(size)
+        waves = np.cos(np.pi * np.outer(place + 0.5, place) / size)  # (pixel, frequency)
+        waves /= np.linalg.norm(waves, axis=0)
+        frequency = np.hypot.outer(place, place)
+        frequency[0, 0] = 0.5  # the mean
+        planes = np.einsum("yu,xv->yxuv", waves, waves) * frequency * self.SCALE
+        order = np.argsort(frequency, axis=None, kind="stable")
+        planes = planes.reshape(size, size, 1, -1)[..., order]
+        signed = np.stack([planes, -planes], axis=-1).reshape(size, size, 1, -1)[..., :filters]
+        others = HeNormal(self.seed)(shape, dtype=dtype)[..., signed.shape[-1] :]
+        return ops.concatenate([ops.convert_to_tensor(signed, others.dtype), others], axis=-1)
+
+    def get_config(self):
+        """Return what rebuilds the initialiser."""
+        return {"seed": self.seed}
+
+
+def build(
+    *,
+    stem: int = 64,
+    stem_blocks: int = 0,
+    stages: Sequence[tuple[int, int]] = ((128, 1), (256, 1)),
+    dropout: float = 0.3,
+    dtype: str = "float32",
+    cosines: bool = True,
+    standardized: bool = True,
+    seed: int = 0,
+) -> keras.Model:
+    """Return an untrained network: face in, probabilities of the seven emotions out.
+
+    Parameters
+    ----------
+    stem : int
+        Channels of the first convolution (5 x 5, stride 2, 24 x 24 positions).
+    stem_blocks : int
+        Residual blocks on those positions.
+    stages : sequence of (channels, blocks)
+        For every stage a convolution that halves the positions and then residual blocks
+        (He et al. 2016, arXiv:1512.03385). Multiples of 32 channels fit the processor's tiles.
+    dropout : float
+        Share of the pooled features that is left out at every step.
+    dtype : str
+        "float32", or "mixed_bfloat16" (weights and softmax stay float32); see `fast_dtype`.
+    cosines : bool
+        False starts the first convolution from random kernels.
+    standardized : bool
+        False builds plain convolutions: what `fold` needs.
+    seed : int
+        Of the initial weights and of dropout.
+
+    Returns
+    -------
+    keras.Model
+        Functional; input float32 (n, 48, 48, 1) as `prepare` makes it, output float32 (n, 7).
+        Layers "pooled" (features), "logits" and "softmax" have fixed names.
+
+    Examples
+    --------
+    >>> build(stem=8, stages=((8, 1),)).output_shape
+    (None, 7)
+    """
+    seeds = itertools.count(1000 * seed)  # one for every kernel
+    conv = functools.partial(_convolution, seeds=seeds, dtype=dtype, standardized=standardized)
+    relu = functools.partial(layers.ReLU, dtype=dtype)
+    faces = keras.Input((SIZE, SIZE, 1), name="faces")
+    start = (Cosines if cosines else HeNormal)(next(seeds))
+    first = {"kernel_initializer": start, "dtype": dtype, "name": "stem"}
+    x = layers.Conv2D(stem, 5, strides=2, padding="same", **first)(faces)
+    x = relu(name="stem_relu")(x)
+    x = _residual(x, stem_blocks, "stem", conv, relu)
+    for number, (channels, blocks) in enumerate(stages, start=1):
+        stage = f"stage{number}"
+        x = conv(channels, strides=2, name=f"{stage}_halve")(x)
+        x = relu(name=f"{stage}_halve_relu")(x)
+        x = _residual(x, blocks, stage, conv, relu)
+    x = layers.GlobalAveragePooling2D(dtype="float32", name="pooled")(x)
+    x = layers.Dropout(dropout, seed=seed, dtype="float32", name="dropout")(x)
+    head = {"kernel_initializer": GlorotUniform(next(seeds)), "dtype": "float32"}
+    x = layers.Dense(CLASSES, name="logits", **head)(x)
+    probabilities = layers.Softmax(dtype="float32", name="softmax")(x)
+    return keras.Model(faces, probabilities, name="mien")
+
+
+def _residual(x, blocks, stage, conv, relu):
+    """Return ``x`` after residual blocks that start as the identity."""
+    for block in range(1, blocks + 1):
+        name = f"{stage}_block{block}"
+        y = relu(name=f"{name}_relu1")(conv(x.shape[-1], name=f"{name}_conv1")(x))
+        y = conv(x.shape[-1], gain="zeros", name=f"{name}_conv2")(y)
+        x = layers.Add(dtype=relu.keywords["dtype"], name=f"{name}_add")([x, y])
+        x = relu(name=f"{name}_relu2")(x)
+    return x
+
+
+def _convolution(channels, *, strides=1, gain="ones", seeds, dtype, standardized, name):
+    options = {"strides": strides, "dtype": dtype, "name": name}
+    options["kernel_initializer"] = HeNormal(next(seeds))
+    if standardized:
+        return StandardizedConv2D(channels, gain=gain, **options)
+    return layers.Conv2D(channels, 3, padding="same", **options)
+
+
+def fold(model: keras.Model, *, dtype: str | None = None) -> keras.Model:
+    """Return the same function as plain layers: every standardised kernel as an ordinary one.
+
+    The result holds standard Keras layers only, and is what fine-tuning starts from: its kernels
+    are free.
+
+    Parameters
+    ----------
+    model : keras.Model
+        From `build`; not changed.
+    dtype : str, optional
+        As in `build`; the model's own where left out.
+
+    Raises
+    ------
+    DataError
+        If ``model`` was not made by `build`.
+    """
+    arguments = shape(model)
+    dtype = dtype or model.get_layer("stem").dtype_policy.name
+    plain = build(**arguments, dtype=dtype, standardized=False)
+    for layer in plain.layers:
+        source = model.get_layer(layer.name)
+        if isinstance(source, StandardizedConv2D):
+            layer.set_weights([np.asarray(source.standardized()), np.asarray(source.bias)])
+        elif layer.get_weights():
+            layer.set_weights(source.get_weights())
+    return plain
+
+
+def shape(model: keras.Model) -> dict:
+    """Return the arguments of `build` that give ``model``'s layers.
+
+    Raises
+    ------
+    DataError
+        If ``model`` was not made by `build`.
+    """
+    names = {layer.name: layer for layer in model.layers}
+
+    def blocks(stage):
+        return sum(name.startswith(f"{stage}_block") and name.endswith("_add") for name in names)
+
+    try:
+        halvings = [name for name in names if name.endswith("_halve")]
+        stages = [(names[name].filters, blocks(name.removesuffix("_halve"))) for name in halvings]
+        return {
+            "stem": names["stem"].filters,
+            "stem_blocks": blocks("stem"),
+            "stages": tuple(stages),
+            "dropout": names["dropout"].rate,
+        }
+    except (KeyError, AttributeError) as problem:
+        raise DataError(
+            f"the network is not one of mien.network.architecture.build: no {problem}"
+        ) from None
+
+
+def stage_ends(model: keras.Model) -> list:
+    """Return the tensors that leave the stem and every stage, in order."""
+    names = [layer.name for layer in model.layers]
+    nexts = [name for name in names if name.endswith("_halve")] + ["pooled"]
+    return [model.layers[names.index(name) - 1].output for name in nexts]
+
+
+def describe(model: keras.Model) -> dict[str, float]:
+    """Return the number of ``parameters`` and the ``megabytes`` they take in half precision."""
+    parameters = model.count_params()
+    return {"parameters": parameters, "megabytes": round(2 * parameters / 1e6, 2)}
+
+
+@functools.cache
+def fast_dtype() -> str:
+    """Return the precision in which this machine convolves faster, by trying both (under 1 s).
+
+    "mixed_bfloat16" where it saves at least a fifth of the time (processors with AMX, GPUs),
+    "float32" elsewhere.
+    """
+    half, full = _convolving("bfloat16"), _convolving("float32")
+    seconds = [(half(), full()) for _ in range(20)]  # by turns: other work disturbs both alike
+    fastest = np.min(seconds[1:], axis=0)  # the first one warms up
+    return "mixed_bfloat16" if fastest[0] < 0.8 * fastest[1] else "float32"
+
+
+def _convolving(dtype: str) -> Callable[[], float]:
+    """Return a function that convolves once in a precision and returns the seconds it took."""
+    layer = layers.Conv2D(64, 3, padding="same", dtype=dtype)
+    images = ops.cast(np.ones((64, 12, 12, 64), np.float32), dtype)
+
+    def seconds():
+        start = time.perf_counter()
+        ops.convert_to_numpy(ops.cast(layer(images)[0, 0, 0], "float32"))
+        return time.perf_counter() - start
+
+    return seconds
+
+
+def prepare(images: np.ndarray) -> np.ndarray:
+    """Return what the network sees: every face with mean 0 and standard deviation 1.
+
+    Parameters
+    ----------
+    images : ndarray of uint8, (n, height, width)
+
+    Returns
+    -------
+    ndarray of float32, (n, height, width, 1)
+        A face of one constant grey becomes zeros.
+    """
+    pixels = images.astype(np.float32)
+    pixels -= pixels.mean(axis=(1, 2), keepdims=True)
+    pixels /= np.maximum(pixels.std(axis=(1, 2), keepdims=True), 1.0)
+    return pixels[..., None]

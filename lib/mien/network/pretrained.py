@@ -1,0 +1,203 @@
+"""Networks on disk: the trained one that comes with mien, and those that a study keeps.
+
+The one in the package is half precision, ordinary kernels, a plain numpy archive without pickled
+objects: nothing in it can run. ``weights/MODEL_CARD.md`` tells where the weights are from and
+what they are worth.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from importlib import resources
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+
+from mien.emotions import EMOTIONS
+from mien.errors import DataError, ParameterError
+from mien.files import atomic_write
+from mien.network import architecture
+from mien.network.architecture import CLASSES, SIZE
+
+
+def save(model: keras.Model, path: str | Path) -> None:
+    """Write ``model`` to a ``.keras`` file, whole or not at all."""
+    if Path(path).suffix != ".keras":
+        raise ParameterError(f"{path} should end in .keras")
+    with atomic_write(path) as part:
+        model.save(part)
+
+
+def load(path: str | Path) -> keras.Model:
+    """Read a network that `save` wrote. Nothing in the file is executed (Keras' safe mode).
+
+    Raises
+    ------
+    DataError
+        If there is no such file, it cannot be read, or the network does not turn faces of
+        48 x 48 pixels into seven emotions.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"there is no network at {path}")
+    try:
+        model = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as problem:  # Keras raises many kinds
+        reason = str(problem).strip().split("\n")[0]
+        raise DataError(f"{path} cannot be read as a .keras network: {reason}") from problem
+    shapes = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
+    if shapes[1] != (None, CLASSES):
+        raise DataError(
+            f"the network in {path} answers {shapes[1]}, not one probability for each of "
+            f"{', '.join(EMOTIONS)}; train it with mien, or name another file"
+        )
+    if shapes[0] != (None, SIZE, SIZE, 1):
+        raise DataError(
+            f"the network in {path} reads {shapes[0]}, not grey faces of {SIZE} x {SIZE} pixels"
+        )
+    return model
+
+
+#: The files in the package: the weights, and how their training went.
+SHIPPED, CURVE = "fer2013.npz", "fer2013.curve.json"
+
+
+def export_weights(model: keras.Model, path: str | Path, *, temperature: float = 1.0) -> int:
+    """Write a network's weights in half precision and return the file's size in bytes.
+
+    Parameters
+    ----------
+    model : keras.Model
+        From `mien.network.architecture.build`, trained.
+    path : path
+        Of the ``.npz`` to write, whole or not at all.
+    temperature : float
+        What `mien.evaluation.calibration.fit_temperature` found for the network; 1 where nobody
+        measured.
+    """
+    plain = architecture.fold(model, dtype="float32")
+    arrays = {f"w{i}": weight.astype(np.float16) for i, weight in enumerate(plain.get_weights())}
+    arrays |= {"shape": np.array(json.dumps(architecture.shape(plain))), "temperature": temperature}
+    with atomic_write(path) as part, part.open("wb") as file:
+        np.savez_compressed(file, **arrays)
+    return Path(path).stat().st_size
+
+
+def import_weights(path: str | Path, *, dtype: str = "float32") -> keras.Model:
+    """Return the network that `export_weights` wrote, of plain layers.
+
+    Parameters
+    ----------
+    path : path
+    dtype : str
+        The precision to compute in, as in `mien.network.architecture.build`.
+
+    Raises
+    ------
+    DataError
+        If the file is missing or holds no such network.
+    """
+    with _arrays(path) as arrays:
+        shape = json.loads(str(arrays["shape"]))
+        model = architecture.build(**shape, dtype=dtype, standardized=False)
+        count = len(model.get_weights())
+        model.set_weights([arrays[f"w{i}"].astype(np.float32) for i in range(count)])
+    return model
+
+
+def import_temperature(path: str | Path) -> float:
+    """Return the temperature of the network that `export_weights` wrote.
+
+    Raises
+    ------
+    DataError
+        As `import_weights`.
+    """
+    with _arrays(path) as arrays:
+        return float(arrays["temperature"])
+
+
+def shipped(*, dtype: str = "float32") -> keras.Model:
+    """Return the network that comes with mien, trained on FER2013; see its model card.
+
+    Parameters
+    ----------
+    dtype : str
+        The precision to compute in; `mien.network.architecture.fast_dtype` tells what is fast here.
+
+    Raises
+    ------
+    DataError
+        If this installation lacks the file.
+    """
+    with _shipped_file() as path:
+        return import_weights(path, dtype=dtype)
+
+
+def shipped_temperature() -> float:
+    """Return the temperature of the network that comes with mien, fitted on PublicTest."""
+    with _shipped_file() as path:
+        return import_temperature(path)
+
+
+def export_curve(history: pd.DataFrame, public: np.ndarray, path: str | Path) -> None:
+    """Write how a training went: minutes and PublicTest accuracy, epoch by epoch.
+
+    Parameters
+    ----------
+    history : DataFrame
+        Of `mien.network.training.train`.
+    public : ndarray of uint8, (n, 48, 48)
+        The PublicTest images that the network was judged on; their digest is stored.
+    path : path
+        Of the ``.json`` to write.
+    """
+    minutes = (history["seconds"].cumsum() / 60).round(2).tolist()
+    curve = {"public": _digest(public), "minutes": minutes}
+    curve["accuracy"] = history["val_accuracy"].round(4).tolist()
+    with atomic_write(path) as part:
+        part.write_text(json.dumps(curve))
+
+
+def shipped_curve(public: np.ndarray) -> pd.DataFrame:
+    """Return how the network that comes with mien was trained, once, on two processor cores.
+
+    Parameters
+    ----------
+    public : ndarray of uint8, (n, 48, 48)
+        PublicTest as the study has it.
+
+    Returns
+    -------
+    DataFrame
+        ``minutes``, ``PublicTest accuracy``; no rows where ``public`` is not what that network was
+        judged on, because such figures cannot be compared.
+    """
+    text = (resources.files("mien.network") / "weights" / CURVE).read_text(encoding="utf-8")
+    curve = json.loads(text)
+    frame = pd.DataFrame({"minutes": curve["minutes"], "PublicTest accuracy": curve["accuracy"]})
+    return frame if curve["public"] == _digest(public) else frame[:0]
+
+
+def _digest(images: np.ndarray) -> str:
+    return hashlib.sha256(np.ascontiguousarray(images).tobytes()).hexdigest()
+
+
+def _shipped_file() -> AbstractContextManager[Path]:
+    return resources.as_file(resources.files("mien.network") / "weights" / SHIPPED)
+
+
+@contextmanager
+def _arrays(path: str | Path) -> Iterator[Mapping[str, np.ndarray]]:
+    """Open an archive; whatever goes wrong with what is in it is told in one line."""
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"there are no weights at {path}")
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            yield arrays
+    except Exception as problem:  # numpy, zip, json and Keras raise many kinds
+        raise DataError(f"{path} holds no weights of a mien network: {problem}") from problem

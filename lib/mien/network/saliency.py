@@ -1,0 +1,282 @@
+"""Where the network looks: Grad-CAM, occlusion, their sanity check, their mean over an emotion."""
+
+from collections.abc import Sequence
+
+import keras
+import numpy as np
+import pandas as pd
+from keras import layers, ops
+from PIL import Image
+from scipy.stats import spearmanr
+
+from mien.emotions import in_order
+from mien.errors import DataError, ParameterError
+from mien.network import architecture, inference
+
+_BATCH = 64
+
+
+def gradcam(
+    model: keras.Model, images: np.ndarray, codes: Sequence[int], *, stage: int | None = None
+) -> np.ndarray:
+    """Return where each face speaks for a class: Grad-CAM.
+
+    The activations of a stage are weighted by the mean gradient of the class's logit, summed over
+    channels, and cut off below zero (Selvaraju et al. 2017, arXiv:1610.02391).
+
+    Parameters
+    ----------
+    model : keras.Model
+        From `mien.network.architecture.build`, `load` or fine-tuning; not changed.
+    images : ndarray of uint8, (n, 48, 48)
+    codes : sequence of int, (n,)
+        The class to explain for every face, 0..6.
+    stage : int, optional
+        0 is the stem (24 x 24 positions), 1 the first stage (12 x 12), and so on. The default is
+        the last stage with at least 12 x 12 positions: coarser ones cannot tell eyes from brows.
+
+    Returns
+    -------
+    ndarray of float32, (n, 48, 48)
+        0..1; the highest place of every face is 1, or all is 0 where nothing speaks for the class.
+
+    Raises
+    ------
+    DataError
+        If faces and classes do not fit each other.
+    ParameterError
+        If the network has no such stage.
+    """
+    _check(images, codes)
+    early, late = _halves(architecture.fold(model, dtype="float32"), stage)
+    maps = [np.zeros((0, architecture.SIZE, architecture.SIZE), np.float32)]
+    probe = _probe(late)
+    for start in range(0, len(images), _BATCH):
+        part = slice(start, start + _BATCH)
+        seen = np.asarray(early.predict_on_batch(architecture.prepare(_padded(images[part]))))
+        wanted = np.eye(architecture.CLASSES, dtype=np.float32)[_padded(np.asarray(codes)[part])]
+        weights = _gradient(probe, seen, wanted).mean(axis=(1, 2), keepdims=True)
+        heat = np.maximum((weights * seen).sum(axis=-1), 0)[: len(images[part])]
+        maps.append(np.stack([_enlarged(face) for face in heat]))
+    return np.concatenate(maps)
+
+
+def occlusion(
+    model: keras.Model, images: np.ndarray, codes: Sequence[int], *, patch: int = 12, step: int = 4
+) -> np.ndarray:
+    """Return how much the probability of a class falls when a place is covered.
+
+    A square of the face's mean grey is moved over it; the fall at a pixel is the mean over the
+    squares that cover it (Zeiler and Fergus 2014, arXiv:1311.2901).
+
+    Parameters
+    ----------
+    model, images, codes
+        As in `gradcam`.
+    patch, step : int
+        Width of the square and its step, in pixels.
+
+    Returns
+    -------
+    ndarray of float32, (n, 48, 48)
+        Fall of the probability; negative where covering helps the class.
+    """
+    _check(images, codes)
+    codes, rows = np.asarray(codes), np.arange(len(images))
+    size, grey = architecture.SIZE, images.mean(axis=(1, 2), keepdims=True).astype(np.uint8)
+    whole = inference.predict(model, images, mirror=False)[rows, codes]
+    fall, covered = np.zeros(images.shape, np.float32), np.zeros((size, size), np.float32)
+    for top in range(0, size - patch + 1, step):
+        for left in range(0, size - patch + 1, step):
+            place = (slice(top, top + patch), slice(left, left + patch))
+            hidden = images.copy()
+            hidden[:, *place] = grey
+            answers = inference.predict(model, hidden, mirror=False)[rows, codes]
+            fall[:, *place] += (whole - answers)[:, None, None]
+            covered[place] += 1
+    return fall / np.maximum(covered, 1)
+
+
+def sanity_check(
+    model: keras.Model, images: np.ndarray, codes: Sequence[int], *, seed: int = 0
+) -> pd.DataFrame:
+    """Return how alike Grad-CAM stays when the network forgets, from the head downwards.
+
+    If a map depends on what was learned, it changes when the weights are drawn anew; a map that
+    stays the same only shows edges of the picture (Adebayo et al. 2018, arXiv:1810.03292).
+
+    Returns
+    -------
+    DataFrame
+        One row for every stage that was randomised, all above it included, from the head down:
+        randomised (name), correlation (Spearman's, mean over the faces whose maps are not flat).
+    """
+    trained = gradcam(model, images, codes)
+    forgetful = architecture.fold(model, dtype="float32")
+    shape = architecture.shape(forgetful)
+    random = architecture.build(**shape, cosines=False, standardized=False, seed=seed)
+    names = [layer.name for layer in forgetful.layers if layer.get_weights()]
+    rows, stages = [], list(dict.fromkeys(name.split("_")[0] for name in reversed(names)))
+    for stage in stages:
+        for name in names:
+            if name.split("_")[0] == stage:
+                forgetful.get_layer(name).set_weights(random.get_layer(name).get_weights())
+        maps = gradcam(forgetful, images, codes)
+        pairs = [(a, b) for a, b in zip(trained, maps, strict=True) if a.any() and b.any()]
+        alike = [spearmanr(a, b, axis=None).statistic for a, b in pairs]
+        rows.append({"randomised": stage, "correlation": float(np.mean(alike)) if alike else 0.0})
+    return pd.DataFrame(rows)
+
+
+class _Offset(layers.Layer):
+    """Add a trainable zero to a batch of activations."""
+
+    def build(self, input_shape):
+        self.offset = self.add_weight(shape=input_shape, initializer="zeros", name="offset")
+
+    def call(self, inputs):
+        return inputs + self.offset
+
+
+def _probe(late: keras.Model) -> keras.Model:
+    """Return a model whose one trainable variable is an offset to the activations."""
+    late.trainable = False
+    seen = keras.Input(batch_shape=(_BATCH, *late.input_shape[1:]))
+    probe = keras.Model(seen, late(_Offset(name="offset")(seen)))
+    probe.compile(keras.optimizers.SGD(1.0), _against)
+    return probe
+
+
+def _against(wanted, logits):
+    """Return a loss whose mean over the batch is minus the sum of the wanted logits."""
+    return -_BATCH * ops.sum(wanted * logits, axis=-1)
+
+
+def _gradient(probe: keras.Model, seen: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """Return the gradient of the wanted logits with respect to the activations ``seen``.
+
+    One step of plain descent at rate 1 from zero *is* the gradient: this way Keras' public API
+    gives it on every backend.
+    """
+    offset = probe.get_layer("offset").offset
+    offset.assign(ops.zeros_like(offset))
+    probe.train_on_batch(seen, wanted)
+    return ops.convert_to_numpy(offset)
+
+
+def _halves(plain: keras.Model, stage: int | None) -> tuple[keras.Model, keras.Model]:
+    """Return the network up to a stage, and from there to the logits."""
+    ends = architecture.stage_ends(plain)
+    if stage is None:
+        stage = max((i for i, end in enumerate(ends) if end.shape[1] >= 12), default=0)
+    if not 0 <= stage < len(ends):
+        raise ParameterError(f"stage is {stage}; the network has 0 (the stem) to {len(ends) - 1}")
+    plain.get_layer("dropout").rate = 0.0
+    logits = plain.get_layer("logits").output
+    return keras.Model(plain.input, ends[stage]), keras.Model(ends[stage], logits)
+
+
+def _padded(array: np.ndarray) -> np.ndarray:
+    return np.pad(array, ((0, _BATCH - len(array)), *[(0, 0)] * (array.ndim - 1)))
+
+
+def _enlarged(heat: np.ndarray) -> np.ndarray:
+    picture = Image.fromarray(heat.astype(np.float32) / max(float(heat.max()), 1e-12))
+    return np.asarray(
+        picture.resize((architecture.SIZE, architecture.SIZE), Image.Resampling.BILINEAR)
+    )
+
+
+def _check(images, codes) -> None:
+    if len(images) != len(codes):
+        raise DataError(f"{len(images)} faces and {len(codes)} classes: one class a face, please")
+
+
+#: Positions along one side of an averaged map: those of the stage that Grad-CAM reads.
+SIDE = 12
+
+
+def mean_maps(maps: np.ndarray, labels: Sequence[str]) -> pd.DataFrame:
+    """Average maps over the faces of every emotion.
+
+    Parameters
+    ----------
+    maps : ndarray of float, (n, 48, 48)
+        0..1, from `mien.network.saliency.gradcam`.
+    labels : sequence of str, (n,)
+
+    Returns
+    -------
+    DataFrame
+        ``emotion, row, column, heat`` with `SIDE` rows and columns for every emotion that occurs.
+
+    Examples
+    --------
+    >>> len(mean_maps(np.ones((2, 48, 48)), ["sad", "sad"]))
+    144
+    """
+    labels = np.asarray(labels)
+    coarse = maps.reshape(len(maps), SIDE, 48 // SIDE, SIDE, 48 // SIDE).mean(axis=(2, 4))
+    rows, columns = np.divmod(np.arange(SIDE * SIDE), SIDE)
+    return pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    "emotion": emotion,
+                    "row": rows,
+                    "column": columns,
+                    "heat": coarse[labels == emotion].mean(axis=0).ravel(),
+                }
+            )
+            for emotion in in_order(labels)
+        ],
+        ignore_index=True,
+    )
+
+
+def maps_of(table: pd.DataFrame) -> dict[str, np.ndarray]:
+    """Return the averaged maps of `mean_maps` by emotion, each of shape (12, 12)."""
+    return {
+        str(emotion): part.sort_values(["row", "column"])["heat"].to_numpy().reshape(SIDE, SIDE)
+        for emotion, part in table.groupby("emotion", sort=False)
+    }
+
+
+def mean_faces(images: np.ndarray, labels: Sequence[str]) -> dict[str, np.ndarray]:
+    """Return the average face of every emotion, uint8 (48, 48), in FER2013's order."""
+    labels = np.asarray(labels)
+    return {
+        emotion: images[labels == emotion].mean(axis=0).round().astype(np.uint8)
+        for emotion in in_order(labels)
+    }
+
+
+def thirds_sentence(maps: dict[str, np.ndarray]) -> str:
+    """Return on which third of the face most of each emotion's weight lies, in a sentence."""
+    names = ("upper", "middle", "lower")
+    found = []
+    for emotion, heat in maps.items():
+        shares = np.array([part.sum() for part in np.array_split(heat, 3)])
+        if shares.sum() > 0:
+            share = shares.max() / shares.sum()
+            found.append(f"*{emotion}* the {names[int(shares.argmax())]} third ({share:.0%})")
+    if not found:
+        return "No place of any face spoke for its emotion."
+    return f"Most of the weight lies on these thirds of the face: {', '.join(found)}."
+
+
+def likeness_sentence(first: pd.DataFrame, second: pd.DataFrame) -> str:
+    """Return how far two ways of asking (`mean_maps`) agree about the places, in a sentence.
+
+    Spearman's correlation over the positions of the averaged maps, emotion by emotion.
+    """
+    ours, theirs = maps_of(first), maps_of(second)
+    found = {
+        emotion: float(spearmanr(ours[emotion].ravel(), theirs[emotion].ravel()).statistic)
+        for emotion in ours
+        if np.ptp(ours[emotion]) > 0 and np.ptp(theirs[emotion]) > 0
+    }
+    if not found:
+        return "The two ways cannot be compared: one of them shows no place at all."
+    told = ", ".join(f"*{emotion}* {value:.2f}" for emotion, value in found.items())
+    return f"The places that Grad-CAM and occlusion find correlate (Spearman) by {told}."

@@ -1,0 +1,456 @@
+"""The training of the network, from random weights to a learning curve; see `train`.
+
+With the random changes that leave the expression of a face alone: what it should not learn.
+"""
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import keras
+import numpy as np
+import pandas as pd
+from keras import ops
+from PIL import Image
+
+from mien.errors import DataError, ParameterError
+from mien.files import atomic_write
+from mien.network.architecture import CLASSES, SIZE, prepare
+from mien.network.backend import enough_memory
+from mien.network.inference import predict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Augment:
+    """How far faces are moved, turned, scaled, relit and covered while a network learns.
+
+    Every amount is drawn uniformly for every face. All zero changes nothing.
+
+    Parameters
+    ----------
+    mirror : bool
+        Mirror every second face, left to right: expressions are close to symmetric.
+    shift : float
+        Largest move along each axis, as a share of the width (0..0.3).
+    rotation : float
+        Largest turn to either side, in degrees.
+    zoom : float
+        Largest change of scale, as a share: 0.1 gives 0.9 to 1.1.
+    light : float
+        Largest change of gamma, in octaves: 0.5 gives 0.71 to 1.41.
+    erase : float
+        Probability that a random rectangle of 2 to 20 % of the face is covered with its mean grey
+        (random erasing, Zhong et al. 2020, arXiv:1708.04896).
+
+    Examples
+    --------
+    >>> faces = np.zeros((2, 48, 48), np.uint8)
+    >>> Augment()(faces, np.random.default_rng(0)).shape
+    (2, 48, 48)
+    """
+
+    mirror: bool = True
+    shift: float = 0.1
+    rotation: float = 10.0
+    zoom: float = 0.1
+    light: float = 0.0
+    erase: float = 0.0
+
+    def __call__(
+        self, images: np.ndarray, rng: np.random.Generator, *, size: int | None = None
+    ) -> np.ndarray:
+        """Return a changed copy of ``images``.
+
+        Parameters
+        ----------
+        images : ndarray of uint8, (n, width, width)
+        rng : numpy.random.Generator
+        size : int, optional
+            Width and height of the result in pixels; as the images where left out.
+
+        Returns
+        -------
+        ndarray of uint8, (n, size, size)
+        """
+        count, size = len(images), size or images.shape[1]
+        margin = self._margin(images.shape[1])
+        padded = np.pad(images, ((0, 0), (margin, margin), (margin, margin)), mode="edge")
+        changed = np.empty((count, size, size), np.uint8)
+        matrices = self._matrices(count, images.shape[1], size, rng)
+        matrices[:, [2, 5]] += margin
+        for row, matrix in enumerate(matrices):
+            picture = Image.fromarray(padded[row])
+            changed[row] = picture.transform(
+                (size, size), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR
+            )
+        if self.light:
+            changed = _relight(changed, rng.uniform(-self.light, self.light, count))
+        if self.erase:
+            _erase(changed, rng.random(count) < self.erase, rng)
+        return changed
+
+    def _margin(self, width: int) -> int:
+        """Return how far outside of the face a pixel can come from: no black edge is drawn in."""
+        turn = np.deg2rad(min(self.rotation, 45))
+        reach = (np.cos(turn) + np.sin(turn)) / (1 - min(self.zoom, 0.9)) - 1
+        return int(np.ceil(width * (self.shift + reach / 2))) + 2
+
+    def _matrices(self, count, width, size, rng) -> np.ndarray:
+        """Return (count, 6) coefficients that map a pixel of the result to the source."""
+        angle = np.deg2rad(rng.uniform(-self.rotation, self.rotation, count))
+        scale = width / size / (1 + rng.uniform(-self.zoom, self.zoom, count))
+        flip = np.where(rng.random(count) < 0.5 * self.mirror, -1.0, 1.0)
+        move = rng.uniform(-self.shift, self.shift, (2, count)) * width
+        a, b = scale * np.cos(angle) * flip, scale * np.sin(angle)
+        d, e = -scale * np.sin(angle) * flip, scale * np.cos(angle)
+        c, f = width / 2 + move - np.array([a + b, d + e]) * size / 2
+        return np.stack([a, b, c, d, e, f], axis=1)
+
+
+def _relight(images: np.ndarray, octaves: np.ndarray) -> np.ndarray:
+    ramp = np.arange(256) / 255
+    tables = (255 * ramp[None] ** np.exp2(octaves)[:, None] + 0.5).astype(np.uint8)
+    return np.take_along_axis(tables, images.reshape(len(images), -1), axis=1).reshape(images.shape)
+
+
+def _erase(images: np.ndarray, chosen: np.ndarray, rng: np.random.Generator) -> None:
+    height, width = images.shape[1:]
+    for row in np.flatnonzero(chosen):
+        area, ratio = rng.uniform(0.02, 0.2) * height * width, np.exp2(rng.uniform(-1.7, 1.7))
+        tall = int(np.clip(np.sqrt(area * ratio), 1, height))
+        wide = int(np.clip(np.sqrt(area / ratio), 1, width))
+        top, left = rng.integers(height - tall + 1), rng.integers(width - wide + 1)
+        images[row, top : top + tall, left : left + wide] = images[row].mean()
+
+
+_AVERAGE_EVERY = 5  # steps between two updates of the averaged weights
+_ADAM = 0.25  # learning rate of what AdamW trains, as a share of the kernels'
+_WARM_UP = 0.1  # share of the training in which the learning rate rises
+
+
+def train(
+    model: keras.Model,
+    images: np.ndarray,
+    labels: np.ndarray,
+    validation_images: np.ndarray,
+    validation_labels: np.ndarray,
+    *,
+    epochs: int,
+    batch_size: int = 128,
+    learning_rate: float = 2e-2,
+    weight_decay: float = 0.05,
+    label_smoothing: float = 0.1,
+    mixup: float = 0.0,
+    ema: float = 0.99,
+    muon: bool = True,
+    cosine: bool = True,
+    sizes: Sequence[int] = (SIZE,),
+    seconds: float | None = None,
+    augment: Augment | None = None,
+    keep: str = "best",
+    seed: int = 0,
+    checkpoint: str | Path | None = None,
+    on_epoch: Callable[[dict], None] | None = None,
+) -> pd.DataFrame:
+    """Train ``model`` in place and return its learning curve.
+
+    The kernels between stem and head learn by Muon (Jordan et al. 2024,
+    https://kellerjordan.github.io/posts/muon; scaled to AdamW's steps as by Liu et al. 2025,
+    arXiv:2502.16982), the rest by AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101), with
+    warm-up and cosine decay to zero, label smoothing (Szegedy et al. 2016, arXiv:1512.00567), mixup
+    (Zhang et al. 2018, arXiv:1710.09412) and an exponential moving average of the weights, which is
+    what is validated and kept.
+
+    Parameters
+    ----------
+    images, labels, validation_images, validation_labels
+        uint8 (n, 48, 48) and class codes 0..6, (n,).
+    epochs, batch_size, learning_rate, weight_decay, label_smoothing
+        ``learning_rate`` is the highest, after a warm-up of a tenth of all steps; what AdamW trains
+        learns at a quarter of it.
+    mixup : float
+        Alpha of the Beta distribution that mixes pairs of faces; 0 mixes none.
+    ema : float
+        Momentum of the moving average, per step; shorter at the start.
+    muon : bool
+        False lets AdamW train the kernels too, at its learning rate.
+    cosine : bool
+        False keeps the learning rate at its highest after the warm-up.
+    sizes : sequence of int
+        Widths in pixels of the faces that are learned from, each for an equal share of the
+        training: small ones first cost less (progressive resizing).
+    seconds : float, optional
+        Train for this long instead (budgeted schedule: the learning rate falls with the time);
+        ``epochs`` is then the most. Not reproducible to the bit.
+    augment : Augment, optional
+        Random changes; None leaves the faces alone.
+    keep : {"best", "last"}
+        Which epoch's averaged weights the model ends with; best is by validation accuracy.
+    seed : int
+        Of the order, the augmentation and mixup; epoch e draws from (seed, e).
+    checkpoint : path, optional
+        File where everything is stored after every epoch, whole or not at all. If it holds the
+        same training, it is continued; anything else there is overwritten.
+    on_epoch : callable, optional
+        Called with every row of the history as a dict.
+
+    Returns
+    -------
+    DataFrame
+        One row an epoch: epoch (from 1), loss, accuracy (while training: smoothed, augmented),
+        val_loss, val_accuracy (averaged weights; one view of a face, not its mirror image too),
+        learning_rate, seconds.
+
+    Raises
+    ------
+    DataError
+        If images and labels do not fit each other or the network.
+    ParameterError
+        If a number is out of range.
+    """
+    _check(images, labels)
+    _check(validation_images, validation_labels)
+    numbers = (epochs, batch_size, learning_rate, weight_decay, label_smoothing, mixup, ema)
+    recipe = Recipe(*numbers, muon=muon, cosine=cosine)
+    augment = augment or Augment(mirror=False, shift=0, rotation=0, zoom=0)
+    steps = max(1, len(images) // batch_size) * epochs
+    state = _State(model, recipe, keep=keep, steps=steps, seconds=seconds)
+    marks = [asdict(recipe), list(sizes), seconds, asdict(augment), keep, seed]
+    mark = json.dumps([*marks, len(images), int(images.sum()), model.count_params()])
+    state.restore(checkpoint, mark)
+    while len(state.history) < epochs and state.progress() < 1:
+        start, epoch, learned = time.perf_counter(), len(state.history), []
+        rng = np.random.default_rng([seed, epoch])
+        size = sizes[int(state.progress() * len(sizes))]
+        for batch in _batches(images, labels, recipe, augment, rng, size):
+            learned.append(state.step(*batch))
+            if state.progress() >= 1:
+                break
+        row = {"epoch": epoch + 1, **pd.DataFrame(learned).mean()}
+        row |= _validate(model, validation_images, validation_labels)
+        row |= {"learning_rate": state.rate(), "seconds": time.perf_counter() - start}
+        state.end_epoch(row)
+        state.store(checkpoint, mark)
+        if on_epoch:
+            on_epoch(row)
+    for variable, value in zip(model.variables, state.kept, strict=True):
+        variable.assign(value)
+    return pd.DataFrame(state.history).astype({"epoch": int})
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The numbers of one training; see `train`."""
+
+    epochs: int
+    batch_size: int = 128
+    learning_rate: float = 2e-2
+    weight_decay: float = 0.05
+    label_smoothing: float = 0.1
+    mixup: float = 0.0
+    ema: float = 0.99
+    muon: bool = True
+    cosine: bool = True
+
+    def __post_init__(self):
+        """Refuse numbers that are out of range."""
+        for name, low, high in (
+            ("epochs", 1, 10_000),
+            ("batch_size", 1, 65_536),
+            ("learning_rate", 0, 100),
+            ("weight_decay", 0, 10),
+            ("label_smoothing", 0, 0.9),
+            ("mixup", 0, 10),
+            ("ema", 0, 1),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise ParameterError(f"{name} is {value}; use {low} to {high}")
+
+
+def _optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
+    """Return Keras' Muon, which trains matrices and leaves all else, and some layers, to AdamW."""
+    optimizer = keras.optimizers.Muon(
+        weight_decay=recipe.weight_decay,
+        adam_weight_decay=_ADAM * recipe.weight_decay,
+        adam_lr_ratio=_ADAM,
+        exclude_layers=["logits"] if recipe.muon else [""],  # a regular expression: "" fits all
+    )
+    optimizer.exclude_from_weight_decay(var_names=["bias", "gain"])
+    return optimizer
+
+
+class _State:
+    """All that changes during a training: weights, optimiser, average, best, history.
+
+    The model itself holds the averaged weights; a copy of it, free in the size of its input,
+    does the learning.
+    """
+
+    def __init__(self, model, recipe: Recipe, *, keep: str, steps: int, seconds: float | None):
+        if keep not in ("best", "last"):
+            raise ParameterError(f"keep is {keep!r}; use 'best' or 'last'")
+        self.average, self.recipe, self.keep = model, recipe, keep
+        self.steps, self.seconds, self.history = steps, seconds, []
+        self.done, self.before, self.start = 0, 0.0, time.perf_counter()
+        optimizer = _optimizer(recipe)
+        loss = keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
+        self.model = keras.models.clone_model(model, keras.Input((None, None, 1)))
+        self.model.set_weights(model.get_weights())
+        self.model.compile(optimizer, loss, metrics=["accuracy"], jit_compile="auto")
+        optimizer.build(self.model.trainable_variables)
+        self.kept = self._averaged()
+
+    def step(self, faces: np.ndarray, targets: np.ndarray) -> dict:
+        self.model.optimizer.learning_rate = self.rate()
+        self.model.reset_metrics()
+        with enough_memory(len(faces)):
+            logs = self.model.train_on_batch(faces, targets, return_dict=True)
+        self.done += 1
+        if self.done % _AVERAGE_EVERY == 0:
+            momentum = min(self.recipe.ema, self.done / (self.done + 9)) ** _AVERAGE_EVERY
+            for mean, now in zip(self.average.weights, self.model.weights, strict=True):
+                mean.assign(momentum * mean + (1 - momentum) * now)
+        return {name: float(value) for name, value in logs.items()}
+
+    def elapsed(self) -> float:
+        return self.before + time.perf_counter() - self.start
+
+    def progress(self) -> float:
+        """Return the share of the training that is done, by steps or by the time given."""
+        return self.done / self.steps if self.seconds is None else self.elapsed() / self.seconds
+
+    def rate(self) -> float:
+        """Return the learning rate of the next step: warm-up, then a cosine to zero if wanted."""
+        progress = min(1.0, self.progress() + 1 / self.steps)
+        if progress < _WARM_UP:
+            return self.recipe.learning_rate * progress / _WARM_UP
+        if not self.recipe.cosine:
+            return self.recipe.learning_rate
+        fallen = (progress - _WARM_UP) / (1 - _WARM_UP)
+        return self.recipe.learning_rate * 0.5 * (1 + float(np.cos(np.pi * fallen)))
+
+    def _averaged(self) -> list[np.ndarray]:
+        return [ops.convert_to_numpy(variable) for variable in self.average.variables]
+
+    def end_epoch(self, row: dict) -> None:
+        best = max((old["val_accuracy"] for old in self.history), default=-1.0)
+        self.history.append(row)
+        if self.keep == "last" or row["val_accuracy"] >= best:
+            self.kept = self._averaged()
+
+    def _variables(self) -> list:
+        return [*self.model.variables, *self.average.variables, *self.model.optimizer.variables]
+
+    def store(self, path, mark: str) -> None:
+        if path is None:
+            return
+        arrays = {f"v{i}": ops.convert_to_numpy(v) for i, v in enumerate(self._variables())}
+        arrays |= {f"k{i}": value for i, value in enumerate(self.kept)}
+        progress = {"mark": mark, "done": self.done, "history": self.history}
+        progress["elapsed"] = self.elapsed()
+        with atomic_write(path) as part, part.open("wb") as file:
+            np.savez(file, progress=np.array(json.dumps(progress)), **arrays)
+
+    def restore(self, path, mark: str) -> None:
+        if path is None or not Path(path).exists():
+            return
+        try:
+            with np.load(path) as arrays:
+                progress = json.loads(str(arrays["progress"]))
+                if progress["mark"] != mark:
+                    return
+                values = [arrays[f"v{i}"] for i in range(len(self._variables()))]
+                self.kept = [arrays[f"k{i}"] for i in range(len(self.kept))]
+        except Exception as problem:  # a torn or foreign file: numpy raises many kinds
+            raise DataError(f"{path} is no checkpoint ({problem}); remove it") from problem
+        for variable, value in zip(self._variables(), values, strict=True):
+            variable.assign(value)
+        self.done, self.history = progress["done"], progress["history"]
+        self.before = progress["elapsed"]
+
+
+def _batches(
+    images, labels, recipe, augment, rng, width
+) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Yield one epoch of (faces, targets); the next batch is made while this one is learned."""
+    size = min(recipe.batch_size, len(images))
+    order = rng.permutation(len(images))[: len(images) // size * size].reshape(-1, size)
+
+    def batch(rows):
+        faces = prepare(augment(images[rows], rng, size=width))
+        targets = np.eye(CLASSES, dtype=np.float32)[labels[rows]]
+        if recipe.mixup:
+            share = np.float32(rng.beta(recipe.mixup, recipe.mixup))
+            faces = share * faces + (1 - share) * faces[::-1]
+            targets = share * targets + (1 - share) * targets[::-1]
+        return faces, targets
+
+    with ThreadPoolExecutor(1) as pool:
+        coming = pool.submit(batch, order[0])
+        for rows in order[1:]:
+            ready, coming = coming.result(), pool.submit(batch, rows)
+            yield ready
+        yield coming.result()
+
+
+def _validate(model, images, labels) -> dict[str, float]:
+    probabilities = predict(model, images, mirror=False)
+    of_truth = probabilities[np.arange(len(labels)), labels]
+    return {
+        "val_loss": float(-np.log(np.maximum(of_truth, 1e-7)).mean()),
+        "val_accuracy": float((probabilities.argmax(axis=1) == labels).mean()),
+    }
+
+
+def _check(images, labels) -> None:
+    if len(images) != len(labels) or not len(images):
+        raise DataError(f"{len(images)} faces and {len(labels)} labels: one label a face, please")
+    codes = np.asarray(labels)
+    if codes.min() < 0 or codes.max() >= CLASSES:
+        raise DataError(f"labels are {codes.min()} to {codes.max()}; class codes are 0 to 6")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """The settings of B1 for one profile: the network's shape, its training."""
+
+    network: dict = field(default_factory=dict)
+    training: dict = field(default_factory=dict)
+    augment: Augment = field(default_factory=Augment)
+
+
+PROFILES: dict[str, Profile] = {
+    "demo": Profile(
+        network={"stem": 32, "stages": ((32, 1), (64, 0)), "dropout": 0.0},
+        training={"epochs": 12, "batch_size": 32, "learning_rate": 2e-2},
+        augment=Augment(shift=0.04, rotation=5, zoom=0.05),
+    ),
+    "quick": Profile(
+        network={"stem": 64, "stem_blocks": 1, "stages": ((128, 2), (256, 1)), "dropout": 0.3},
+        training={
+            "epochs": 20,
+            "batch_size": 256,
+            "learning_rate": 2e-2,
+            "weight_decay": 0.05,
+            "sizes": (32, 40, 48, 48),
+        },
+        augment=Augment(rotation=12, zoom=0.15, erase=0.1),
+    ),
+    "full": Profile(
+        network={"stem": 64, "stem_blocks": 1, "stages": ((160, 2), (320, 2)), "dropout": 0.3},
+        training={
+            "epochs": 70,
+            "batch_size": 256,
+            "learning_rate": 2e-2,
+            "weight_decay": 0.05,
+            "mixup": 0.2,
+            "ema": 0.998,
+            "sizes": (32, 40, 48, 48),
+        },
+        augment=Augment(shift=0.12, rotation=12, zoom=0.15, erase=0.2),
+    ),
+}

@@ -1,0 +1,306 @@
+"""Figures of data, training and importance, drawn as `mien.running.pages.figures` draws scores."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import seaborn
+from matplotlib.ticker import FuncFormatter, NullFormatter
+
+from mien.errors import printable
+from mien.report.style import (
+    EMOTION_COLOURS,
+    FAINT,
+    INK,
+    MODEL_COLOURS,
+    MODEL_MARKERS,
+    WIDE,
+    Picture,
+    blank,
+    heat,
+    percent_axis,
+    style,
+)
+from mien.report.text import count, percent, points
+from mien.report.text import minutes as duration
+
+
+def class_balance(counts: pd.DataFrame) -> Picture:
+    """Show the share of every emotion in every split.
+
+    Parameters
+    ----------
+    counts : DataFrame
+        Images by emotion (rows) and split (columns).
+    """
+    shares = counts / counts.sum()
+    top = float(shares.to_numpy().max())
+    with style():
+        figure, axes = blank(
+            0.3 * len(counts) + 0.5, width=WIDE, ncols=len(counts.columns), sharey=True
+        )
+        for place, split in zip(axes[0], counts.columns, strict=True):
+            colours = [EMOTION_COLOURS[emotion] for emotion in counts.index]
+            bars = place.barh(range(len(counts)), shares[split], color=colours, height=0.72)
+            told = [
+                f"{n:,} ({percent(share, digits=0)})"
+                for n, share in zip(counts[split], shares[split], strict=True)
+            ]
+            place.bar_label(bars, told, padding=3, size=9)
+            place.set_title(printable(split))
+            place.set_yticks(range(len(counts)), counts.index)
+            place.set_ylim(len(counts) - 0.4, -0.6)
+            place.set_xlim(0, 2 * top)
+            place.tick_params("y", length=0)
+            place.xaxis.set_visible(False)
+            place.spines["bottom"].set_visible(False)
+    return Picture(figure, " ".join(_balance_alt(counts[split]) for split in counts.columns))
+
+
+def _balance_alt(counts: pd.Series) -> str:
+    ranked = counts.sort_values(ascending=False, kind="stable")
+    told = (f"{emotion} {n:,} ({percent(n / ranked.sum())})" for emotion, n in ranked.items())
+    return f"{printable(counts.name)}, {count(ranked.sum(), 'image')}: {', '.join(told)}."
+
+
+def learning_curves(history: pd.DataFrame) -> Picture:
+    """Show loss and accuracy of a training, epoch by epoch.
+
+    Parameters
+    ----------
+    history : DataFrame
+        ``epoch``, ``loss``, ``accuracy``, ``val_loss``, ``val_accuracy``
+        (`mien.network.training.train`).
+    """
+    lines = (
+        ("", "o", "-", INK, "Training, augmented"),
+        ("val_", "s", "--", "#b3450e", "PublicTest"),
+    )
+    with style():
+        figure, axes = blank(2.9, ncols=2, width=WIDE)
+        for place, what in zip(axes[0], ("loss", "accuracy"), strict=True):
+            for prefix, marker, dash, colour, label in lines:
+                place.plot(
+                    history["epoch"], history[prefix + what], dash, marker=marker, ms=4,
+                    color=colour, label=label,
+                )  # fmt: skip
+            place.set_title(what)
+            place.set_xlabel("epoch")
+            place.set_xlim(0.5, history["epoch"].max() + 0.5)
+            place.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
+            place.grid(axis="y")
+        percent_axis(axes[0, 1].yaxis)
+        figure.legend(*place.get_legend_handles_labels(), loc="outside upper left", ncols=2)
+    best = history.loc[history["val_accuracy"].idxmax()]
+    lowest = history.loc[history["val_loss"].idxmin()]
+    last = history.iloc[-1]
+    alt = (
+        f"Learning curves over {count(len(history), 'epoch')}. PublicTest accuracy is highest in "
+        f"epoch {best['epoch']:.0f} with {percent(best['val_accuracy'])}; PublicTest loss is "
+        f"lowest in epoch {lowest['epoch']:.0f} with {lowest['val_loss']:.2f} and ends at "
+        f"{last['val_loss']:.2f}, training loss at {last['loss']:.2f}."
+    )
+    return Picture(figure, alt)
+
+
+def accuracy_by_minutes(progress: pd.DataFrame) -> Picture:
+    """Show how far networks came in how much time, on a logarithmic scale of minutes.
+
+    Parameters
+    ----------
+    progress : DataFrame
+        ``network``, ``minutes``, ``PublicTest accuracy``
+        (`mien.network.ablation.beside_the_assignment`).
+    """
+    looks = {
+        "ours": ("this study's network", "o", "-", MODEL_COLOURS["NN-FER2013"]),
+        "assignment's": ("the assignment's", "s", "--", INK),
+        "packaged": ("the package's, trained earlier", ".", ":", FAINT),
+    }
+    ends = []
+    with style():
+        figure, axes = blank(2.9)
+        axes = axes[0, 0]
+        for network, (label, marker, dash, colour) in looks.items():
+            rows = progress[progress["network"] == network]
+            if rows.empty:
+                continue
+            axes.plot(
+                rows["minutes"], rows["PublicTest accuracy"], dash, marker=marker, ms=4,
+                color=colour, label=label,
+            )  # fmt: skip
+            last = rows.iloc[-1]
+            ends.append(
+                f"{label} {percent(last['PublicTest accuracy'])} after "
+                f"{last['minutes']:.1f} minutes"
+            )
+        _minutes_axis(axes, progress["minutes"])
+        axes.set_xlabel("minutes of training (logarithmic)")
+        axes.set_ylabel("PublicTest accuracy")
+        axes.grid(axis="y")
+        percent_axis(axes.yaxis)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=2)
+    return Picture(figure, f"Accuracy by minutes of training: {'; '.join(ends)}.")
+
+
+def unit_importance(drops: pd.DataFrame) -> Picture:
+    """Show how far the recall of every emotion falls when an Action Unit is shuffled.
+
+    Parameters
+    ----------
+    drops : DataFrame
+        ``emotion, unit, drop, prototype`` (`mien.designed.action_unit_analysis.unit_importance`);
+        cells of an emotion's EMFACS prototype are outlined.
+    """
+    drops = drops[drops["emotion"] != "all"]
+    emotions, units = drops["emotion"].unique().tolist(), drops["unit"].unique().tolist()
+    wide = drops.pivot(index="unit", columns="emotion", values="drop").loc[units, emotions]
+    marked = drops.pivot(index="unit", columns="emotion", values="prototype").loc[units, emotions]
+    top = max(float(wide.to_numpy().max()), 0.05)
+    texts = [[f"{100 * value:.0f}" if value >= 0.005 else "" for value in row]
+             for row in wide.to_numpy()]  # fmt: skip
+    with style():
+        figure, axes = blank(0.27 * len(units) + 1.0, width=4.6)
+        axes = axes[0, 0]
+        heat(
+            axes, wide.to_numpy().clip(0), texts, rows=units, columns=emotions,
+            limits=(0, top), size=8.5,
+        )  # fmt: skip
+        for row, column in zip(*np.nonzero(marked.to_numpy(dtype=bool)), strict=True):
+            box = [column + 0.06, column + 0.94, column + 0.94, column + 0.06, column + 0.06]
+            side = [row + 0.08, row + 0.08, row + 0.92, row + 0.92, row + 0.08]
+            axes.plot(box, side, color="#c16d08", lw=1.8)
+        axes.set_xlabel("points of recall lost; outlined: EMFACS prototype", size=9)
+    alt = "Recall lost when an Action Unit is shuffled: " + "; ".join(
+        f"{emotion} mostly {wide[emotion].idxmax()} ({points(-wide[emotion].max())}"
+        f"{', in its prototype' if marked.loc[wide[emotion].idxmax(), emotion] else ''})"
+        for emotion in emotions
+        if wide[emotion].max() > 0
+    )
+    return Picture(figure, alt + ".")
+
+
+def fold_leak(*, plain: Sequence[float], grouped: Sequence[float]) -> Picture:
+    """Show the accuracies of every deal of leaking folds and of folds that keep clips whole.
+
+    Parameters
+    ----------
+    plain, grouped : sequence of float
+        One accuracy (0..1) a repeat.
+    """
+    groups = {"plain folds (leaking)": np.asarray(plain), "clips kept whole": np.asarray(grouped)}
+    with style():
+        figure, axes = blank(1.9)
+        axes = axes[0, 0]
+        for place, (values, marker) in enumerate(zip(groups.values(), "^o", strict=True)):
+            spread = place + np.linspace(-0.18, 0.18, len(values))
+            fill = ("white", MODEL_COLOURS["SVM-OpenFace"])[place]
+            axes.plot(values, spread, marker, ms=6, mfc=fill, mec=MODEL_COLOURS["SVM-OpenFace"])
+            axes.plot([values.mean()] * 2, [place - 0.32, place + 0.32], color=INK, lw=2)
+        axes.set_yticks(range(2), list(groups))
+        axes.set_ylim(1.5, -0.5)
+        axes.tick_params("y", length=0)
+        axes.grid(axis="x")
+        percent_axis(axes.xaxis)
+        axes.set_xlabel("accuracy of one deal; bar: mean", size=9)
+    means = [float(values.mean()) for values in groups.values()]
+    alt = (
+        f"Accuracies of {count(len(plain), 'deal')} of the folds: plain folds "
+        f"{percent(means[0])} on average, folds that keep clips whole {percent(means[1])}; the "
+        f"leak is worth {points(means[0] - means[1])}."
+    )
+    return Picture(figure, alt)
+
+
+def learning_curve_labels(curve: pd.DataFrame) -> Picture:
+    """Show the accuracy out of fold over the number of labelled faces learned from.
+
+    Parameters
+    ----------
+    curve : DataFrame
+        ``share``, ``faces``, ``accuracy``, ``balanced_accuracy``
+        (`mien.designed.action_unit_analysis`).
+    """
+    means = curve.groupby("share")[["faces", "accuracy", "balanced_accuracy"]].mean()
+    measures = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy"}
+    long = curve.assign(faces=curve["share"].map(means["faces"])).rename(columns=measures)
+    long = long.melt("faces", list(measures.values()), "measure", "rate")
+    with style():
+        figure, axes = blank(2.9)
+        axes = axes[0, 0]
+        seaborn.lineplot(
+            long,
+            x="faces",
+            y="rate",
+            hue="measure",
+            style="measure",
+            markers=["o", "s"],
+            palette=[MODEL_COLOURS["SVM-OpenFace"], MODEL_COLOURS["NN-FER2013"]],
+            errorbar="sd",
+            ax=axes,
+        )
+        axes.set_ylim(0, 1)
+        axes.grid(axis="y")
+        percent_axis(axes.yaxis)
+        axes.set_xlabel("labelled faces in training; band: one standard deviation", size=9)
+        axes.set_ylabel("")
+        axes.legend(loc="lower right")
+    first, last = means.iloc[0], means.iloc[-1]
+    alt = (
+        f"Accuracy over the number of labelled faces: {percent(first['accuracy'])} with "
+        f"{first['faces']:.0f}, {percent(last['accuracy'])} with {last['faces']:.0f}."
+    )
+    return Picture(figure, alt)
+
+
+def accuracy_against_minutes(models: pd.DataFrame) -> Picture:
+    """Show what accuracy every model reaches for its time to train, on a logarithmic axis.
+
+    Parameters
+    ----------
+    models : DataFrame
+        ``model``, ``minutes`` (times under a second are drawn as one second), ``accuracy``,
+        ``lo``, ``hi`` (rates in 0..1).
+    """
+    models = models.assign(minutes=models["minutes"].clip(lower=1 / 60))
+    with style():
+        figure, axes = blank(3.3)
+        axes = axes[0, 0]
+        for row in models.itertuples():
+            axes.errorbar(
+                row.minutes,
+                row.accuracy,
+                [[row.accuracy - row.lo], [row.hi - row.accuracy]],
+                fmt=MODEL_MARKERS.get(row.model, "o"),
+                color=MODEL_COLOURS.get(row.model, INK),
+                mec="white",
+                ms=9,
+                elinewidth=2.2,
+                label=printable(row.model),
+            )
+        _minutes_axis(axes, models["minutes"])
+        axes.set_ylim(0, 1)
+        axes.grid(axis="y")
+        percent_axis(axes.yaxis)
+        axes.set_xlabel("minutes to train (logarithmic)", size=9)
+        axes.set_ylabel("accuracy with 95 % interval")
+        figure.legend(*_plain_handles(axes), loc="outside upper left", ncols=2)
+    ranked = models.sort_values("accuracy", ascending=False)
+    told = (
+        f"{printable(row.model)} {percent(row.accuracy)} for {duration(60 * row.minutes)}"
+        for row in ranked.itertuples()
+    )
+    return Picture(figure, f"Accuracy for the time to train, best first: {'; '.join(told)}.")
+
+
+def _minutes_axis(axes, minutes: pd.Series) -> None:
+    axes.set_xscale("log")
+    axes.set_xlim(minutes.min() / 2, minutes.max() * 2)
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+
+
+def _plain_handles(axes) -> tuple[list, list]:
+    """Return the markers without their error bars, and their labels, for a legend."""
+    handles, labels = axes.get_legend_handles_labels()
+    return [handle[0] for handle in handles], labels

@@ -1,0 +1,391 @@
+"""Faces on a page: sheets of photographs, with heat maps over them, and a gallery with answers."""
+
+import base64
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from html import escape
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+from PIL import Image
+
+from mien.emotions import EMOTIONS
+from mien.errors import printable
+from mien.report.style import FAINT, GRID, WIDTH, Picture, style
+from mien.report.tables import number_text
+from mien.report.text import count, percent
+
+
+def face_grid(
+    images: Sequence,
+    captions: Sequence[str] | None = None,
+    *,
+    columns: int = 6,
+    rows: Sequence[str] | None = None,
+    right: Sequence[bool | None] | None = None,
+    alt: str | None = None,
+) -> Picture:
+    """Show faces in a grid, each with its caption.
+
+    Parameters
+    ----------
+    images : sequence of array or PIL image or None
+        Grey uint8 (h, w), colour uint8 (h, w, 3), or ``None`` for a face without image.
+    captions : sequence of str, optional
+        One for each face, several lines allowed; long lines are shortened in the middle.
+    columns : int
+        Faces side by side.
+    rows : sequence of str, optional
+        A name at the left of every row, such as the emotion.
+    right : sequence of bool or None, optional
+        Marks a face as read right or wrong: a tick or a cross before its caption and a solid or
+        dashed frame.
+    alt : str, optional
+        Alt text; by default the number of faces and their captions.
+    """
+    images = list(images)
+    captions = (
+        [str(caption) for caption in captions] if captions is not None else [""] * len(images)
+    )
+    marks = list(right) if right is not None else [None] * len(images)
+    with style():
+        sheet = _Sheet(captions, columns, rows)
+        for place, (image, caption, mark) in enumerate(zip(images, captions, marks, strict=True)):
+            sheet.frame(place, mark)
+            sheet.show(place, image)
+            sheet.caption(place, caption, mark)
+    if alt is None:
+        told = [printable(caption) for caption in captions if caption]
+        alt = count(len(images), "face") + (f": {'; '.join(told)}" if told else "")
+    return Picture(sheet.figure, alt, faces=True)
+
+
+def heat_faces(
+    images: Sequence,
+    maps: np.ndarray,
+    captions: Sequence[str] | None = None,
+    *,
+    columns: int = 6,
+    alt: str | None = None,
+) -> Picture:
+    """Show faces with a map of what a model looked at laid over each.
+
+    The strongest half of every map is also outlined, so the shape shows without colour.
+
+    Parameters
+    ----------
+    images : sequence of array, PIL image or None
+        As for `face_grid`.
+    maps : array-like of float, shape (n, h, w)
+        Weights of 0 or more at any resolution (Grad-CAM), each scaled to its own maximum.
+    captions, columns, alt
+        As for `face_grid`; by default the alt text says how much of the weight lies on the
+        upper, middle and lower third of the images.
+    """
+    images = list(images)
+    maps = [np.nan_to_num(np.clip(np.asarray(one, dtype=float), 0, None)) for one in maps]
+    captions = (
+        [str(caption) for caption in captions] if captions is not None else [""] * len(images)
+    )
+    with style():
+        sheet = _Sheet(captions, columns, None)
+        for place, (image, weights) in enumerate(zip(images, maps, strict=True)):
+            sheet.frame(place, None)
+            sheet.show(place, image, grey=True)
+            sheet.overlay(place, weights)
+            sheet.caption(place, captions[place], None)
+    return Picture(sheet.figure, alt or _looked_at(maps), faces=True)
+
+
+def _looked_at(maps: Sequence[np.ndarray]) -> str:
+    thirds = [
+        [part.sum() / weights.sum() for part in np.array_split(weights, 3)]
+        for weights in maps
+        if weights.sum() > 0
+    ]
+    if not thirds:
+        return f"{count(len(maps), 'face')}; no map has any weight."
+    upper, middle, lower = np.mean(thirds, axis=0)
+    return (
+        f"Where the model looked on {count(len(thirds), 'face')}: {percent(upper, digits=0)} of "
+        f"the weight lies on the upper third of the image, {percent(middle, digits=0)} on the "
+        f"middle and {percent(lower, digits=0)} on the lower third."
+    )
+
+
+class _Sheet:
+    """A sheet of square pictures, laid out in inches from its upper left corner."""
+
+    GAP, LINE, SIZE = 0.08, 0.155, 8.5
+
+    def __init__(self, captions: Sequence[str], columns: int, rows: Sequence[str] | None):
+        lines = max((caption.count("\n") + 1 for caption in captions if caption), default=0)
+        self.columns = max(1, min(columns, len(captions)))
+        self.left = 0.85 if rows is not None else self.GAP
+        self.side = min((WIDTH - self.left) / self.columns - self.GAP, 1.3)
+        self.pitch = self.side + lines * self.LINE + 0.04 + self.GAP
+        height = -(-len(captions) // self.columns) * self.pitch + self.GAP
+        width = self.left + self.columns * (self.side + self.GAP)
+        self.figure = Figure(figsize=(width, max(height, 0.3)))
+        self.axes = self.figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
+        self.axes.set_axis_off()
+        for row, name in enumerate(rows or ()):
+            self.axes.text(
+                self.left - 0.08, self.GAP + row * self.pitch + self.side / 2, printable(name),
+                ha="right", va="center", size=10,
+            )  # fmt: skip
+
+    def corner(self, place: int) -> tuple[float, float]:
+        row, column = divmod(place, self.columns)
+        return self.left + column * (self.side + self.GAP), self.GAP + row * self.pitch
+
+    def _paint(self, place: int, pixels: np.ndarray, **options) -> None:
+        x, y = self.corner(place)
+        extent = (x, x + self.side, y + self.side, y)
+        self.axes.imshow(pixels, extent=extent, aspect="auto", **options)
+
+    def show(self, place: int, image, *, grey: bool = False) -> None:
+        x, y = self.corner(place)
+        if image is None:
+            self.axes.text(
+                x + self.side / 2, y + self.side / 2, "no image", ha="center", va="center",
+                size=self.SIZE, color=FAINT,
+            )  # fmt: skip
+            return
+        if not isinstance(image, Image.Image):
+            image = Image.fromarray(np.asarray(image))
+        image = image.convert("L" if grey or image.mode in ("1", "L") else "RGB")
+        self._paint(
+            place, np.asarray(image), cmap="gray", vmin=0, vmax=255, interpolation="bicubic"
+        )
+
+    def overlay(self, place: int, weights: np.ndarray) -> None:
+        peak = weights.max(initial=0)
+        if peak == 0:
+            return
+        x, y = self.corner(place)
+        size = max(48, *weights.shape)
+        smooth = Image.fromarray((weights / peak).astype(np.float32)).resize(
+            (size, size), Image.Resampling.BILINEAR
+        )
+        smooth = np.clip(np.asarray(smooth), 0, 1)
+        self._paint(place, smooth, cmap="inferno", vmin=0, vmax=1, alpha=0.65 * smooth)
+        at = (np.arange(size) + 0.5) / size * self.side
+        if smooth.min() < 0.5:
+            self.axes.contour(x + at, y + at, smooth, [0.5], colors="white", linewidths=1.2)
+
+    def frame(self, place: int, right: bool | None) -> None:
+        x, y = self.corner(place)
+        look = {None: (GRID, "-", 0.8), True: ("#0b6b46", "-", 2.2), False: ("#a3260f", "--", 2.2)}
+        colour, dashes, width = look[None if right is None else bool(right)]
+        self.axes.add_patch(
+            Rectangle(
+                (x, y), self.side, self.side, fill=False, ec=colour, ls=dashes, lw=width, zorder=3
+            )
+        )
+
+    def caption(self, place: int, text: str, right: bool | None) -> None:
+        x, y = self.corner(place)
+        tick = "" if right is None else ("✓ " if right else "✗ ")
+        room = int((self.side + self.GAP / 2) / (0.6 * self.SIZE / 72))
+        for number, line in enumerate(f"{tick}{text}".split("\n")):
+            self.axes.text(
+                x + self.side / 2, y + self.side + 0.04 + number * self.LINE,
+                _shortened(printable(line), room), ha="center", va="top", size=self.SIZE,
+            )  # fmt: skip
+
+
+def _shortened(line: str, room: int) -> str:
+    if len(line) <= room:
+        return line
+    tail = (room - 1) // 2
+    return f"{line[: room - 1 - tail]}…{line[len(line) - tail :]}"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one model answered for one face.
+
+    Parameters
+    ----------
+    predicted : str
+        The emotion that the model chose.
+    probabilities : mapping of str to float
+        Emotion to probability in 0..1; may be empty.
+    """
+
+    predicted: str
+    probabilities: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class GalleryItem:
+    """One face of a gallery.
+
+    Parameters
+    ----------
+    image : PIL.Image.Image or None
+        The face for display, None where there is none.
+    file_name : str
+    truth : str
+        The label, or the raters' majority; empty where there is none.
+    answers : mapping of str to Answer
+        By model; the same models for every face of a gallery.
+    raters : mapping of str to str
+        Rater to label; empty for a labelled face.
+    """
+
+    image: Image.Image | None
+    file_name: str
+    truth: str
+    answers: Mapping[str, Answer]
+    raters: Mapping[str, str] = field(default_factory=dict)
+
+    def erred(self, model: str) -> bool:
+        """Return whether the model's answer differs from the truth (never where none is known)."""
+        return bool(self.truth) and self.answers[model].predicted != self.truth
+
+
+@dataclass(frozen=True, repr=False)
+class Gallery:
+    """Faces with the models' answers, which a notebook shows; `gallery` makes it."""
+
+    faces: Sequence[GalleryItem]
+    caption: str
+
+    @property
+    def models(self) -> list[str]:
+        """The models that answered, in the order in which the faces name them."""
+        return list(dict.fromkeys(model for face in self.faces for model in face.answers))
+
+    @property
+    def emotions(self) -> list[str]:
+        """The truths that occur, in FER2013's order; last ``""`` where there is none."""
+        truths = {face.truth for face in self.faces}
+        known = [emotion for emotion in EMOTIONS if emotion in truths]
+        return known + sorted(truths.difference(known, {""})) + [""] * ("" in truths)
+
+    def __repr__(self) -> str:
+        """Return the gallery as plain text."""
+        lines = [self.caption]
+        for face in self.faces:
+            answers = ", ".join(f"{model} {given.predicted}" for model, given in _answers(face))
+            lines.append(f"{face.file_name} ({face.truth or 'no majority'}): {answers}")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        cards = "\n".join(self._card(face) for face in self.faces)
+        return (
+            f'<div class="mien-faces-answers">\n{self._filter()}\n'
+            f'<ul class="mien-gallery" aria-label="{escape(self.caption)}" '
+            'style="display: flex; flex-wrap: wrap; gap: 1em; padding: 0; list-style: none">\n'
+            f"{cards}\n</ul>\n</div>"
+        )
+
+    def _filter(self) -> str:
+        """Controls that the page's script shows and serves; without it every face is shown."""
+        emotions = "".join(
+            f'<option value="{number}">{escape(emotion or "no majority")}</option>'
+            for number, emotion in enumerate(self.emotions)
+        )
+        models = "".join(
+            f'<label><input type="checkbox" value="{number}"> {escape(model)}</label>'
+            for number, model in enumerate(self.models)
+        )
+        return (
+            '<div class="mien-filter" role="group" aria-label="Filter the faces" hidden>'
+            f'<label>Emotion <select><option value="">all</option>{emotions}</select></label>'
+            f"<fieldset><legend>Got wrong by</legend>{models}</fieldset>"
+            '<p class="mien-shown" role="status"></p></div>'
+        )
+
+    def _card(self, face: GalleryItem) -> str:
+        erred = " ".join(
+            str(number)
+            for number, model in enumerate(self.models)
+            if model in face.answers and face.erred(model)
+        )
+        answers = "".join(_answer(face, model, given) for model, given in _answers(face))
+        return (
+            f'<li class="mien-card" data-emotion="{self.emotions.index(face.truth)}" '
+            f'data-erred="{erred}" style="max-width: 22em">\n{_picture(face)}\n'
+            f'<p class="mien-card-text"><code>{escape(face.file_name)}</code><br>{_truth(face)}</p>'
+            "\n<table><thead><tr>"
+            '<th scope="col">Model</th><th scope="col">Answer</th><th scope="col">Probability</th>'
+            f"</tr></thead><tbody>{answers}</tbody></table>\n</li>"
+        )
+
+
+def gallery(faces: Sequence[GalleryItem], *, caption: str = "Faces and answers") -> Gallery:
+    """Return faces with the models' answers for display.
+
+    Parameters
+    ----------
+    faces : sequence of GalleryItem
+    caption : str
+        What these faces are; read out to people who do not see the page.
+
+    Returns
+    -------
+    Gallery
+        Shown as HTML by a notebook, as plain text by ``print``. In the report it can be filtered
+        by emotion and by which models erred.
+
+    Examples
+    --------
+    >>> face = GalleryItem(None, "a_1.jpg", "happy", {"SVM": Answer("sad", {"sad": 0.6})})
+    >>> print(gallery([face], caption="One face"))
+    One face
+    a_1.jpg (happy): SVM sad
+    """
+    return Gallery(faces, caption)
+
+
+def data_uri(image: Image.Image) -> str:
+    """Return an image as a ``data:`` address: JPEG for colour, PNG for everything else."""
+    buffer = io.BytesIO()
+    kind = "jpeg" if image.mode == "RGB" else "png"
+    image.save(buffer, kind, **({"quality": 88} if kind == "jpeg" else {"optimize": True}))
+    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
+
+
+def _answers(face: GalleryItem) -> list[tuple[str, Answer]]:
+    return list(face.answers.items())
+
+
+def _picture(face: GalleryItem) -> str:
+    if face.image is None:
+        return '<p class="mien-no-image">no image</p>'
+    alt = f"Face {face.file_name}, {face.truth or 'no majority of the raters'}"
+    return (
+        f'<img class="mien-faces" width="96" height="96" alt="{escape(alt)}" '
+        f'src="{data_uri(face.image)}">'
+    )
+
+
+def _truth(face: GalleryItem) -> str:
+    truth = f"<strong>{escape(face.truth)}</strong>" if face.truth else "no majority"
+    if not face.raters:
+        return f"label {truth}"
+    votes = ", ".join(f"{escape(rater)} {escape(label)}" for rater, label in face.raters.items())
+    return f"raters {truth}<br><small>{votes}</small>"
+
+
+def _answer(face: GalleryItem, model: str, given: Answer) -> str:
+    mark = ""
+    if face.truth:
+        sign, word = ("✗", "wrong") if face.erred(model) else ("✓", "right")
+        mark = f'<span class="mien-{word}" role="img" aria-label="{word}">{sign}</span> '
+    share = given.probabilities.get(given.predicted)
+    bar = ""
+    if share is not None:
+        text = number_text(share, percent=True, digits=0)
+        bar = (
+            f'{text} <span class="mien-bar"><span style="width: {100 * share:.0f}%"></span></span>'
+        )
+    return (
+        f'<tr><th scope="row">{escape(model)}</th><td>{mark}{escape(given.predicted)}</td>'
+        f'<td class="mien-number">{bar}</td></tr>'
+    )

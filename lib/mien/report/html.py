@@ -1,0 +1,277 @@
+"""An executed notebook as one self-contained HTML page that can neither run nor load anything."""
+
+import ast
+import base64
+import hashlib
+import io
+import re
+import tokenize
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from html import escape
+from pathlib import Path, PurePath
+from typing import Any
+
+import pandas as pd
+from bleach.css_sanitizer import CSSSanitizer
+from bleach.html5lib_shim import Filter
+from bleach.sanitizer import Cleaner
+from bs4 import BeautifulSoup
+from jinja2 import pass_context
+from nbconvert import HTMLExporter
+from nbconvert.filters.ansi import strip_ansi
+from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
+from nbformat import NotebookNode
+
+from mien.report.tables import table
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_HEADINGS = _words("h1 h2 h3 h4 h5 h6")
+
+_TAGS = _HEADINGS | _words("""
+    a abbr b blockquote br caption code col colgroup dd del details div dl dt em fieldset figcaption
+    figure hr i img input kbd label legend li ol option p pre s samp select small span strong sub
+    summary sup table tbody td tfoot th thead tr u ul var
+""")
+
+_ATTRIBUTES = _words("""
+    alt checked class colspan height hidden href lang open role rowspan scope selected src style
+    tabindex title type value width
+""")
+
+_STYLES = _words("""
+    display flex-wrap gap height list-style margin max-width padding text-align width
+""")
+
+
+class _EmbeddedImages(Filter):
+    """Drops images that the cleaner has left without a source."""
+
+    def __iter__(self):
+        for token in super().__iter__():
+            if token.get("name") != "img" or (None, "src") in token["data"]:
+                yield token
+
+
+def harmless_html(html: str) -> str:
+    """Return HTML without anything that could run or load: scripts, handlers, foreign addresses.
+
+    Examples
+    --------
+    >>> harmless_html('<b onclick="x()">a</b><script>x()</script><a href="javascript:x()">b</a>')
+    '<b>a</b><a>b</a>'
+    """
+    if re.search(r"<(script|style)", html, re.IGNORECASE):
+        soup = BeautifulSoup(html, "html.parser")
+        for element in soup(["script", "style"]):
+            element.decompose()
+        html = str(soup)
+    cleaner = Cleaner(
+        tags=_TAGS,
+        attributes=_allowed,
+        protocols={"data", "http", "https", "mailto"},
+        strip=True,
+        filters=[_EmbeddedImages],
+        css_sanitizer=CSSSanitizer(allowed_css_properties=_STYLES),
+    )
+    return cleaner.clean(html)
+
+
+def _allowed(tag: str, name: str, value: str) -> bool:
+    if name == "id":
+        return tag in _HEADINGS
+    if name == "src":
+        return tag == "img" and value.startswith("data:image/")
+    if name == "href":
+        return tag == "a" and not value.lstrip().lower().startswith("data:")
+    return name in _ATTRIBUTES or name.startswith(("aria-", "data-"))
+
+
+TEMPLATES = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading of a page, for the contents at its side."""
+
+    level: int
+    anchor: str
+    text: str
+
+
+@dataclass
+class Page:
+    """What stands around a notebook on its page.
+
+    Parameters
+    ----------
+    title : str
+        For the browser's title bar.
+    facts : mapping
+        What is known of the study (`mien.running.pages.study_facts`).
+    chapters : list of mapping
+        ``part``, ``title``, ``file`` of every page of the report, in order.
+    part : str
+        The part that this page shows.
+    failure : mapping, optional
+        Of a page that reports a failure: ``error``, ``traceback``, ``code``, ``cell``.
+    """
+
+    title: str
+    facts: Mapping[str, Any]
+    chapters: list[Mapping[str, str]]
+    part: str
+    failure: Mapping[str, Any] | None = None
+    headings: list[Heading] = field(default_factory=list)
+    parameters: str = ""
+    script: str = ""
+    policy: str = ""
+
+    def neighbours(self) -> list[Mapping[str, str]]:
+        """Return the chapters before and after this one, an empty mapping where there is none."""
+        parts = [chapter["part"] for chapter in self.chapters]
+        if self.part not in parts:
+            return [{}, {}]
+        padded = [{}, *self.chapters, {}]
+        here = parts.index(self.part) + 1
+        return [padded[here - 1], padded[here + 1]]
+
+
+class PageExporter(HTMLExporter):
+    """nbconvert's HTML exporter with the template ``mien``; nothing from the data runs in it.
+
+    Markdown and HTML outputs are reduced to harmless elements by bleach, texts are escaped, and the
+    page's Content-Security-Policy admits one script (ours, by its hash) and no request.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        """Take nbconvert's options."""
+        super().__init__(template_name="mien", extra_template_basedirs=[str(TEMPLATES)], **options)
+
+    @property
+    def default_config(self) -> Any:
+        """nbconvert's defaults, without outputs that would need scripts."""
+        config = super().default_config.copy()
+        config.NbConvertBase.display_data_priority = [
+            "text/html",
+            "text/markdown",
+            "image/svg+xml",
+            "image/png",
+            "image/jpeg",
+            "text/plain",
+        ]
+        return config
+
+    def default_filters(self) -> Iterator[tuple[str, Any]]:
+        """Yield nbconvert's filters and ours."""
+        yield from super().default_filters()
+        yield ("harmless_html", harmless_html)
+        yield ("plain_text", lambda text: escape(strip_ansi(text)))
+
+    @pass_context
+    def markdown2html(self, context: Mapping[str, Any], source: str) -> str:
+        """Return Markdown as HTML; its headings go into the page's contents."""
+        renderer = _Renderer(context["resources"]["page"])
+        return harmless_html(MarkdownWithMath(renderer=renderer).render(source))
+
+    def export(self, notebook: NotebookNode, page: Page) -> str:
+        """Return the HTML of a notebook's page."""
+        page.script = (TEMPLATES / "mien" / "page.js").read_text(encoding="utf-8").strip()
+        digest = base64.b64encode(hashlib.sha256(page.script.encode()).digest()).decode()
+        page.policy = (
+            "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+            f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+        )
+        frame = parameters(notebook)
+        if len(frame):
+            shown = table(frame, caption="Parameters of this run", sortable=False)
+            page.parameters = shown._repr_html_()
+        html, _ = self.from_notebook_node(notebook, resources={"page": page})
+        return html
+
+
+class _Renderer(IPythonRenderer):
+    """Markdown for a page: anchors on headings, no image from elsewhere."""
+
+    def __init__(self, page: Page) -> None:
+        super().__init__(escape=False)  # `harmless_html` sees to what is in the text
+        self._page = page
+
+    def heading(self, text: str, level: int, **attributes: Any) -> str:
+        plain = BeautifulSoup(text, "html.parser").get_text()
+        level = min(level + (self._page.failure is not None), 6)
+        taken = {heading.anchor for heading in self._page.headings}
+        anchor = stem = re.sub(r"\W+", "-", plain.lower()).strip("-") or "section"
+        number = 2
+        while anchor in taken:
+            anchor, number = f"{stem}-{number}", number + 1
+        self._page.headings.append(Heading(level, anchor, plain))
+        return f'<h{level} id="{escape(anchor)}">{text}</h{level}>\n'
+
+    def image(self, text: str, url: str, title: str | None = None) -> str:
+        return super().image(text, url, title) if url.startswith("data:image/") else escape(text)
+
+
+def parameters(notebook: NotebookNode) -> pd.DataFrame:
+    """Return the parameters that a notebook ran with.
+
+    Parameters
+    ----------
+    notebook : NotebookNode
+        Its cells tagged ``parameters`` and ``injected-parameters`` are read, not run.
+
+    Returns
+    -------
+    DataFrame
+        Indexed by parameter, with the columns value and meaning (the comment behind it). Of an
+        absolute path only the last part is given: a page is published, a home folder is not.
+    """
+    rows: dict[str, dict[str, str]] = {}
+    for tag in ("parameters", "injected-parameters"):
+        for cell in notebook.cells:
+            if tag in cell.metadata.get("tags", []):
+                for name, value, comment in _assignments(cell.source):
+                    row = rows.setdefault(name, {"value": "", "meaning": comment})
+                    row["value"] = _shown(value)
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "meaning"]).rename_axis(
+        "parameter"
+    )
+
+
+def heading_one(notebook: NotebookNode) -> str:
+    """Return the text of a notebook's first heading of level one, "" where there is none."""
+    for cell in notebook.cells:
+        match = re.search(r"^# +(.+?)[ #]*$", cell.source, re.MULTILINE)
+        if cell.cell_type == "markdown" and match:
+            return re.sub(r"[*_`]", "", match[1])
+    return ""
+
+
+def _assignments(source: str) -> Iterator[tuple[str, Any, str]]:
+    comments = {}
+    for token in tokenize.generate_tokens(io.StringIO(source).readline):
+        if token.type == tokenize.COMMENT:
+            comments[token.start[0]] = token.string.lstrip("# ")
+    for statement in ast.parse(source).body:
+        target = statement.targets[0] if isinstance(statement, ast.Assign) else statement
+        target = target.target if isinstance(target, ast.AnnAssign) else target
+        if isinstance(target, ast.Name) and statement.value is not None:
+            comment = comments.get(statement.end_lineno, "")
+            yield target.id, _literal(statement.value), comment
+
+
+def _literal(value: ast.expr) -> Any:
+    try:
+        return ast.literal_eval(value)
+    except ValueError:
+        return ast.unparse(value)
+
+
+def _shown(value: Any) -> str:
+    if isinstance(value, str) and PurePath(value).is_absolute():
+        return f"…/{PurePath(value).name}"
+    return str(value)

@@ -1,0 +1,357 @@
+"""Tables for readers: captioned, sortable, every text escaped, numbers formatted once and here."""
+
+import math
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from numbers import Integral, Real
+from typing import Any
+
+import pandas as pd
+
+#: What stands in a cell that has no value.
+MISSING = "–"
+
+
+@dataclass(frozen=True)
+class WithInterval:
+    """A figure with its 95 % interval, as one cell of a table; sorted by its value.
+
+    Parameters
+    ----------
+    value, lo, hi : float
+        In the unit of the column: shares in 0..1 for a column that is shown in percent.
+    """
+
+    value: float
+    lo: float
+    hi: float
+
+    def text(self, *, percent: bool = True, digits: int = 1, signed: bool = False) -> str:
+        """Return the figure as text.
+
+        Examples
+        --------
+        >>> WithInterval(0.6214, 0.51, 0.724).text()
+        '62.1 % (51.0 to 72.4)'
+        >>> WithInterval(0.62, 0.5, 0.7).text(percent=False, digits=2)
+        '0.62 (0.50 to 0.70)'
+        """
+        if _missing(self.value):
+            return MISSING
+        how = {"percent": percent, "digits": digits, "signed": signed}
+        if _missing(self.lo) or _missing(self.hi):
+            return number_text(self.value, **how)
+        lo, hi = (number_text(end, **how).removesuffix(" %") for end in (self.lo, self.hi))
+        return f"{number_text(self.value, **how)} ({lo} to {hi})"
+
+
+@dataclass(frozen=True)
+class Link:
+    """A text of a table that leads to another page.
+
+    Parameters
+    ----------
+    text : str
+    href : str
+        Relative to the page, or an anchor on it.
+    """
+
+    text: str
+    href: str
+
+
+def number_text(
+    value: float, *, percent: bool = False, digits: int = 2, signed: bool = False
+) -> str:
+    """Return a number as a reader wants it: grouped thousands, a true minus sign.
+
+    Examples
+    --------
+    >>> number_text(35887), number_text(0.04417, percent=True, digits=1), number_text(-0.5)
+    ('35,887', '4.4 %', '−0.50')
+    """
+    if _missing(value):
+        return MISSING
+    sign = "+" if signed else ""
+    if percent:
+        text = f"{100 * value:{sign}.{digits}f} %"
+    elif isinstance(value, Integral):
+        text = f"{int(value):{sign},d}"
+    else:
+        text = f"{value:{sign},.{digits}f}"
+    if re.fullmatch(r"[-+]0(\.0*)?( %)?", text):
+        text = text[1:]
+    return text.replace("-", "−")
+
+
+def verbatim(text: object) -> str:
+    """Return text (a command, a file name) as Markdown that shows it letter by letter, as code.
+
+    Examples
+    --------
+    >>> verbatim("a_b_*c*.jpg")
+    '`a_b_*c*.jpg`'
+    >>> verbatim("a`b")
+    '`` a`b ``'
+    """
+    plain = " ".join(str(text).split())
+    longest = max(map(len, re.findall("`+", plain)), default=0)
+    fence = "`" * (longest + 1)
+    blank = " " if longest or not plain else ""
+    return f"{fence}{blank}{plain}{blank}{fence}"
+
+
+@dataclass(frozen=True)
+class _Cell:
+    text: str
+    sort: float
+    numeric: bool
+    href: str = ""
+
+
+@dataclass(frozen=True, repr=False)
+class Table:
+    """A table that a notebook shows; `table` makes it and says what the attributes mean."""
+
+    frame: pd.DataFrame
+    caption: str
+    percent: frozenset[str]
+    digits: int | Mapping[str, int]
+    signed: frozenset[str]
+    index: bool
+    sortable: bool
+
+    def __repr__(self) -> str:
+        """Return the table as plain text."""
+        shown = self.frame.astype(object)
+        for position, (_, cells) in enumerate(self._columns()):
+            shown.isetitem(position, [cell.text for cell in cells])
+        return f"{self.caption}\n{shown.to_string(index=self.index)}"
+
+    def _repr_html_(self) -> str:
+        kind = "mien-table mien-sortable" if self.sortable and len(self.frame) > 1 else "mien-table"
+        caption = escape(self.caption)
+        rows = "\n".join(f"<tr>{row}</tr>" for row in self._rows())
+        return (
+            f'<div class="mien-scroll" role="region" tabindex="0" aria-label="{caption}">\n'
+            f'<table class="{kind}">\n<caption><span>{caption}</span></caption>\n'
+            f"<thead><tr>{self._header()}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>\n</div>"
+        )
+
+    def _header(self) -> str:
+        names = [("", name) for name in self.frame.index.names] if self.index else []
+        for name, cells in self._columns():
+            names.append((' class="mien-number"' if _numeric(cells) else "", name))
+        return "".join(
+            "<td></td>" if name is None else f'<th scope="col"{kind}>{escape(_plain(name))}</th>'
+            for kind, name in names
+        )
+
+    def _rows(self) -> list[str]:
+        columns = [cells for _, cells in self._columns()]
+        rows = []
+        for position, label in enumerate(self.frame.index):
+            labels = label if isinstance(label, tuple) else (label,)
+            heads = [f'<th scope="row">{escape(_plain(part))}</th>' for part in labels]
+            cells = [_cell_html(cells[position], numeric=_numeric(cells)) for cells in columns]
+            rows.append("".join([*(heads if self.index else []), *cells]))
+        return rows
+
+    def _columns(self) -> list[tuple[str, list[_Cell]]]:
+        columns = []
+        for position, name in enumerate(self.frame.columns):
+            values = self.frame.iloc[:, position].tolist()
+            columns.append((_plain(name), [self._cell(name, value) for value in values]))
+        return columns
+
+    def _cell(self, name: object, value: Any) -> _Cell:
+        percent = name in self.percent
+        default = 1 if percent else 2
+        digits = self.digits if isinstance(self.digits, Mapping) else {}
+        if isinstance(self.digits, int) and not percent:
+            default = self.digits
+        how = {
+            "percent": percent,
+            "digits": digits.get(name, default),
+            "signed": name in self.signed,
+        }
+        if isinstance(value, WithInterval):
+            return _Cell(value.text(**how), float(value.value), True)
+        if isinstance(value, Link):
+            return _Cell(value.text, math.nan, False, value.href)
+        if _missing(value) or value == "":
+            return _Cell(MISSING, math.nan, False)
+        if isinstance(value, bool):
+            return _Cell("yes" if value else "no", math.nan, False)
+        if isinstance(value, Real):
+            return _Cell(number_text(value, **how), float(value), True)
+        return _Cell(_plain(value), math.nan, False)
+
+
+def table(
+    frame: pd.DataFrame,
+    *,
+    caption: str,
+    percent: Collection[str] = (),
+    digits: int | Mapping[str, int] = 2,
+    signed: Collection[str] = (),
+    index: bool | None = None,
+    sortable: bool = True,
+) -> Table:
+    """Return a table for display: caption, header scopes, aligned numbers, everything escaped.
+
+    Parameters
+    ----------
+    frame : DataFrame
+        Numbers, texts, truth values, `WithInterval`, `Link`; what is missing or empty is shown as
+        "–".
+    caption : str
+        What the table shows.
+    percent : collection of str
+        Columns of shares in 0..1 to be shown in percent.
+    digits : int or mapping of str to int
+        Decimals of numbers that are no integers; by default 2, and 1 in percent. An int is for
+        the columns that are not in percent, a mapping for the columns that it names.
+    signed : collection of str
+        Columns (of differences) whose positive numbers carry a plus sign.
+    index : bool, optional
+        Whether the index is shown, as row headers; by default if it is more than row numbers.
+    sortable : bool
+        Whether the page lets a reader sort by column.
+
+    Returns
+    -------
+    Table
+        Shown as HTML by a notebook, as plain text by ``print``.
+
+    Examples
+    --------
+    >>> scores = pd.DataFrame({"n": [3589], "accuracy": [0.5861]}, index=["SVM-FER2013"])
+    >>> print(table(scores, caption="Accuracy on PrivateTest", percent=["accuracy"]))
+    Accuracy on PrivateTest
+                     n accuracy
+    SVM-FER2013  3,589   58.6 %
+    """
+    if index is None:
+        index = not isinstance(frame.index, pd.RangeIndex)
+    return Table(
+        frame,
+        caption=caption,
+        percent=frozenset(percent),
+        digits=digits,
+        signed=frozenset(signed),
+        index=index,
+        sortable=sortable,
+    )
+
+
+def _numeric(cells: list[_Cell]) -> bool:
+    """Return whether a column holds numbers: it has some, and nothing else but what is missing."""
+    return any(cell.numeric for cell in cells) and all(
+        cell.numeric or cell.text == MISSING for cell in cells
+    )
+
+
+def _cell_html(cell: _Cell, *, numeric: bool) -> str:
+    kind = ' class="mien-number"' if numeric else ""
+    sort = f' data-sort="{cell.sort!r}"' if cell.numeric and not math.isnan(cell.sort) else ""
+    text = escape(cell.text)
+    if cell.href:
+        text = f'<a href="{escape(cell.href)}">{text}</a>'
+    return f"<td{kind}{sort}>{text}</td>"
+
+
+def _missing(value: object) -> bool:
+    return value is None or (pd.api.types.is_scalar(value) and bool(pd.isna(value)))
+
+
+def _plain(value: object) -> str:
+    if isinstance(value, list | tuple | set):
+        return ", ".join(map(str, value))
+    return MISSING if _missing(value) else str(value)
+
+
+_AVERAGES = {
+    "precision": "precision_macro",
+    "recall": "recall_macro",
+    "F1": "f1_macro",
+    "weighted F1": "f1_weighted",
+}
+
+
+def scoreboard(
+    scores: Mapping[Any, Mapping[str, Any]],
+    *,
+    caption: str,
+    names: Sequence[str] = ("model",),
+    more: Mapping[str, Sequence[Any]] | None = None,
+    percent: Sequence[str] = (),
+) -> Table:
+    """Return a table of scores: n, accuracy with interval, macro averages, weighted F1.
+
+    Parameters
+    ----------
+    scores : mapping of str or tuple to score
+        What a row is about, and an element of ``scores`` (`mien.evaluation.scores.scores`).
+    caption : str
+    names : sequence of str
+        The names of the parts of the keys.
+    more : mapping of str to sequence, optional
+        Further columns.
+    percent : sequence of str
+        Those of them that are shares (0..1) to be shown in percent.
+    """
+    frame = pd.DataFrame(
+        {
+            "n": score["n"],
+            "accuracy": WithInterval(score["accuracy"], *score["accuracy_ci95"]),
+            **{title: score[key] for title, key in _AVERAGES.items()},
+            "F1": WithInterval(
+                score["f1_macro"], *(score.get("f1_macro_ci95") or (math.nan, math.nan))
+            ),
+        }
+        for score in scores.values()
+    )
+    frame.index = _index(scores, names)
+    for column, values in (more or {}).items():
+        frame[column] = list(values)
+    return table(frame, caption=caption, percent=["accuracy", *_AVERAGES, *percent], digits=1)
+
+
+def by_emotion(score: Mapping[str, Any], *, caption: str) -> Table:
+    """Return a table of precision, recall, F1 and support of every emotion of one score."""
+    frame = pd.DataFrame(score["per_class"]).T.rename_axis("emotion")
+    frame["support"] = frame["support"].astype(int)
+    frame = frame.rename(columns={"f1": "F1"})
+    return table(frame, caption=caption, percent=["precision", "recall", "F1"])
+
+
+def flat(
+    scores: Mapping[Any, Mapping[str, Any]], *, names: Sequence[str] = ("model",)
+) -> pd.DataFrame:
+    """Return scores as a frame of plain numbers, one row each, for a CSV."""
+    rows = []
+    for score in scores.values():
+        low, high = score["accuracy_ci95"]
+        rows.append(
+            {
+                "set": score["set"],
+                "n": score["n"],
+                "accuracy": score["accuracy"],
+                "ci_low": low,
+                "ci_high": high,
+                **{key: score[key] for key in _AVERAGES.values()},
+            }
+        )
+    frame = pd.DataFrame(rows)
+    frame.index = _index(scores, names)
+    return frame.drop(columns="set" if "set" in names else []).reset_index()
+
+
+def _index(scores: Mapping[Any, Any], names: Sequence[str]) -> pd.Index:
+    keys = list(scores)
+    if len(names) == 1:
+        return pd.Index(keys, name=names[0])
+    return pd.MultiIndex.from_tuples(keys, names=list(names))

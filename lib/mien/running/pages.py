@@ -1,0 +1,335 @@
+"""The pages of a study: its executed notebooks, linked; the page of a failure; publishing."""
+
+import json
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from bs4 import BeautifulSoup
+from nbconvert.filters.ansi import strip_ansi
+from nbformat import NotebookNode
+
+from mien.errors import DataError
+from mien.report.html import Page, PageExporter, heading_one, parameters
+from mien.study.parameters import CHAPTERS, ChapterPlan, without_folders
+from mien.study.results import notebook_path
+
+#: The page of a failed chapter.
+FAILURE = "failure.html"
+
+#: The chapters in the order of the report: the comparison first, then as they are read.
+PAGES: tuple[ChapterPlan, ...] = (CHAPTERS[-1], *CHAPTERS[:-1])
+
+
+def page_name(part: str) -> str:
+    """Return the file name of a part's page.
+
+    Examples
+    --------
+    >>> page_name("A1"), page_name("C")
+    ('A1.html', 'index.html')
+    """
+    return "index.html" if part == "C" else f"{part}.html"
+
+
+def render(out: str | Path) -> Path:
+    """Render every executed notebook of a study, and link the pages.
+
+    Parameters
+    ----------
+    out : str or Path
+        The study's folder; its executed notebooks lie in ``notebooks/``, and what is known of the
+        run in ``study.json``, if there is one.
+
+    Returns
+    -------
+    Path
+        ``index.html``; where chapter C has not been run, the page of the last chapter that has.
+        If a cell of any chapter failed, ``failure.html``: then no other page is touched. A chapter
+        that failed has left its notebook as it is, or as ``<name>.failed.ipynb``.
+
+    Raises
+    ------
+    DataError
+        If there is no executed notebook.
+    """
+    out = Path(out)
+    for plan in CHAPTERS:
+        if (failed := notebook_path(out, f"{plan.notebook}.failed")).is_file():
+            return render_failure(out, failed)
+    paths = {plan.part: notebook_path(out, plan.notebook) for plan in PAGES}
+    notebooks = {part: _read(path) for part, path in paths.items() if path.is_file()}
+    if not notebooks:
+        raise DataError(
+            f"{out} holds no executed chapter; run the study first (mien run STUDY.yaml)"
+        )
+    for part, notebook in notebooks.items():
+        if failed_cell(notebook) is not None:
+            return render_failure(out, paths[part])
+    facts = study_facts(out, notebooks.values())
+    chapters = [_link(plan) for plan in PAGES if plan.part in notebooks]
+    pages = {
+        page_name(part): _html(notebook, facts, chapters, part)
+        for part, notebook in notebooks.items()
+    }
+    # The index last: whoever sees the new one sees the new chapters behind its links.
+    write_pages(out, dict(reversed(pages.items())))
+    (out / FAILURE).unlink(missing_ok=True)
+    return out / ("index.html" if "C" in notebooks else page_name(list(notebooks)[-1]))
+
+
+def render_failure(out: str | Path, notebook: str | Path) -> Path:
+    """Render ``failure.html``: the failed cell first, what to do, then the chapter up to there.
+
+    Parameters
+    ----------
+    out : str or Path
+        The study's folder.
+    notebook : str or Path
+        The notebook that papermill left when a cell of it failed.
+
+    Returns
+    -------
+    Path
+        Of ``failure.html``. The pages of an earlier run stay as they are.
+    """
+    out, path = Path(out), Path(notebook)
+    stem = path.name.split(".")[0]
+    plan = next((plan for plan in CHAPTERS if plan.notebook == stem), CHAPTERS[-1])
+    executed = _read(path)
+    chapters = [_link(plan) for plan in PAGES if (out / page_name(plan.part)).is_file()]
+    page = Page(
+        title=f"Chapter {plan.part} failed",
+        facts=study_facts(out, [executed]),
+        chapters=chapters,
+        part=plan.part,
+        failure=_failure(executed, path.name),
+    )
+    executed.cells = executed.cells[: failed_cell(executed)]
+    write_pages(out, {FAILURE: PageExporter().export(executed, page)})
+    return out / FAILURE
+
+
+def failed_cell(notebook: NotebookNode) -> int | None:
+    """Return the position of the first cell that ended in an error, None where there is none."""
+    for position, cell in enumerate(notebook.cells):
+        if any(output.output_type == "error" for output in cell.get("outputs", [])):
+            return position
+    return None
+
+
+def study_facts(out: Path, notebooks: Any) -> dict[str, Any]:
+    """Return what the pages tell about the run: from study.json, else from the parameters.
+
+    Returns
+    -------
+    dict
+        ``name`` of the study; ``drawn``, the sentence for drawn faces or ""; ``lines``, a list of
+        (name, value) texts about how the report was made.
+    """
+    known = _study_json(out)
+    settings = known.get("parameters")
+    if not isinstance(settings, Mapping) or not settings:
+        settings = {}
+        for notebook in notebooks:
+            settings |= parameters(notebook)["value"].to_dict()
+    return facts(known, {**settings, "name": settings.get("name") or out.resolve().name})
+
+
+def facts(known: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the same from what study.json holds (``known``) and the parameters."""
+    return {
+        "name": str(settings["name"]),
+        "drawn": _drawn(settings),
+        "lines": _lines(known, settings),
+    }
+
+
+def write_pages(folder: Path, pages: Mapping[str, str]) -> None:
+    """Write pages into a folder, each whole or not at all, none before all are on disk."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".pages.", dir=folder) as temporary:
+        for name, html in pages.items():
+            (Path(temporary) / name).write_text(html, encoding="utf-8")
+        for name in pages:
+            (Path(temporary) / name).replace(folder / name)
+
+
+def _html(
+    notebook: NotebookNode,
+    facts: Mapping[str, Any],
+    chapters: list[Mapping[str, str]],
+    part: str,
+) -> str:
+    title = heading_one(notebook) or next(plan.title for plan in CHAPTERS if plan.part == part)
+    page = Page(title=f"{title} · {facts['name']}", facts=facts, chapters=chapters, part=part)
+    return PageExporter().export(notebook, page)
+
+
+def _link(plan: ChapterPlan) -> dict[str, str]:
+    return {"part": plan.part, "title": plan.title, "file": page_name(plan.part)}
+
+
+def _read(path: Path) -> NotebookNode:
+    try:
+        return nbformat.read(path, as_version=4)
+    except FileNotFoundError:
+        raise DataError(f"there is no executed notebook {path}") from None
+    except (OSError, ValueError, nbformat.reader.NotJSONError) as error:
+        raise DataError(f"{path} is no notebook: {error}; run its chapter again") from None
+
+
+def _failure(notebook: NotebookNode, name: str) -> dict[str, Any]:
+    position = failed_cell(notebook)
+    if position is None:
+        raise DataError(f"no cell of {name} failed")
+    cell = notebook.cells[position]
+    error = next(output for output in cell.outputs if output.output_type == "error")
+    return {
+        "notebook": name,
+        "cell": cell.execution_count or position + 1,
+        "error": strip_ansi(f"{error.ename}: {error.evalue}"),
+        "traceback": strip_ansi("\n".join(error.traceback)),
+        "source": cell.source,
+    }
+
+
+def _study_json(out: Path) -> dict[str, Any]:
+    try:
+        known = json.loads((out / "study.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return known if isinstance(known, dict) else {}
+
+
+def _drawn(settings: Mapping[str, Any]) -> str:
+    drawn = [settings.get(name) == "demo" for name in ("fer2013", "target") if settings.get(name)]
+    if not any(drawn):
+        return ""
+    which = "The faces" if all(drawn) else "Some of the faces"
+    return f"{which} in this report are drawn, not photographed."
+
+
+def _lines(known: Mapping[str, Any], settings: Mapping[str, Any]) -> list[tuple[str, str]]:
+    git = known.get("git") if isinstance(known.get("git"), Mapping) else {}
+    commit = str(git.get("commit") or "")[:12]
+    versions = known.get("versions") if isinstance(known.get("versions"), Mapping) else {}
+    data = known.get("data") if isinstance(known.get("data"), Mapping) else {}
+    states = known.get("parts") if isinstance(known.get("parts"), Mapping) else {}
+    lines = [
+        ("Study", settings.get("name")),
+        ("Profile", settings.get("profile")),
+        ("Seed", settings.get("seed")),
+        ("Repeat with", without_folders(str(known.get("command") or ""))),
+        ("Same numbers again", _promise(states)),
+        ("Finished", known.get("written")),
+        ("Commit", f"{commit} with changes" if commit and git.get("dirty") else commit),
+        ("Hardware", _hardware(known.get("hardware"), states)),
+        ("Time per chapter", _times(states)),
+        ("Data", ", ".join(f"{name} {str(digest)[:12]}" for name, digest in data.items())),
+        ("Versions", ", ".join(f"{name} {number}" for name, number in versions.items())),
+    ]
+    return [(name, str(value)) for name, value in lines if value not in (None, "")]
+
+
+def _gpus(states: Mapping[str, Any]) -> set[str]:
+    return {
+        str(gpu)
+        for state in states.values()
+        for gpu in (state.get("hardware") or {}).get("gpus") or []
+    }
+
+
+def _hardware(hardware: Any, states: Mapping[str, Any]) -> str:
+    hardware = hardware if isinstance(hardware, Mapping) else {}
+    threads = sorted({state["threads"] for state in states.values() if "threads" in state})
+    told = [
+        hardware.get("processor"),
+        f"{hardware['cores']} cores" if "cores" in hardware else None,
+        f"{' or '.join(map(str, threads))} threads" if threads else None,
+        " and ".join(sorted(_gpus(states))) or ("no GPU" if threads else None),
+        hardware.get("system"),
+    ]
+    return ", ".join(str(part) for part in told if part)
+
+
+def _promise(states: Mapping[str, Any]) -> str:
+    """Return whether a run with the same seed gives the same numbers."""
+    if _gpus(states):
+        return "on this GPU only up to rounding: it does not add in the same order every time"
+    if any("threads" in state for state in states.values()):
+        return "the same seed gives the same numbers on this processor with as many threads"
+    return ""
+
+
+def _times(states: Mapping[str, Any]) -> str:
+    return ", ".join(
+        f"{part} {state['seconds']:,.0f} s"
+        for part, state in states.items()
+        if isinstance(state.get("seconds"), int | float)
+    )
+
+
+#: What stands in the place of a face that is not published.
+LEFT_OUT = "left out: face"
+
+
+def publish(out: str | Path, to: str | Path, *, faces: bool = True) -> Path:
+    """Gather the pages of a study into a folder that a web server serves as it is.
+
+    Parameters
+    ----------
+    out : str or Path
+        The study's folder.
+    to : str or Path
+        The folder to fill; it is made if need be. Pages of an earlier publication are replaced,
+        other files stay.
+    faces : bool
+        Whether faces are published. If not, everything of the class ``mien-faces`` (galleries'
+        crops, figures that show faces) is left out; drawn figures, tables and code stay.
+
+    Returns
+    -------
+    Path
+        The published ``index.html``. Beside it lies an empty ``.nojekyll``, so that GitHub Pages
+        serves the folder without touching it.
+
+    Raises
+    ------
+    DataError
+        If the study has no whole report.
+    """
+    out, to = Path(out), Path(to)
+    if not (out / page_name("C")).is_file():
+        raise DataError(f"{out} has no index.html; run the whole study first (mien run STUDY.yaml)")
+    names = [page_name(plan.part) for plan in PAGES]
+    pages = {
+        name: (out / name).read_text(encoding="utf-8")
+        for name in reversed(names)
+        if (out / name).is_file()
+    }
+    if not faces:
+        pages = {name: without_faces(html) for name, html in pages.items()}
+    write_pages(to, pages)
+    for name in set(names).difference(pages):
+        (to / name).unlink(missing_ok=True)
+    (to / ".nojekyll").touch()
+    return to / page_name("C")
+
+
+def without_faces(html: str) -> str:
+    """Return a page in which a short note stands for every face.
+
+    Examples
+    --------
+    >>> without_faces('<p><img class="mien-faces" alt="A" src="data:,"></p>')
+    '<p><span class="mien-left-out">left out: face</span></p>'
+    """
+    page = BeautifulSoup(html, "html.parser")
+    for face in page.select(".mien-faces"):
+        note = page.new_tag("span", attrs={"class": "mien-left-out"})
+        note.string = LEFT_OUT
+        face.replace_with(note)
+    return str(page)

@@ -1,0 +1,424 @@
+"""What a notebook sees of its study: the data, its settings, earlier results, where to save.
+
+And what a study must do without: it may leave FER2013 out, and a person may have no Action
+Units. The chapters that cannot be run then say why; of the others, the cells that carry a tag
+``needs-<gap>`` (``needs-fer2013``, ``needs-A2``) are left out.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from mien.data.fer2013 import Fer2013, load_fer2013
+from mien.data.person import Target, load_target
+from mien.emotions import EMOTIONS
+from mien.errors import DataError, ParameterError
+from mien.evaluation.cross_validation import grouped_folds
+from mien.evaluation.scores import scores
+from mien.study import profiles, provenance, results
+from mien.study.parameters import BY_PART, Study, data_paths, make_study, without_folders
+
+if TYPE_CHECKING:
+    from nbformat import NotebookNode
+
+
+#: The tag of a cell that a gap takes away is this and the gap's name.
+TAG = "needs-"
+
+
+def gaps(study: Study, person: Target) -> dict[str, str]:
+    """Return what the study must do without: ``"fer2013"`` or a part, and the reason in words.
+
+    Raises
+    ------
+    DataError
+        If the person's labelled images show fewer than two emotions: nothing could be compared;
+        or if there are fewer clips than folds.
+    """
+    labelled = person.faces[person.faces["set"] == "labelled"]
+    shown = sorted(set(labelled.loc[labelled["has_image"], "label"]))
+    if len(shown) < 2:
+        found = f"only {shown[0]}" if shown else "none"
+        raise DataError(
+            f"a study compares models on labelled images of two emotions or more, and {found} "
+            f"is in {study.target}: sort images into images/<emotion>/ (mien predict reads "
+            "faces without any labels)"
+        )
+    clips = labelled["clip"].nunique()
+    if clips < study.folds:
+        raise DataError(
+            f"the labelled faces in {study.target} come from {clips} clips, too few for "
+            f"{study.folds} folds that keep clips whole: say folds={clips}, or label more"
+        )
+    found = {}
+    if not study.fer2013:
+        found["fer2013"] = "the study names no FER2013 (parameter fer2013)"
+        found["A1"] = found["fer2013"] + ", from which this model would learn"
+    if study.takes_shipped:
+        why = found.get("fer2013", "the study says weights: shipped")
+        found["B1"] = why + "; the network that comes with mien, already trained, takes its place"
+    units = set(labelled.loc[labelled["has_units"], "label"])
+    if len(units) < 2:
+        found["A2"] = (
+            f"labelled rows of Action Units show only {units.pop()}"
+            if units
+            else "the person has no labelled Action Units (a *_AU.csv of OpenFace)"
+        )
+    return found
+
+
+def leave_out(notebook: NotebookNode, part: str, missing: dict[str, str]) -> NotebookNode:
+    """Return the notebook of a chapter without what cannot be computed, each time with the reason.
+
+    Parameters
+    ----------
+    notebook : NotebookNode
+    part : str
+        Of the chapter. If it is itself missing, its title stays, and the reason.
+    missing : dict of str to str
+        From `gaps`.
+    """
+    kept = copy.copy(notebook)
+    if part in missing:
+        kept.cells = [notebook.cells[0], _note(missing[part], part, "This chapter is left out")]
+        return kept
+    kept.cells, told = [], set()
+    for cell in notebook.cells:
+        gap = next((gap for gap in missing if TAG + gap in cell.metadata.get("tags", [])), None)
+        if gap is None:
+            kept.cells.append(cell)
+        elif gap not in told:
+            told.add(gap)
+            kept.cells.append(_note(missing[gap], gap, "Some of this chapter is left out"))
+    return kept
+
+
+def _note(reason: str, gap: str, what: str) -> NotebookNode:
+    from nbformat.v4 import new_markdown_cell  # here, because importing nbformat takes a second
+
+    return new_markdown_cell(f"*{what}: {reason}.*", id=f"without-{gap}")
+
+
+#: The model of each part that has one.
+MODELS = {
+    "A1": "SVM-FER2013",
+    "A2": "SVM-OpenFace",
+    "B1": "NN-FER2013",
+    "B2": "NN-FER2013",
+    "B3": "NN-FineTuned",
+}
+
+
+class Chapter:
+    """One chapter of a study, from its parameters to its results.
+
+    Parameters
+    ----------
+    part : str
+        ``"0"``, ``"A1"``, ``"A2"``, ``"B1"``, ``"B2"``, ``"B3"`` or ``"C"``.
+    **parameters
+        Study parameters (`mien.study.parameters.Study`), as the notebook's parameters cell has
+        them.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter is not allowed.
+    """
+
+    def __init__(self, part: str, **parameters: Any) -> None:
+        self.plan = BY_PART[part]
+        self.part = part
+        self.parameters = parameters
+        self.study = make_study(parameters, source=self.plan.notebook)
+        self.folder = self.study.folder
+        self.seconds: dict[str, float] = {}
+        self.missing: dict[str, str] = {}  # see mien.study.chapter; known once the person is loaded
+        self._fingerprints: dict[str, str] = {}
+        self._kept: dict[str, pd.DataFrame] = {}
+
+    def setting(self, name: str) -> Any:
+        """Return a parameter's value, or the profile's choice where the parameter leaves it."""
+        self._declared("settings", name)
+        return getattr(self.study, name, None) or profiles.settings(self.study.profile, name)
+
+    @property
+    def command(self) -> str:
+        """The command line that repeats the study, without the folders of this machine.
+
+        As study.json has it, where there is one.
+        """
+        try:
+            record = (self.folder / "study.json").read_text(encoding="utf-8")
+            return without_folders(json.loads(record)["command"])
+        except (OSError, ValueError, KeyError):
+            return without_folders(self.study.command)
+
+    @contextmanager
+    def timed(self, what: str) -> Iterator[None]:
+        """Add the wall time of the block to ``seconds[what]`` of this chapter's metrics."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[what] = self.seconds.get(what, 0.0) + time.perf_counter() - start
+
+    def load_fer2013(self) -> Fer2013:
+        """Load FER2013, or the crowd of drawn faces.
+
+        Raises
+        ------
+        DataError
+            If the study names none, or it cannot be read.
+        """
+        self._declared("data", "fer2013")
+        if not self.study.fer2013:
+            raise DataError(
+                "this study names no FER2013: say fer2013=PATH, or run it with mien run, which "
+                "leaves out what needs it"
+            )
+        path, _ = data_paths(self.study.fer2013, "", self.study.seed)
+        with self.timed("load"):
+            crowd = load_fer2013(path, skip_bad_rows=self.study.skip_bad_rows)
+        self._fingerprints["fer2013"] = crowd.fingerprint
+        return crowd
+
+    def load_target(self) -> Target:
+        """Load the target person, or the drawn person."""
+        self._declared("data", "target")
+        _, path = data_paths("", self.study.target, self.study.seed)
+        with self.timed("load"):
+            person = load_target(path)
+        self._fingerprints["target"] = person.fingerprint
+        self.missing = gaps(self.study, person)
+        return person
+
+    def load_network(self) -> tuple[Any, float]:
+        """Return the network that B2 applies and B3 tunes, and its temperature.
+
+        B1's network, or the one that comes with mien where the study says so.
+        """
+        from mien.network import pretrained  # here, because importing Keras takes seconds
+
+        if self.study.takes_shipped:
+            return pretrained.shipped(), pretrained.shipped_temperature()
+        return pretrained.load(self.model_path("B1.keras")), self.metrics("B1")["temperature"]
+
+    def metrics(self, part: str) -> dict[str, Any]:
+        """Return metrics.json of an earlier chapter of this study (`results.load_metrics`).
+
+        Raises
+        ------
+        DataError
+            If that chapter has not been run, or was run on other data than this one has loaded.
+        """
+        self._declared("reads", part)
+        found = results.load_metrics(self.folder, part)
+        for name, fingerprint in found["provenance"]["data"].items():
+            if self._fingerprints.get(name, fingerprint) != fingerprint:
+                raise DataError(
+                    f"chapter {part} of this study was run on another {name}; "
+                    "run the whole study again (mien run STUDY.yaml, without --only)"
+                )
+        return found
+
+    def predictions(self, part: str) -> pd.DataFrame:
+        """Return predictions.csv of an earlier chapter of this study; errors as `metrics`."""
+        self.metrics(part)
+        return results.load_predictions(self.folder, part)
+
+    def table(self, part: str, name: str) -> pd.DataFrame:
+        """Return another table that an earlier chapter of this study has saved."""
+        self.metrics(part)
+        return results.load_table(self.folder, part, name)
+
+    def keep(self, **tables: pd.DataFrame) -> None:
+        """Put tables aside; `save` writes each as ``<name>.csv``."""
+        self._kept |= tables
+
+    def model_path(self, name: str) -> Path:
+        """Return where a model of this study is stored; the folder exists."""
+        path = results.model_path(self.folder, name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return path
+
+    def labelled(self, person: Target, what: str) -> np.ndarray:
+        """Return the mask (n,) of the labelled faces that have ``has_image`` or ``has_units``."""
+        return ((person.faces["set"] == "labelled") & person.faces[what]).to_numpy()
+
+    def target_folds(self, person: Target, *, repeats: int) -> np.ndarray:
+        """Return the folds of the person's labelled faces, clips kept together.
+
+        They are dealt over all labelled faces at once, so that a chapter which reads images and
+        one which reads Action Units test the same face in the same fold.
+
+        Returns
+        -------
+        ndarray of int, shape (repeats, n)
+            -1 for unknown faces.
+        """
+        labelled = (person.faces["set"] == "labelled").to_numpy()
+        dealt = np.full((repeats, len(labelled)), -1)
+        dealt[:, labelled] = grouped_folds(
+            person.faces.loc[labelled, "label"],
+            person.faces.loc[labelled, "clip"],
+            n_splits=self.study.folds,
+            n_repeats=repeats,
+            seed=self.study.seed,
+        )
+        return dealt
+
+    def score_target(
+        self, predictions: pd.DataFrame, *, labels: Sequence[str], suffix: str = ""
+    ) -> list[dict[str, Any]]:
+        """Return the scores of predictions.csv on the labelled faces and on the unknown ones.
+
+        Unknown faces count where the raters have a majority. A set without a single such face
+        has no score. ``suffix`` is added to the names ``target-labelled``, ``target-unknown``.
+        """
+        found = []
+        for name in ("labelled", "unknown"):
+            rows = predictions[(predictions["set"] == name) & (predictions["truth"] != "")]
+            if rows.empty:
+                continue
+            found.append(
+                scores(
+                    rows["truth"],
+                    rows["predicted"],
+                    labels=labels,
+                    set=f"target-{name}{suffix}",
+                    clips=rows["clip"],
+                    seed=self.study.seed,
+                    resamples=self.study.resamples,
+                )
+            )
+        return found
+
+    def _declared(self, kind: str, name: str) -> None:
+        """Raise where a chapter asks for what its plan does not declare: it would not go stale."""
+        if name not in getattr(self.plan, kind):
+            raise ParameterError(
+                f"chapter {self.part} asks for {name!r}, which {kind} of its ChapterPlan "
+                f"(mien.study.parameters) does not name; add it there"
+            )
+
+    def save(
+        self,
+        *,
+        scores: Sequence[Mapping[str, Any]] = (),
+        predictions: pd.DataFrame | None = None,
+        **more: Any,
+    ) -> None:
+        """Write this chapter's results: metrics, predictions, and the tables of `keep`.
+
+        ``more`` goes into metrics.json beside ``part``, ``model``, ``scores``, ``seconds`` and
+        ``provenance``.
+        """
+        for folder in sorted({name.split(".")[1] for name in sys.modules if _in_folder(name)}):
+            self._declared("library", folder)
+        metrics = {
+            "part": self.part,
+            "model": MODELS.get(self.part),
+            "scores": list(scores),
+            "seconds": {what: round(taken, 3) for what, taken in self.seconds.items()},
+            **more,
+            "provenance": {
+                "parameters": self.parameters,
+                "data": self._fingerprints,
+                "versions": provenance.versions(),
+                "hardware": provenance.hardware(),
+                "git": provenance.git_state(),
+            },
+        }
+        results.save(
+            self.folder,
+            self.part,
+            metrics,
+            predictions=predictions,
+            tables=self._kept,
+        )
+
+
+def _in_folder(name: str) -> bool:
+    """Whether a module lies in a folder of mien; drawn faces are compared by content."""
+    return name.startswith("mien.") and name.count(".") > 1 and "mien.synthetic" not in name
+
+
+def target_predictions(
+    person: Target,
+    *,
+    which: np.ndarray,
+    predicted: np.ndarray,
+    probabilities: np.ndarray,
+    fold: np.ndarray | int = -1,
+) -> pd.DataFrame:
+    """Return predictions on some faces of the target person in the columns of predictions.csv.
+
+    Parameters
+    ----------
+    person : Target
+    which : array of bool or int
+        The faces (rows of ``person.faces``) that were predicted, k of them.
+    predicted : array of str, shape (k,)
+        Emotion names.
+    probabilities : array of float, shape (k, 7)
+        In the order of `mien.emotions.EMOTIONS`; 0 for what a model cannot answer.
+    fold : array of int, shape (k,), or int
+        The fold in which a face was held out; -1 (written as an empty cell) for none.
+
+    Returns
+    -------
+    DataFrame
+        k rows; the truth of an unknown face is its raters' majority, empty where there is none.
+    """
+    faces = person.faces.loc[which].reset_index(drop=True)
+    majority = person.majority().loc[which].reset_index(drop=True)
+    truth = faces["label"].where(faces["set"] == "labelled", majority)
+    frame = faces[["file_name", "set", "clip"]].copy()
+    folds = pd.Series(np.broadcast_to(fold, len(faces)).astype(int))
+    frame["fold"] = folds.astype("Int64").mask(folds < 0)
+    frame["truth"] = truth
+    frame["predicted"] = np.asarray(predicted, dtype=object)
+    for column, emotion in enumerate(EMOTIONS):
+        frame[f"p_{emotion}"] = probabilities[:, column]
+    return frame
+
+
+def repeats_table(
+    person: Target, *, which: np.ndarray, folds: np.ndarray, answers: np.ndarray
+) -> pd.DataFrame:
+    """Return every out-of-fold answer of every repeat, one row each.
+
+    Parameters
+    ----------
+    person : Target
+    which : array of bool or int
+        The faces that were predicted, k of them.
+    folds : array of int, shape (repeats, k)
+    answers : array of str, shape (repeats, k)
+
+    Returns
+    -------
+    DataFrame
+        ``file_name, clip, truth, repeat, fold, predicted``; repeat 0 is what predictions.csv
+        holds.
+    """
+    faces = person.faces.loc[which, ["file_name", "clip", "label"]].reset_index(drop=True)
+    faces = faces.rename(columns={"label": "truth"})
+    return pd.concat(
+        [
+            faces.assign(repeat=number, fold=fold, predicted=given)
+            for number, (fold, given) in enumerate(zip(folds, answers, strict=True))
+        ],
+        ignore_index=True,
+    )

@@ -1,0 +1,312 @@
+"""A study: its parameters, its chapters and their order."""
+
+import contextlib
+import difflib
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from mien.errors import ParameterError
+from mien.study import results
+
+
+@dataclass(frozen=True)
+class ChapterPlan:
+    """One chapter and everything that its results depend on.
+
+    `mien.study.chapter.Chapter` refuses to hand out what is not declared here.
+    """
+
+    part: str
+    notebook: str
+    title: str
+    #: Earlier parts whose results it reads.
+    reads: tuple[str, ...] = ()
+    #: What it loads: ``fer2013``, ``target``.
+    data: tuple[str, ...] = ("fer2013", "target")
+    #: Settings of the profile (`mien.study.profiles`) that it takes.
+    settings: tuple[str, ...] = ()
+    #: Folders of the library whose code it runs, directly or through others.
+    library: tuple[str, ...] = ("data", "evaluation", "report", "study")
+    #: Whether it shows the command that repeats the study, and so every parameter.
+    tells_command: bool = False
+
+
+#: The chapters in the order in which they are read and run.
+CHAPTERS: tuple[ChapterPlan, ...] = (
+    ChapterPlan("0", "0_data", "The data"),
+    ChapterPlan(
+        "A1",
+        "A1_svm_fer2013",
+        "SVM on FER2013",
+        settings=("pixel_rows", "hog_cell", "hog_components", "svm_penalty"),
+        library=("data", "evaluation", "designed", "report", "study"),
+    ),
+    ChapterPlan(
+        "A2",
+        "A2_svm_action_units",
+        "SVM on Action Units",
+        data=("target",),
+        settings=("unit_model", "repeats", "permutations", "curve_repeats", "shuffles"),
+        library=("data", "evaluation", "designed", "report", "study"),
+    ),
+    ChapterPlan(
+        "B1",
+        "B1_cnn_fer2013",
+        "Network on FER2013",
+        data=("fer2013",),
+        settings=(
+            "trial_rows",
+            "trial_batch_sizes",
+            "trial_epochs",
+            "ablation",
+            "ablation_epochs",
+            "assignment_minutes",
+        ),
+        library=("data", "evaluation", "network", "report", "study"),
+    ),
+    ChapterPlan(
+        "B2",
+        "B2_cnn_on_target",
+        "The network on the person",
+        reads=("A2", "B1"),
+        data=("target",),
+        library=("data", "evaluation", "network", "report", "study"),
+    ),
+    ChapterPlan(
+        "B3",
+        "B3_fine_tuning",
+        "The network fine-tuned",
+        reads=("B1", "B2"),
+        data=("target",),
+        settings=("tuning_repeats",),
+        library=("data", "evaluation", "network", "report", "study"),
+    ),
+    ChapterPlan(
+        "C",
+        "C_comparison",
+        "The comparison",
+        reads=("0", "A1", "A2", "B1", "B2", "B3"),
+        data=("target",),
+        library=("data", "evaluation", "designed", "network", "report", "study"),
+        tells_command=True,
+    ),
+)
+
+#: The chapters by part.
+BY_PART: dict[str, ChapterPlan] = {chapter.part: chapter for chapter in CHAPTERS}
+
+
+class Study(BaseModel):
+    """The parameters of a study; of a number or text that chapters take, 0 or "" leaves the
+    choice to the profile (`mien.study.profiles`)."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+    name: str = Field("demo", pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
+    fer2013: str = Field("demo", description='path of FER2013, or "demo"; empty: do without')
+    target: str = Field("demo", min_length=1, description='folder of the person, or "demo"')
+    profile: Literal["demo", "quick", "full"] = "demo"
+    seed: int = Field(0, ge=0, le=2**31 - 1)
+    out: str = Field("", description="where results go; empty: reports/<name>")
+    weights: Literal["", "trained", "shipped"] = Field(
+        "", description="B2, B3: trained by B1, or shipped with mien; empty: trained if FER2013 is"
+    )
+    skip_bad_rows: bool = Field(False, description="leave bad FER2013 rows out")
+
+    hog_cell: int = Field(0, ge=0, le=16, description="A1: side of a HOG cell in pixels")
+    svm_penalty: float = Field(0.0, ge=0, le=1e4, description="A1: C of the SVM on HOG")
+    folds: int = Field(5, ge=2, le=20, description="A2, B3: folds over the labelled faces")
+    repeats: int = Field(0, ge=0, le=100, description="A2, B3: times the folds are drawn anew")
+    epochs: int = Field(0, ge=0, le=1000, description="B1: passes over Training")
+    batch_size: int = Field(0, ge=0, le=4096, description="B1: images in a training step")
+    learning_rate: float = Field(0.0, ge=0, le=1, description="B1: peak learning rate")
+    fine_tune_epochs: int = Field(0, ge=0, le=1000, description="B3: most epochs on the person")
+    fine_tune_rate: float = Field(0.0, ge=0, le=1, description="B3: learning rate")
+    resamples: int = Field(2000, ge=100, le=100_000, description="A2 to C: bootstrap resamples")
+
+    _file: Path | None = PrivateAttr(None)
+    _settings: tuple[str, ...] = PrivateAttr(())
+
+    @model_validator(mode="after")
+    def _weights_have_a_source(self) -> Self:
+        if self.weights == "trained" and not self.fer2013:
+            raise PydanticCustomError("weights", "needs fer2013 to be trained on")
+        return self
+
+    @property
+    def takes_shipped(self) -> bool:
+        """Whether B2 and B3 take the network that comes with mien instead of B1's."""
+        return self.weights == "shipped" or not self.fer2013
+
+    @property
+    def folder(self) -> Path:
+        """The study's folder."""
+        return results.study_folder(self.name, self.out)
+
+    @property
+    def command(self) -> str:
+        """The command line that repeats the study, run in the project's folder.
+
+        Where its results went (``out``) is left out.
+        """
+        if self._file is None:
+            file = "demo" if "demo" in (self.fer2013, self.target) else "fer2013"
+            changed = self.model_dump(exclude_defaults=True, exclude={"out"})
+            given = [f"{name}={value}" for name, value in changed.items()]
+            path = Path("notebooks", "studies", f"{file}.yaml")
+        else:
+            root = results.project_root()
+            path = self._file.resolve()
+            path = path.relative_to(root) if path.is_relative_to(root) else path
+            given = [text for text in self._settings if _setting(text)[0] != "out"]
+        settings = (f"--set {shlex.quote(text)}" for text in given)
+        return " ".join(["mien run", shlex.quote(path.as_posix()), *settings])
+
+
+def without_folders(command: str) -> str:
+    """Return a command line whose absolute paths are cut to their last part, for a page.
+
+    Examples
+    --------
+    >>> without_folders("mien run /home/me/my.yaml --set target=/data/me --set seed=1")
+    'mien run …/my.yaml --set target=…/me --set seed=1'
+    """
+    return re.sub(r"(?<=[=\s'])/\S*/", "…/", command)
+
+
+def load_study(path: str | Path, settings: Sequence[str] = ()) -> Study:
+    """Read a study from a YAML file and check its parameters.
+
+    A file that names a person's folder and no FER2013 does without FER2013.
+
+    Parameters
+    ----------
+    path : str or Path
+        A YAML file of ``name: value`` lines.
+    settings : sequence of str
+        ``NAME=VALUE`` pairs that take the place of the file's, values as in YAML.
+
+    Raises
+    ------
+    ParameterError
+        If the file is no such YAML, or a name, type or value is not allowed; the text names
+        the parameter, its value, what is allowed, and for an unknown name the nearest one.
+    """
+    given = {**_read_yaml(Path(path)), **dict(map(_setting, settings))}
+    if given.get("target", "demo") != "demo":
+        given = {"fer2013": "", **given}
+    study = make_study(given, source=str(path))
+    study._file, study._settings = Path(path), tuple(settings)
+    return study
+
+
+def make_study(parameters: Mapping[str, Any], *, source: str = "study") -> Study:
+    """Return the checked study of these parameters.
+
+    Raises
+    ------
+    ParameterError
+        As `load_study`.
+
+    Examples
+    --------
+    >>> make_study({"sed": 1})
+    Traceback (most recent call last):
+    mien.errors.ParameterError: study: there is no parameter 'sed'; did you mean 'seed'?
+    """
+    try:
+        return Study(**parameters)
+    except ValidationError as error:
+        problems = [_in_words(item) for item in error.errors()]
+        raise ParameterError("\n".join(f"{source}: {line}" for line in problems)) from None
+    except TypeError:
+        raise ParameterError(f"{source}: parameter names must be texts") from None
+
+
+def data_paths(fer2013: str, target: str, seed: int) -> tuple[Path, Path]:
+    """Return the paths of FER2013 and of the target person; ``"demo"`` stands for drawn faces."""
+    drawn = Path()
+    if "demo" in (fer2013, target):
+        from mien.synthetic.dataset import demo_folder  # here, because drawing is rarely needed
+
+        drawn = demo_folder(seed)
+    return (
+        drawn / "fer2013.csv" if fer2013 == "demo" else Path(fer2013).expanduser(),
+        drawn / "person" if target == "demo" else Path(target).expanduser(),
+    )
+
+
+def parts_to_run(only: str = "") -> list[ChapterPlan]:
+    """Return the chapters named in ``"A1,C"``, in reading order; all of them for ``""``.
+
+    Raises
+    ------
+    ParameterError
+        If a part does not exist.
+    """
+    if not only.strip():
+        return list(CHAPTERS)
+    asked = [part.strip().upper() for part in only.split(",") if part.strip()]
+    unknown = [part for part in asked if part not in BY_PART]
+    if unknown:
+        raise ParameterError(
+            f"there is no chapter {unknown[0]!r}; the chapters are {', '.join(BY_PART)}"
+        )
+    return [chapter for chapter in CHAPTERS if chapter.part in asked]
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ParameterError(f"there is no study file {path}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ParameterError(f"{path} cannot be read: {error}") from None
+    except yaml.YAMLError as error:
+        raise ParameterError(f"{path} is not YAML: {error}") from None
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ParameterError(f"{path} must hold lines of the form 'name: value'")
+    return content
+
+
+def _setting(text: str) -> tuple[str, Any]:
+    name, equals, value = text.partition("=")
+    if not equals or not name.strip():
+        raise ParameterError(f"--set takes NAME=VALUE, not {text!r}")
+    name, value = name.strip(), value.strip()
+    field = Study.model_fields.get(name)
+    if field is not None and field.annotation is str:
+        return name, value
+    if field is not None and field.annotation is float:
+        with contextlib.suppress(ValueError):  # YAML 1.1 takes 1e-3 for a text
+            return name, float(value)
+    try:
+        return name, yaml.safe_load(value)
+    except yaml.YAMLError:
+        return name, value
+
+
+def _in_words(problem: Mapping[str, Any]) -> str:
+    name = str(problem["loc"][0]) if problem["loc"] else problem["type"]
+    if problem["type"] == "extra_forbidden":
+        near = difflib.get_close_matches(name, Study.model_fields, n=1, cutoff=0.5)
+        hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(Study.model_fields)}"
+        return f"there is no parameter {name!r}; {hint}"
+    message = problem["msg"][0].lower() + problem["msg"][1:]
+    near = ""
+    if problem["type"] == "literal_error":
+        allowed = get_args(Study.model_fields[name].annotation)
+        close = difflib.get_close_matches(str(problem["input"]), allowed, n=1)
+        near = f"; did you mean {close[0]!r}?" if close else ""
+    value = problem["input"] if problem["loc"] else problem["input"][name]
+    return f"parameter {name!r} is {value!r}: {message}{near}"

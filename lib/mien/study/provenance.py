@@ -1,0 +1,156 @@
+"""Where a result comes from: commit, versions, hardware, and how much memory it needed."""
+
+import math
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager, suppress
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from mien.study.results import project_root
+
+#: The packages whose versions can change a number.
+PACKAGES = (
+    "mien",
+    "numpy",
+    "pandas",
+    "scipy",
+    "scikit-learn",
+    "scikit-learn-intelex",
+    "scikit-image",
+    "statsmodels",
+    "tensorflow",
+    "keras",
+    "Pillow",
+    "papermill",
+    "nbconvert",
+)
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of Python and of the packages that can change a number."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def hardware() -> dict[str, Any]:
+    """Return the processor's name, the cores that this process may use, GPUs, and the system.
+
+    ``gpus`` lists those that a backend of Keras uses, once one is imported.
+    """
+    return {
+        "processor": _processor(),
+        "cores": cores(),
+        "gpus": gpus(),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def gpus() -> list[str]:
+    """Return the names of the GPUs that TensorFlow, JAX or PyTorch use, if they are imported."""
+    found: list[str] = []
+    if tensorflow := sys.modules.get("tensorflow"):
+        found += [device.name for device in tensorflow.config.list_physical_devices("GPU")]
+    if jax := sys.modules.get("jax"):
+        found += [device.device_kind for device in jax.devices() if device.platform == "gpu"]
+    if torch := sys.modules.get("torch"):
+        found += [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
+    return found
+
+
+def cores() -> int:
+    """Return how many cores this process may use."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
+
+
+def git_state() -> dict[str, Any]:
+    """Return ``{"commit": hash or None, "dirty": bool or None}`` of the project's repository."""
+    commit = _git("rev-parse", "HEAD")
+    status = _git("status", "--porcelain") if commit else None
+    return {"commit": commit or None, "dirty": bool(status) if status is not None else None}
+
+
+def thread_variables(threads: int) -> dict[str, str]:
+    """Return the environment variables that cap the threads of every numerical library at this.
+
+    OpenMP, OpenBLAS, MKL, joblib (and through them scikit-learn and its oneDAL solvers) and
+    TensorFlow. Threads that wait give their core away, so that kernels side by side share it.
+    """
+    names = (
+        *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"),
+        *("LOKY_MAX_CPU_COUNT", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"),
+    )
+    return {**dict.fromkeys(names, str(threads)), "OMP_WAIT_POLICY": "PASSIVE"}
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=project_root(),
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+_RESET = Path("/proc/self/clear_refs")
+_STATUS = Path("/proc/self/status")
+
+
+@contextmanager
+def peak_memory(record: MutableMapping[str, float], what: str) -> Iterator[None]:
+    """Set ``record[what]`` to the most memory that this process held during the block, in GB.
+
+    What counts is resident memory (1 GB = 10^9 bytes) of the whole process, the data that was
+    loaded before included. On Linux the kernel's own high-water mark is set back first (``5`` into
+    ``/proc/self/clear_refs``, see proc(5)), so nothing is missed and nothing sampled. Elsewhere it
+    is the peak since the process began, and NaN where the system tells nothing (Windows).
+    """
+    with suppress(OSError):  # then the peak since the process began will have to do
+        _RESET.write_text("5")
+    try:
+        yield
+    finally:
+        record[what] = _peak()
+
+
+def _peak() -> float:
+    try:
+        lines = _STATUS.read_text().splitlines()
+    except OSError:
+        lines = []
+    marks = [int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]
+    return marks[0] * 1024 / 1e9 if marks else _peak_of_process()
+
+
+def _peak_of_process() -> float:
+    try:
+        import resource  # not on Windows
+    except ImportError:
+        return math.nan
+    # bytes on macOS, the only system without /proc that has the module and is common
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e9

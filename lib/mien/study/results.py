@@ -1,0 +1,235 @@
+"""What a run keeps on disk: metrics, predictions, tables and models, whole or not at all.
+
+Everything of one study lies in one folder (``reports/<study>``); this room knows its layout.
+"""
+
+import json
+import math
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mien.emotions import EMOTIONS
+from mien.errors import DataError
+from mien.files import atomic_write
+
+#: Columns of predictions.csv, in order.
+PREDICTION_COLUMNS = (
+    "file_name",
+    "set",
+    "clip",
+    "fold",
+    "truth",
+    "predicted",
+    *(f"p_{emotion}" for emotion in EMOTIONS),
+)
+
+
+def project_root() -> Path:
+    """Return the folder of the repository that mien is installed from, else the current folder."""
+    above = Path(__file__).resolve().parents[3]
+    return above if (above / "pyproject.toml").is_file() else Path.cwd()
+
+
+def study_folder(name: str, out: str | Path = "") -> Path:
+    """Return the folder of a study: ``out`` itself, or ``reports/<name>`` where it is empty."""
+    return Path(out) if str(out) else project_root() / "reports" / name
+
+
+def part_folder(study: Path, part: str) -> Path:
+    """Return where the results of one part (``"A1"`` …) of a study lie."""
+    return study / "results" / part
+
+
+def model_path(study: Path, name: str) -> Path:
+    """Return where the model called ``name`` (with its ending) of a study lies."""
+    return study / "models" / name
+
+
+def models_of(study: Path, part: str) -> list[Path]:
+    """Return the finished models of one part: ``models/<part>.*``, but for its checkpoints."""
+    checkpoints = checkpoints_of(study, part)
+    found = sorted((study / "models").glob(f"{part}.*"))
+    return [path for path in found if path not in checkpoints]
+
+
+def checkpoints_of(study: Path, part: str) -> list[Path]:
+    """Return what an unfinished training of one part has left: ``models/<part>.checkpoint*``."""
+    return sorted((study / "models").glob(f"{part}.checkpoint*"))
+
+
+def notebook_source(name: str) -> Path:
+    """Return the notebook called ``name`` (without ending) as it stands in the project."""
+    return project_root() / "notebooks" / f"{name}.ipynb"
+
+
+def notebook_path(study: Path, name: str) -> Path:
+    """Return where the executed notebook called ``name`` (without ending) of a study lies."""
+    return study / "notebooks" / f"{name}.ipynb"
+
+
+def plain(value: Any) -> Any:
+    """Return ``value`` in the types that JSON has; not-a-number and infinity become None.
+
+    Examples
+    --------
+    >>> plain({"n": np.int64(3), "accuracy": np.float32("nan"), "ci": (0.5, 1)})
+    {'n': 3, 'accuracy': None, 'ci': [0.5, 1]}
+    """
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, pd.DataFrame):
+        return plain(value.to_dict("records"))
+    if isinstance(value, list | tuple | np.ndarray | pd.Series | pd.Index):
+        return [plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write ``value`` as JSON to ``path``, whole or not at all."""
+    with atomic_write(path) as temporary:
+        text = json.dumps(plain(value), indent=1, allow_nan=False, ensure_ascii=False)
+        Path(temporary).write_text(text + "\n", encoding="utf-8")
+
+
+@contextmanager
+def whole_folder(path: Path) -> Iterator[Path]:
+    """Give a temporary folder that takes the place of ``path`` only if the block ends well."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    temporary.chmod(0o755)
+    old = temporary.with_name(temporary.name + ".old")
+    try:
+        yield temporary
+        if path.exists():
+            path.replace(old)
+        temporary.replace(path)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+
+
+def remove_leftovers(study: Path) -> None:
+    """Remove what a killed run was writing; only for who holds the study's lock."""
+    for folder in (study, study / "results", study / "models", study / "notebooks"):
+        for path in folder.glob(".*"):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            elif not path.name.endswith(".lock"):
+                path.unlink(missing_ok=True)
+
+
+def save(
+    study: Path,
+    part: str,
+    metrics: Mapping[str, Any],
+    *,
+    predictions: pd.DataFrame | None = None,
+    tables: Mapping[str, pd.DataFrame] | None = None,
+) -> Path:
+    """Write the results of one part: ``metrics.json``, ``predictions.csv`` and more tables.
+
+    Parameters
+    ----------
+    study : Path
+        The study's folder.
+    part : str
+        ``"0"``, ``"A1"`` … ``"C"``.
+    metrics : mapping
+        What metrics.json holds; NumPy values are fine.
+    predictions : DataFrame, optional
+        With the columns `PREDICTION_COLUMNS`.
+    tables : mapping of str to DataFrame, optional
+        More tables, each written as ``<name>.csv``.
+
+    Returns
+    -------
+    Path
+        The folder ``results/<part>``, which appears whole or not at all.
+
+    Raises
+    ------
+    DataError
+        If the predictions lack a column or name a file twice.
+    """
+    if predictions is not None:
+        predictions = _checked(predictions, part)
+    folder = part_folder(study, part)
+    with whole_folder(folder) as temporary:
+        write_json(temporary / "metrics.json", metrics)
+        if predictions is not None:
+            _write_csv(predictions, temporary / "predictions.csv")
+        for name, frame in (tables or {}).items():
+            _write_csv(frame, temporary / f"{name}.csv")
+    return folder
+
+
+def load_metrics(study: Path, part: str) -> dict[str, Any]:
+    """Return the metrics of an earlier part.
+
+    Raises
+    ------
+    DataError
+        If that part has not been run in this study.
+    """
+    return json.loads(_existing(study, part, "metrics.json").read_text(encoding="utf-8"))
+
+
+def load_predictions(study: Path, part: str) -> pd.DataFrame:
+    """Return the predictions of an earlier part on the target person, texts kept as texts."""
+    return load_table(study, part, "predictions")
+
+
+def load_table(study: Path, part: str, name: str) -> pd.DataFrame:
+    """Return one table (without ``.csv``) of an earlier part; an empty text stays empty."""
+    path = _existing(study, part, f"{name}.csv")
+    texts = dict.fromkeys(("file_name", "clip", "truth", "predicted", "set"), str)
+    frame = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values={})
+    return frame.apply(_numbers_where_possible)
+
+
+def scores_by_set(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return the scores of one part by the name of the evaluated set."""
+    return {score["set"]: score for score in metrics["scores"]}
+
+
+def _numbers_where_possible(column: pd.Series) -> pd.Series:
+    if column.name in ("file_name", "clip", "truth", "predicted", "set"):
+        return column
+    numbers = pd.to_numeric(column.replace("", np.nan), errors="coerce")
+    return column if (numbers.isna() & (column != "")).any() else numbers
+
+
+def _checked(predictions: pd.DataFrame, part: str) -> pd.DataFrame:
+    missing = [name for name in PREDICTION_COLUMNS if name not in predictions.columns]
+    if missing:
+        raise DataError(f"the predictions of {part} lack the columns {', '.join(missing)}")
+    repeated = predictions["file_name"][predictions["file_name"].duplicated()]
+    if len(repeated):
+        raise DataError(f"the predictions of {part} name {repeated.iloc[0]!r} more than once")
+    return predictions[list(PREDICTION_COLUMNS)]
+
+
+def _write_csv(frame: pd.DataFrame, path: Path) -> None:
+    # Six decimals are far below any noise here, and keep the files equal from run to run.
+    frame.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
+
+
+def _existing(study: Path, part: str, name: str) -> Path:
+    path = part_folder(study, part) / name
+    if not path.is_file():
+        raise DataError(
+            f"chapter {part} has left no {name} in {path.parent}; run chapter {part} of this study"
+            f" first (mien run STUDY.yaml --only {part})"
+        )
+    return path

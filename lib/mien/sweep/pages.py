@@ -1,0 +1,312 @@
+"""The page of a sweep: the best settings, every score over the grid, a link to every run."""
+
+import itertools
+import os
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import numpy as np
+import pandas as pd
+import seaborn
+from matplotlib.axes import Axes
+from nbformat import NotebookNode
+
+from mien.errors import printable
+from mien.report.html import Page, PageExporter
+from mien.report.style import FAINT, MODEL_COLOURS, WIDE, Picture, blank, percent_axis, style
+from mien.report.tables import Link, WithInterval, table
+from mien.report.text import count, escape, interval, listed, percent, points
+from mien.running import pages
+from mien.study import provenance
+from mien.sweep.planning import Run, Sweep, dependants
+from mien.sweep.runs import Progress
+from mien.sweep.scores import CORRECTED, OVER_SEEDS, Board, Outcome, boards, held_out, unflattered
+
+#: Settings that one figure shows; of more, those with the highest accuracy.
+MOST = 20
+
+
+def settings_figure(board: Board) -> Picture:
+    """Show accuracy and macro F1 of every setting: runs as dots, their mean and its interval.
+
+    Parameters
+    ----------
+    board : Board
+        Of at most `MOST` settings all are drawn, else the best.
+    """
+    settings = board.settings
+    if len(settings) > MOST:
+        kept = settings["accuracy"].nlargest(MOST).index
+        settings = settings[settings.index.isin(kept)]
+    draws = board.draws[board.draws["setting"].isin(settings.index)]
+    with style():
+        figure, axes = blank(0.34 * len(settings) + 1.0, width=WIDE, ncols=2, sharey=True)
+        for place, (column, title) in zip(
+            axes[0], (("accuracy", "accuracy"), ("f1_macro", "macro F1")), strict=True
+        ):
+            _strip(place, settings, draws, column, MODEL_COLOURS[board.model])
+            place.set_title(title)
+            place.set_xlim(*_limits(settings, draws))
+        first = axes[0, 0]
+        first.hlines(
+            range(len(settings)), settings["low"], settings["high"],
+            color=MODEL_COLOURS[board.model], lw=2.4,
+        )  # fmt: skip
+        first.set_yticks(range(len(settings)), [printable(name) for name in settings.index])
+        if board.chooses and len(settings) > 1:
+            first.get_yticklabels()[settings.index.get_loc(board.best)].set_weight("bold")
+        figure.supxlabel("dot: one run; bar: mean; line: 95 % interval of the accuracy", size=9)
+    return Picture(figure, _alt(board, settings))
+
+
+def _strip(axes: Axes, settings: pd.DataFrame, draws: pd.DataFrame, column: str, colour) -> None:
+    seaborn.stripplot(
+        draws, x=column, y="setting", order=list(settings.index), color=colour, alpha=0.65,
+        size=6, jitter=False, edgecolor="white", linewidth=0.7, ax=axes, zorder=3,
+    )  # fmt: skip
+    for place, mean in enumerate(settings[column]):
+        axes.plot([mean, mean], [place - 0.3, place + 0.3], color=colour, lw=2.4, zorder=2)
+    axes.set_xlabel("")
+    axes.set_ylabel("")
+    axes.grid(axis="x")
+    axes.tick_params("y", length=0)
+    axes.spines["left"].set_color(FAINT)
+    percent_axis(axes.xaxis)
+
+
+def _limits(settings: pd.DataFrame, draws: pd.DataFrame) -> tuple[float, float]:
+    """Return an axis from one multiple of 10 % to another that holds every dot and line."""
+    shown = [*settings["low"], *settings["high"], *draws["accuracy"], *draws["f1_macro"]]
+    return max(0.0, np.floor(10 * min(shown)) / 10), min(1.0, np.ceil(10 * max(shown)) / 10)
+
+
+def _alt(board: Board, settings: pd.DataFrame) -> str:
+    told = "; ".join(
+        f"{printable(name)}: accuracy {percent(row.accuracy)} "
+        f"({interval((row.low, row.high))}), macro F1 {percent(row.f1_macro)}, "
+        f"{count(row.runs, 'run')}"
+        for name, row in settings.sort_values("accuracy", ascending=False).iterrows()
+    )
+    which = "Settings" if len(settings) == len(board.settings) else f"The {MOST} best settings"
+    return f"{which} of {board.model} on {board.set}, from high to low accuracy: {told}."
+
+
+_SETS = {"PublicTest": "PublicTest", "target-labelled": "the person's labelled faces"}
+_HELD_OUT = {"PrivateTest": "PrivateTest", "target-unknown": "unknown faces"}
+
+
+def render(sweep: Sweep, progress: Progress) -> Path:
+    """Write ``index.html`` of a sweep and return its path.
+
+    Parameters
+    ----------
+    sweep : Sweep
+    progress : Progress
+        As `mien.sweep.runs.run` returned it; failed runs are listed, the others compared.
+    """
+    outcomes = [
+        Outcome(run.label, _values(run), Path(run.study.out))
+        for run in _in_grid_order(sweep)
+        if progress.statuses[run.label].state == "done"
+    ]
+    found = boards(outcomes, dependants(list(sweep.grid)))
+    notebook = nbformat.v4.new_notebook(
+        cells=[
+            *_opening(sweep, progress),
+            *_choice(found, outcomes),
+            *itertools.chain.from_iterable(_scores(board) for board in found.values()),
+            *_runs(sweep, progress),
+        ]
+    )
+    title = f"Sweep of {', '.join(sweep.grid)}"
+    chapters = [{"part": "", "title": "The sweep", "file": "index.html"}]
+    page = Page(title=f"{title} · {sweep.name}", facts=_facts(sweep), chapters=chapters, part="")
+    pages.write_pages(sweep.folder, {"index.html": PageExporter().export(notebook, page)})
+    return sweep.folder / "index.html"
+
+
+def _opening(sweep: Sweep, progress: Progress) -> list[NotebookNode]:
+    done = progress.count("done")
+    varied = listed(
+        [f"**{name}** ({', '.join(map(escape, texts))})" for name, texts in sweep.grid.items()]
+    )
+    text = f"# Sweep of {', '.join(sweep.grid)}\n\nThis sweep varied {varied}: "
+    text += f"{count(len(sweep.runs), 'run')}, {done} done."
+    if done < len(sweep.runs):
+        text += f" **{count(len(sweep.runs) - done, 'run')} did not end well**; they are listed"
+        text += " [below](#runs), and nothing on this page comes from them."
+    return [_prose(text)]
+
+
+def _choice(
+    found: Mapping[tuple[str, str], Board], outcomes: list[Outcome]
+) -> Iterator[NotebookNode]:
+    choosers = [board for board in found.values() if board.chooses]
+    if not choosers:
+        return
+    yield _prose("## The best settings\n\n" + "\n".join(f"- {_verdict(b)}" for b in choosers))
+    yield _prose(
+        "A model that learned from the crowd is chosen by its accuracy on PublicTest; one that "
+        "learned from the person by its answers on labelled faces that its fold had held out. "
+        "PrivateTest and the unknown faces choose nothing and are shown for the chosen settings "
+        "only."
+    )
+    scored = [
+        (board, other)
+        for board in choosers
+        for part in dict.fromkeys(o.part for o in found.values() if o.model == board.model)
+        for other in held_out(board, outcomes, part).values()
+    ]
+    if scored:
+        yield _shown(_held_out_table(scored))
+
+
+def _verdict(board: Board) -> str:
+    best = board.settings.loc[board.best]
+    where = _SETS[board.set]
+    range_ = f"95 % interval {interval((best.low, best.high))} by {best.interval}"
+    right = f"{percent(best.accuracy)} on {where} ({range_}; {count(best.runs, 'run')})"
+    if len(board.settings) == 1:
+        return f"**{board.model}**: no setting of it was varied; {right}."
+    second, gap, bounds = board.lead()
+    ahead = f"{points(gap)} over {escape(second)}"
+    if bounds:
+        ahead += f" (paired t over seeds: {interval(bounds, signed=True)}"
+        ahead += ")" if bounds[0] > 0 else "; the seeds do not separate the two)"
+    honest = unflattered(board) if board.set == "target-labelled" else None
+    flattered = (
+        f" Judged on clips that did not choose (BBC-CV), choosing like this is right on "
+        f"{percent(honest)}."
+        if honest is not None
+        else ""
+    )
+    return f"**{board.model}**: **{escape(board.best)}**, {right}; {ahead}.{flattered}"
+
+
+def _held_out_table(scored: list[tuple[Board, Board]]):
+    rows = [
+        {
+            "model": board.model,
+            "setting": board.best if len(board.settings) > 1 else "–",
+            "set": _HELD_OUT[other.set],
+            "runs": int(row.runs),
+            "n": int(other.draws["n"].iloc[0]),
+            "accuracy": WithInterval(row.accuracy, row.low, row.high),
+            "interval": row.interval,
+            "spread": row.spread,
+            "macro F1": row.f1_macro,
+        }
+        for board, other in scored
+        for row in other.settings.itertuples()
+    ]
+    return table(
+        pd.DataFrame(rows).set_index("model"),
+        caption="The chosen settings on what chose nothing",
+        percent=["accuracy", "spread", "macro F1"],
+    )
+
+
+def _scores(board: Board) -> Iterator[NotebookNode]:
+    where = _SETS[board.set]
+    text = f"## {board.model} on {where}\n\n"
+    text += "These scores choose its setting. " if board.chooses else ""
+    text += f"{count(int(board.draws['n'].iloc[0]), 'image')} in each run. " + _how(board)
+    yield _prose(text)
+    if len(board.settings) > 1 or len(board.draws) > 1:
+        yield _shown(settings_figure(board))
+    settings = board.settings
+    frame = pd.DataFrame(
+        {
+            "runs": settings["runs"],
+            "accuracy": [
+                WithInterval(row.accuracy, row.low, row.high) for row in settings.itertuples()
+            ],
+            "spread": settings["spread"],
+            "interval": settings["interval"],
+            "macro F1": settings["f1_macro"],
+            "spread of F1": settings["f1_spread"],
+        }
+    )
+    yield _shown(
+        table(
+            frame,
+            caption=f"{board.model} on {where}: mean, spread (standard deviation over runs) and "
+            "95 % interval",
+            percent=["accuracy", "spread", "macro F1", "spread of F1"],
+        )
+    )
+
+
+def _how(board: Board) -> str:
+    kinds = set(board.settings["interval"])
+    told = {
+        CORRECTED: "The interval comes from the accuracies of all test folds of all "
+        "repeats and seeds, with Nadeau and Bengio's correction for training sets that overlap.",
+        OVER_SEEDS: "The interval is Student's t over the seeds: how far another seed would move "
+        "the score, not how far other faces would.",
+        "Wilson": "With one run the interval is Wilson's for its images.",
+        "clips resampled": "With one run the interval resamples whole clips of the person.",
+    }
+    return " ".join(text for kind, text in told.items() if kind in kinds)
+
+
+def _runs(sweep: Sweep, progress: Progress) -> Iterator[NotebookNode]:
+    rows = []
+    for run in _in_grid_order(sweep):
+        status = progress.statuses[run.label]
+        page = _page_of(Path(run.study.out), status.state)
+        shown = Link(run.label, os.path.relpath(page, sweep.folder)) if page else run.label
+        rows.append(
+            {"run": shown, "state": status.state, "seconds": status.seconds, "host": status.host}
+        )
+    yield _prose("## Runs\n\nEvery run is a study with a report of its own.")
+    yield _shown(table(pd.DataFrame(rows), caption="Runs of this sweep", digits=0))
+    failures = [
+        f"**{run.label}**\n\n" + "\n".join(f"    {line}" for line in status.message.splitlines())
+        for run in sweep.runs
+        if (status := progress.statuses[run.label]).state != "done"
+    ]
+    if failures:
+        yield _prose("### What went wrong\n\n" + "\n\n".join(failures))
+
+
+def _page_of(folder: Path, state: str) -> Path | None:
+    """Return the page of a run to open: its failure, its comparison, else its last chapter."""
+    names = [pages.page_name(plan.part) for plan in pages.PAGES[:1] + pages.PAGES[:0:-1]]
+    if state == "failed":
+        names.insert(0, pages.FAILURE)
+    return next((folder / name for name in names if (folder / name).is_file()), None)
+
+
+def _facts(sweep: Sweep) -> dict[str, Any]:
+    study = sweep.runs[0].study
+    known = {
+        "command": sweep.command,
+        "written": datetime.now(UTC).isoformat(timespec="seconds"),
+        "git": provenance.git_state(),
+        "hardware": provenance.hardware(),
+        "versions": provenance.versions(),
+    }
+    shown = {"fer2013": study.fer2013, "target": study.target, "profile": study.profile}
+    return pages.facts(known, {**shown, "name": sweep.name})
+
+
+def _values(run: Run) -> dict[str, Any]:
+    return {name: getattr(run.study, name) for name in run.point}
+
+
+def _in_grid_order(sweep: Sweep) -> list[Run]:
+    places = {name: texts.index for name, texts in sweep.grid.items()}
+    return sorted(sweep.runs, key=lambda run: [places[name](run.point[name]) for name in places])
+
+
+def _prose(markdown: str) -> NotebookNode:
+    return nbformat.v4.new_markdown_cell(markdown)
+
+
+def _shown(thing: Any) -> NotebookNode:
+    output = nbformat.v4.new_output("display_data", {"text/html": thing._repr_html_()})
+    return nbformat.v4.new_code_cell("", outputs=[output])

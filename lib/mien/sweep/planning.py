@@ -1,0 +1,276 @@
+"""Many studies at once: the grid, checked before anything runs, and what its runs depend on.
+
+A sweep's folder holds ``index.html`` (its page), ``sweep.json`` (grid and state of every run),
+``runs/<label>/`` (each a study's folder), ``tasks/`` (what runs print and note while they work)
+and ``store/`` (the chapters that runs have in common).
+"""
+
+import hashlib
+import itertools
+import re
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mien.errors import ParameterError
+from mien.running import scheduler, staleness
+from mien.study import results
+from mien.study.parameters import CHAPTERS, ChapterPlan, Study, load_study, parts_to_run
+
+#: Parameters that say where results go; the sweep sets them itself.
+PLACES = ("name", "out")
+
+#: Parameters by which data are read, and refused.
+READ_WITH = ("fer2013", "target", "skip_bad_rows", "folds")
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a worker is told.
+
+    Attributes
+    ----------
+    label : str
+        The run's name in its sweep.
+    command : tuple of str
+        What the worker's Python runs: ``-m mien.cli run …``; ``--threads`` is added there.
+    cwd : str
+        Where relative paths of the study start.
+    notes : str
+        Folder for the run's log and its `Status` while it works.
+    stop : str
+        The run ends when this file appears.
+    threads : int
+        How many threads the run may use; 0: the worker's cores shared by its tasks.
+    """
+
+    label: str
+    command: tuple[str, ...]
+    cwd: str
+    notes: str
+    stop: str
+    threads: int = 0
+
+    @property
+    def log(self) -> Path:
+        """What the run has printed."""
+        return Path(self.notes) / f"{self.label}.log"
+
+    @property
+    def status_file(self) -> Path:
+        """The run's status while it works."""
+        return Path(self.notes) / f"{self.label}.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One study of a sweep: its label, its values of the grid (as typed) and its parameters."""
+
+    label: str
+    point: Mapping[str, str]
+    study: Study
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A checked sweep; `plan` makes it.
+
+    Attributes
+    ----------
+    name : str
+    folder : Path
+    study_file : Path
+    settings : tuple of str
+        ``NAME=VALUE``, the same for every run.
+    grid : mapping of str to tuple of str
+        The values of every parameter, as typed.
+    chapters : tuple of ChapterPlan
+        That every run runs.
+    runs : tuple of Run
+        In the order in which they start.
+    """
+
+    name: str
+    folder: Path
+    study_file: Path
+    settings: tuple[str, ...]
+    grid: Mapping[str, tuple[str, ...]]
+    chapters: tuple[ChapterPlan, ...]
+    runs: tuple[Run, ...]
+
+    @property
+    def command(self) -> str:
+        """The command line that repeats the sweep, from the project's folder."""
+        root = results.project_root()
+        inside = self.study_file.is_relative_to(root)
+        words = [str(self.study_file.relative_to(root)) if inside else self.study_file.name]
+        for name, texts in self.grid.items():
+            words += ["--grid", f"{name}={','.join(texts)}"]
+        words += [word for text in self.settings for word in ("--set", text)]
+        if len(self.chapters) < len(CHAPTERS):
+            words += ["--only", ",".join(plan.part for plan in self.chapters)]
+        return shlex.join(["mien", "sweep", *words])
+
+    def tasks(self, threads: int, token: str) -> list[Task]:
+        """Return what the workers are told, in the order of ``runs``."""
+        parts = ",".join(plan.part for plan in self.chapters)
+        return [
+            Task(
+                label=run.label,
+                command=(
+                    *("-m", "mien.cli", "run", str(self.study_file), "--out", run.study.out),
+                    *("--store", str(self.folder / "store"), "--only", parts, "--wait"),
+                    *(word for text in self._settings(run) for word in ("--set", text)),
+                ),
+                cwd=str(Path.cwd()),
+                notes=str(self.folder / "tasks"),
+                stop=str(self.folder / f".stop-{token}"),
+                threads=threads,
+            )
+            for run in self.runs
+        ]
+
+    def _settings(self, run: Run) -> list[str]:
+        return [*self.settings, *(f"{name}={text}" for name, text in _named(run).items())]
+
+
+def read_grid(items: Sequence[str]) -> dict[str, tuple[str, ...]]:
+    """Return the values (as typed) of every parameter of ``NAME=V1,V2`` texts.
+
+    Raises
+    ------
+    ParameterError
+        If a text is not of that form, a name comes twice, or a value is empty.
+
+    Examples
+    --------
+    >>> read_grid(["seed=0,1", "hog_cell=6, 8"])
+    {'seed': ('0', '1'), 'hog_cell': ('6', '8')}
+    """
+    grid: dict[str, tuple[str, ...]] = {}
+    for item in items:
+        name, _, values = (part.strip() for part in item.partition("="))
+        texts = tuple(text.strip() for text in values.split(","))
+        if not name or not all(texts):
+            raise ParameterError(f"--grid takes NAME=V1,V2 without empty values, not {item!r}")
+        if name in grid:
+            raise ParameterError(f"--grid names {name!r} twice; give all its values at once")
+        if name in PLACES:
+            raise ParameterError(f"--grid cannot vary {name!r}: a sweep places its runs itself")
+        grid[name] = texts
+    if not grid:
+        raise ParameterError("a sweep needs at least one --grid NAME=V1,V2")
+    return grid
+
+
+def plan(
+    study_file: str | Path,
+    grid: Mapping[str, Sequence[str]],
+    *,
+    settings: Sequence[str] = (),
+    out: str = "",
+    only: str = "",
+) -> Sweep:
+    """Check every run of a grid and return the sweep; nothing is run.
+
+    Parameters
+    ----------
+    study_file : str or Path
+    grid : mapping of str to sequence of str
+        From `read_grid`.
+    settings : sequence of str
+        ``NAME=VALUE`` for every run.
+    out : str
+        The sweep's folder; empty: what the study says, else ``reports/<study>-by-<names>``.
+    only : str
+        ``"A1,B1"``: the chapters to run; empty: all.
+
+    Raises
+    ------
+    ParameterError
+        If a parameter does not exist, a value is not allowed or comes twice, or a parameter is
+        both in the grid and in ``settings``.
+    """
+    fixed = {text.partition("=")[0].strip() for text in settings}
+    if both := fixed & set(grid):
+        raise ParameterError(f"{min(both)!r} is in both --set and --grid; leave one out")
+    chapters = tuple(parts_to_run(only))
+    study = load_study(study_file, settings)
+    name = f"{study.name}-by-{'-'.join(grid)}"
+    folder = Path(out or study.out or results.study_folder(name)).resolve()
+    runs = []
+    for point in _points(grid):
+        label = _label(point)
+        placed = {**point, "name": label, "out": folder / "runs" / label}
+        given = [*settings, *(f"{key}={value}" for key, value in placed.items())]
+        runs.append(Run(label, point, load_study(study_file, given)))
+    for name_, texts in grid.items():
+        values = {getattr(run.study, name_) for run in runs}
+        if len(values) < len(texts):
+            raise ParameterError(f"--grid {name_}={','.join(texts)} names a value twice")
+    file = Path(study_file).resolve()
+    return Sweep(name, folder, file, tuple(settings), dict(grid), chapters, tuple(runs))
+
+
+def dependants(names: Sequence[str]) -> dict[str, frozenset[str]]:
+    """Return for every parameter the parts whose results may depend on it.
+
+    Those whose notebook takes it, and those that read the results of such parts.
+    """
+    takes = {plan.part: set(staleness.Source.of(plan).parameters) for plan in CHAPTERS}
+    found = {}
+    for name in names:
+        parts: set[str] = set()
+        for plan in CHAPTERS:  # in reading order, so what a chapter reads is known before it
+            if name in takes[plan.part] or parts & set(plan.reads):
+                parts.add(plan.part)
+        found[name] = frozenset(parts)
+    return found
+
+
+def check_data(sweep: Sweep) -> None:
+    """Read the data of the runs once for every source.
+
+    Raises
+    ------
+    DataError
+        If they cannot be read.
+    """
+    seen = set()
+    for run in sweep.runs:
+        source = tuple(getattr(run.study, name) for name in READ_WITH)
+        if source not in seen:
+            seen.add(source)
+            scheduler.check_data(run.study)
+
+
+def _named(run: Run) -> dict[str, str]:
+    return {**run.point, "name": run.label}
+
+
+def _points(grid: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
+    """Return the grid's product; neighbours in it have few chapters in common.
+
+    Runs that start together should not wait for each other's chapters, so what few chapters
+    depend on varies slowest.
+    """
+    parts = dependants(list(grid))
+    names = sorted(grid, key=lambda name: len(parts[name]))
+    product = itertools.product(*(grid[name] for name in names))
+    return [{name: point[names.index(name)] for name in grid} for point in product]
+
+
+def _label(point: Mapping[str, str]) -> str:
+    """Return a name for a run that is also a name of a folder and of a study.
+
+    Examples
+    --------
+    >>> _label({"seed": "0", "hog_cell": "6"})
+    'seed-0_hog_cell-6'
+    """
+    exact = "_".join(f"{name}-{value}" for name, value in point.items())
+    label = re.sub(r"[^A-Za-z0-9._-]+", "-", exact)[:64]
+    if label == exact:
+        return label
+    return f"{label[:55]}-{hashlib.sha256(exact.encode()).hexdigest()[:8]}"

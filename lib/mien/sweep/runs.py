@@ -1,0 +1,328 @@
+"""The runs of a sweep: each a subprocess, mapped over an executor, followed, ended when told to."""
+
+import asyncio
+import concurrent.futures as cf
+import contextlib
+import json
+import logging
+import os
+import re
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import filelock
+
+from mien.errors import MienError, ParameterError
+from mien.running import execution
+from mien.running.record import Record
+from mien.study import provenance, results
+from mien.sweep.planning import Sweep, Task
+
+_PROCESS_LOOK_SECONDS = 0.2
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a run fares: ``state`` is waiting, running, done, failed or stopped."""
+
+    label: str
+    state: str = "waiting"
+    seconds: float = 0.0
+    message: str = ""
+    host: str = ""
+
+
+def run_task(task: Task) -> Status:
+    """Run one study in a subprocess, and end it when the sweep says so or its worker dies.
+
+    Returns
+    -------
+    Status
+        Done, failed (with the last words of ``mien run``) or stopped; never an exception of the
+        study's own.
+    """
+    if Path(task.stop).exists():
+        return Status(task.label, "stopped")
+    _note(task, Status(task.label, "running", host=socket.gethostname()))
+    start = time.perf_counter()
+    try:
+        with task.log.open("wb") as log:
+            code = _run_here(task, log)
+    except OSError as error:
+        return _note(task, Status(task.label, "failed", message=f"it cannot be started: {error}"))
+    state = "stopped" if code is None else "failed" if code else "done"
+    message = _last_words(task.log, code) if state == "failed" else ""
+    seconds = round(time.perf_counter() - start, 1)
+    return _note(task, Status(task.label, state, seconds, message, socket.gethostname()))
+
+
+def read_status(task: Task) -> Status:
+    """Return the status that a run has noted; waiting, where it has noted none."""
+    try:
+        return Status(**json.loads(task.status_file.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return Status(task.label)
+
+
+def _run_here(task: Task, log) -> int | None:
+    """Return the exit status of the run, None if it was told to stop."""
+    process = subprocess.Popen(
+        [sys.executable, *task.command, "--threads", str(task.threads or _share())],
+        stdin=subprocess.PIPE,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        cwd=task.cwd,
+        env=execution.tethered(os.environ),
+        start_new_session=True,  # Ctrl-C at the terminal is for the sweep, which ends its runs
+    )
+    try:
+        while not Path(task.stop).exists():
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                return process.wait(_PROCESS_LOOK_SECONDS)
+        return None
+    finally:
+        _end(process)
+
+
+def _end(process: subprocess.Popen) -> None:
+    process.stdin.close()
+    try:
+        process.wait(execution.GRACE_SECONDS + 5)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _share() -> int:
+    """Return the share of the cores that one of a Dask worker's tasks has."""
+    try:
+        from distributed import get_worker
+
+        tasks_at_once = get_worker().state.nthreads
+    except (ImportError, ValueError):  # this is no Dask worker
+        tasks_at_once = 1
+    return max(1, provenance.cores() // max(1, tasks_at_once))
+
+
+def _last_words(log: Path, code: int) -> str:
+    said = log.read_text(encoding="utf-8", errors="replace").strip()
+    *_, words = re.split(r"^mien: ", said, flags=re.MULTILINE)
+    if words != said:
+        return words.strip()
+    ending = f"signal {-code}" if code < 0 else f"exit status {code}"
+    return "\n".join([*said.splitlines()[-3:], f"mien run ended with {ending}"])
+
+
+def _note(task: Task, status: Status) -> Status:
+    with contextlib.suppress(OSError):
+        results.write_json(task.status_file, asdict(status))
+    return status
+
+
+_LOOK_SECONDS = 0.5
+_STOP_SECONDS = 40
+
+
+class SweepBusy(MienError):
+    """Another sweep works in the same folder."""
+
+
+class DiskTrouble(MienError):
+    """The sweep's folder takes nothing more."""
+
+    exit_status = 1
+
+
+@dataclass
+class Progress:
+    """How the runs of a sweep fare, by label, and the chapter that each is at."""
+
+    statuses: dict[str, Status]
+    chapters: dict[str, str] = field(default_factory=dict)
+
+    def count(self, state: str) -> int:
+        """Return how many runs are in a state."""
+        return sum(status.state == state for status in self.statuses.values())
+
+
+def run(
+    sweep: Sweep,
+    executor: cf.Executor,
+    *,
+    threads: int = 0,
+    tell: Callable[[Progress], None] = lambda progress: None,
+) -> Progress:
+    """Map the runs of a sweep over an executor and wait for all of them.
+
+    Parameters
+    ----------
+    sweep : Sweep
+    executor : concurrent.futures.Executor
+        Its workers see the sweep's folder and data under the same paths.
+    threads : int
+        Of each run; 0: its share of the worker's cores.
+    tell : callable
+        Called with the `Progress` about twice a second.
+
+    Returns
+    -------
+    Progress
+        Every run is done, failed or stopped.
+
+    Raises
+    ------
+    SweepBusy
+        If another sweep works in the same folder.
+    DiskTrouble
+        If the disk is full or fails; the runs are ended first.
+    """
+    try:
+        sweep.folder.mkdir(parents=True, exist_ok=True)
+        with filelock.FileLock(sweep.folder / ".lock", timeout=0):
+            return _run(sweep, executor, threads, tell)
+    except filelock.Timeout:
+        raise SweepBusy(f"another mien is running the sweep in {sweep.folder}") from None
+    except PermissionError as error:
+        raise ParameterError(f"results cannot be written: {error}") from None
+    except OSError as error:
+        raise DiskTrouble(
+            f"the disk failed: {error}; free some and run the sweep again, it goes on where it was"
+        ) from None
+
+
+@contextmanager
+def local_pool(jobs: int) -> Iterator[cf.Executor]:
+    """Give an executor that runs ``jobs`` studies at once on this machine."""
+    with cf.ThreadPoolExecutor(jobs, thread_name_prefix="run") as pool:
+        yield pool
+
+
+@contextmanager
+def dask_cluster(address: str, *, seconds: float = 10) -> Iterator[cf.Executor]:
+    """Give an executor of an existing Dask cluster; a run whose worker dies starts elsewhere.
+
+    How many workers a run may take down with it before it is given up is Dask's setting
+    ``distributed.scheduler.allowed-failures``, 3 by default.
+
+    Raises
+    ------
+    ParameterError
+        If ``distributed`` is not installed, or the scheduler does not answer.
+    """
+    try:
+        from distributed import Client
+        from distributed.comm import connect
+    except ImportError:
+        raise ParameterError(
+            "--scheduler needs Dask: pip install distributed (mien's extra 'dask')"
+        ) from None
+
+    async def call() -> None:
+        # A client that finds nobody cannot be closed again; so somebody knocks first.
+        await (await connect(address, timeout=seconds)).close()
+
+    # What becomes of the cluster is told run by run.
+    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    try:
+        asyncio.run(call())
+        client = Client(address, timeout=seconds, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise ParameterError(
+            f"the Dask scheduler at {address} does not answer ({error}); is the address right,"
+            " and does `dask scheduler` run there?"
+        ) from None
+    with client:
+        yield client.get_executor(pure=False)
+
+
+def _run(
+    sweep: Sweep, executor: cf.Executor, threads: int, tell: Callable[[Progress], None]
+) -> Progress:
+    notes = sweep.folder / "tasks"
+    notes.mkdir(exist_ok=True)
+    for old in (*notes.glob("*.json"), *sweep.folder.glob(".stop-*")):
+        old.unlink(missing_ok=True)
+    tasks = sweep.tasks(threads, secrets.token_hex(4))
+    progress = Progress({task.label: Status(task.label) for task in tasks})
+    futures = {executor.submit(run_task, task): task for task in tasks}
+    pending = set(futures)
+    try:
+        while pending:
+            done, pending = cf.wait(pending, _LOOK_SECONDS, return_when=cf.FIRST_COMPLETED)
+            for future in done:
+                task = futures[future]
+                progress.statuses[task.label] = _outcome(future, task)
+            _look(sweep, [futures[future] for future in pending], progress)
+            if done:
+                write(sweep, progress)
+            tell(progress)
+    except BaseException:
+        # Runs, wherever they are, see the file and end; those that wait do not begin.
+        Path(tasks[0].stop).touch()
+        _, pending = cf.wait(pending, _STOP_SECONDS)
+        raise
+    finally:
+        if not pending:
+            Path(tasks[0].stop).unlink(missing_ok=True)
+    return progress
+
+
+def write(sweep: Sweep, progress: Progress) -> None:
+    """Write sweep.json, whole or not at all."""
+    results.write_json(
+        sweep.folder / "sweep.json",
+        {
+            "name": sweep.name,
+            "grid": sweep.grid,
+            "settings": sweep.settings,
+            "command": sweep.command,
+            "chapters": [plan.part for plan in sweep.chapters],
+            "versions": provenance.versions(),
+            "hardware": provenance.hardware(),
+            "git": provenance.git_state(),
+            "runs": [
+                {
+                    "label": run.label,
+                    "point": {name: getattr(run.study, name) for name in run.point},
+                    **_fate(progress.statuses[run.label]),
+                }
+                for run in sweep.runs
+            ],
+        },
+    )
+
+
+def _fate(status: Status) -> dict[str, Any]:
+    return {"state": status.state, "seconds": status.seconds, "message": status.message}
+
+
+def _outcome(future: cf.Future, task: Task) -> Status:
+    try:
+        return future.result()
+    except cf.CancelledError:
+        return Status(task.label, "failed", message="the Dask scheduler is gone")
+    except Exception as error:
+        # What the cluster says of a task that took every worker it ran on down with it.
+        return Status(task.label, "failed", message=f"{type(error).__name__}: {error}")
+
+
+def _look(sweep: Sweep, pending: Sequence[Task], progress: Progress) -> None:
+    """See in the shared folder how far the runs are that have not ended."""
+    studies = {run.label: run.study for run in sweep.runs}
+    for task in pending:
+        status = read_status(task)
+        if status.state not in ("waiting", "running"):
+            continue  # its answer is on the way
+        progress.statuses[task.label] = status
+        parts = Record.read(studies[task.label]).parts if status.state == "running" else {}
+        at = [part for part, known in parts.items() if known.get("state") == "running"]
+        progress.chapters[task.label] = at[-1] if at else ""

@@ -1,0 +1,296 @@
+"""What the runs of a sweep scored, setting by setting, and which setting is best.
+
+A setting is a combination of the grid's values without the seed; runs that differ in the seed
+alone are draws of one setting. A setting is chosen by what models may be chosen by: PublicTest,
+or the answers that folds of the person's labelled faces gave out of fold. PrivateTest and the
+unknown images choose nothing, and `held_out` reads them for the chosen settings only.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from mien.errors import DataError
+from mien.evaluation.scores import corrected_resampled, per_clip
+from mien.study import results
+from mien.study.chapter import MODELS
+
+#: The part and set by which the settings of a model are chosen.
+CHOOSERS = {
+    "SVM-FER2013": ("A1", "PublicTest"),
+    "SVM-OpenFace": ("A2", "target-labelled"),
+    "NN-FER2013": ("B1", "PublicTest"),
+    "NN-FineTuned": ("B3", "target-labelled"),
+}
+
+#: The sets that choose nothing.
+HELD_OUT = ("PrivateTest", "target-unknown")
+
+#: How an interval was made: from all test folds, or from the runs of all seeds.
+CORRECTED, OVER_SEEDS = "Nadeau and Bengio", "Student's t"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """One finished run: its label, its values of the grid, its study's folder."""
+
+    label: str
+    point: Mapping[str, Any]
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Board:
+    """The scores of one part on one set.
+
+    Attributes
+    ----------
+    part, set : str
+    names : tuple of str
+        The parameters of the grid, the seed aside, that can change these scores.
+    draws : DataFrame
+        One row for every setting and seed: the values of ``names``, ``seed``, ``label``,
+        ``folder``, ``n``, ``accuracy``, ``f1_macro`` and the run's own interval (``low``,
+        ``high``, ``method``).
+    """
+
+    part: str
+    set: str
+    names: tuple[str, ...]
+    draws: pd.DataFrame
+
+    @property
+    def model(self) -> str:
+        """The name of the model that was scored."""
+        return MODELS[self.part]
+
+    @property
+    def chooses(self) -> bool:
+        """Whether the settings of the model are chosen by this score."""
+        return CHOOSERS[self.model] == (self.part, self.set)
+
+    @cached_property
+    def settings(self) -> pd.DataFrame:
+        """One row for every setting, in the grid's order.
+
+        Returns
+        -------
+        DataFrame
+            Indexed by the setting's name; ``runs``, ``accuracy`` and ``f1_macro`` (means over
+            the runs), ``spread`` and ``f1_spread`` (standard deviations over the runs, NaN for
+            one), ``low``, ``high``, ``interval`` (95 %, and how it was made).
+        """
+        rows = {}
+        for name, runs in self.draws.groupby("setting", sort=False):
+            low, high, kind = _interval(self.part, self.set, runs)
+            rows[name] = {
+                "runs": len(runs),
+                "accuracy": runs["accuracy"].mean(),
+                "spread": runs["accuracy"].std(ddof=1),
+                "low": low,
+                "high": high,
+                "interval": kind,
+                "f1_macro": runs["f1_macro"].mean(),
+                "f1_spread": runs["f1_macro"].std(ddof=1),
+            }
+        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("setting")
+
+    @property
+    def best(self) -> str:
+        """The setting of the highest mean accuracy; of equals the first in the grid."""
+        return str(self.settings["accuracy"].idxmax())
+
+    def lead(self) -> tuple[str, float, list[float] | None] | None:
+        """Return by how much the best setting leads the next: its name, difference, interval.
+
+        The interval (95 %) is that of a paired t test over the seeds that both ran with; None
+        with fewer than two. None where there is no other setting.
+        """
+        others = self.settings["accuracy"].drop(self.best)
+        if others.empty:
+            return None
+        second = str(others.idxmax())
+        by_seed = self.draws.pivot(index="seed", columns="setting", values="accuracy")
+        gaps = (by_seed[self.best] - by_seed[second]).dropna().to_numpy()
+        gap = float(self.settings["accuracy"][self.best] - others[second])
+        return second, gap, _t_interval(gaps) if len(gaps) > 1 else None
+
+
+def boards(
+    outcomes: Sequence[Outcome], dependants: Mapping[str, frozenset[str]]
+) -> dict[tuple[str, str], Board]:
+    """Return the scores of every part on the sets that may be looked at for every setting.
+
+    Parameters
+    ----------
+    outcomes : sequence of Outcome
+    dependants : mapping of str to set of str
+        For every parameter of the grid the parts that depend on it
+        (`mien.sweep.planning.dependants`). Runs that differ in nothing that a part depends on share
+        its results and count once.
+
+    Returns
+    -------
+    dict of (part, set) to Board
+        In reading order; what no run has is left out.
+    """
+    found = {}
+    for part in MODELS:
+        names = tuple(
+            name for name, parts in dependants.items() if part in parts and name != "seed"
+        )
+        for set_ in ("PublicTest", "target-labelled"):
+            draws = _draws(outcomes, part, set_, names)
+            if len(draws):
+                found[part, set_] = Board(part, set_, names, draws)
+    return found
+
+
+def held_out(board: Board, outcomes: Sequence[Outcome], part: str) -> dict[str, Board]:
+    """Return what the chosen setting scored on the sets that choose nothing.
+
+    Parameters
+    ----------
+    board : Board
+        That chooses the model's setting.
+    outcomes : sequence of Outcome
+    part : str
+        The part that scored the held-out sets, with the same model.
+
+    Returns
+    -------
+    dict of set to Board
+        With the runs of the chosen setting alone.
+    """
+    chosen = set(board.draws.loc[board.draws["setting"] == board.best, "label"])
+    runs = [outcome for outcome in outcomes if outcome.label in chosen]
+    found = {}
+    for set_ in HELD_OUT:
+        draws = _draws(runs, part, set_, board.names)
+        if len(draws):
+            found[set_] = Board(part, set_, board.names, draws)
+    return found
+
+
+def unflattered(board: Board, *, resamples: int = 2000) -> float | None:
+    """Return the accuracy of choosing a setting, judged on clips that did not choose.
+
+    The best of many settings looks better than it is on the very faces that chose it. So whole
+    clips are drawn with replacement, those drawn choose a setting by its out-of-fold answers,
+    and those left out judge it (Tsamardinos, Greasidou and Borboudakis 2018, "Bootstrapping the
+    out-of-sample predictions for efficient and accurate cross-validation", Machine Learning 107,
+    pp. 1895-1922, BBC-CV). Mean over the seeds, whose faces may differ.
+
+    Returns
+    -------
+    float or None
+        None where nothing was chosen, or answers of every repeat were not kept.
+    """
+    if len(board.settings) < 2:
+        return None
+    means = []
+    for _, runs in board.draws.groupby("seed"):
+        answers = [_repeats(folder, board.part) for folder in runs["folder"]]
+        if len(answers) < 2 or any(frame is None for frame in answers):
+            return None
+        faces = [frame.groupby(["file_name", "clip"]).right.mean() for frame in answers]
+        if any(not face.index.equals(faces[0].index) for face in faces):
+            return None
+        clips = faces[0].index.get_level_values("clip")
+        hits = np.array([per_clip(face, clips)[0] for face in faces])
+        means.append(_judged_by_others(hits, per_clip(faces[0], clips)[1], resamples))
+    return float(np.mean(means))
+
+
+def _judged_by_others(hits: np.ndarray, sizes: np.ndarray, resamples: int) -> float:
+    """Mean out-of-bag accuracy of the in-bag best; hits (settings, clips), sizes (clips)."""
+    drawn = np.random.default_rng(0).multinomial(
+        len(sizes), np.full(len(sizes), 1 / len(sizes)), size=resamples
+    )
+    chosen = (drawn @ hits.T).argmax(axis=1)
+    left = drawn == 0
+    usable = left.any(axis=1)
+    right, all_ = (left * hits[chosen]).sum(axis=1), (left * sizes).sum(axis=1)
+    return float(np.mean(right[usable] / all_[usable]))
+
+
+def _draws(
+    outcomes: Sequence[Outcome], part: str, set_: str, names: tuple[str, ...]
+) -> pd.DataFrame:
+    rows: dict[tuple, dict[str, Any]] = {}
+    for outcome in outcomes:
+        try:
+            metrics = results.load_metrics(outcome.folder, part)
+        except DataError:
+            continue
+        score = _score(metrics, set_)
+        seed = outcome.point.get("seed", 0)
+        values = {name: outcome.point[name] for name in names}
+        if score is None or (key := (*values.values(), seed)) in rows:
+            continue
+        low, high = score["accuracy_ci95"]
+        rows[key] = {
+            **values,
+            "setting": ", ".join(f"{name} {value}" for name, value in values.items())
+            or "as the study says",
+            "seed": seed,
+            "label": outcome.label,
+            "folder": outcome.folder,
+            **{key: score[key] for key in ("n", "accuracy", "f1_macro")},
+            **{"low": low, "high": high, "method": score["accuracy_ci95_method"]},
+        }
+    return pd.DataFrame(rows.values())
+
+
+def _score(metrics: Mapping[str, Any], set_: str) -> Mapping[str, Any] | None:
+    """Return the score of a part on a set; of A1's several models the one that it chose."""
+    known = results.scores_by_set(metrics)
+    tried = [score for score in metrics.get("public", []) if score["set"] == set_]
+    return known.get(set_) or max(tried, key=lambda score: score["accuracy"], default=None)
+
+
+def _interval(part: str, set_: str, runs: pd.DataFrame) -> tuple[float, float, str]:
+    folds = [_folds(folder, part) for folder in runs["folder"]] if set_ == "target-labelled" else []
+    if folds and all(fold is not None for fold in folds):
+        tests = pd.concat(folds)
+        n_test = tests["n"].mean()
+        n_train = runs["n"].mean() - n_test
+        found = corrected_resampled(tests["accuracy"], n_train=n_train, n_test=n_test)
+        return *_within(found["ci95"]), CORRECTED
+    if len(runs) > 1:
+        return *_within(_t_interval(runs["accuracy"].to_numpy())), OVER_SEEDS
+    run = runs.iloc[0]
+    return run["low"], run["high"], run["method"]
+
+
+def _folds(folder: Path, part: str) -> pd.DataFrame | None:
+    """Return ``repeat``, ``fold``, ``accuracy``, ``n`` of every test fold of every repeat."""
+    answers = _repeats(folder, part)
+    if answers is None:
+        return None
+    return answers.groupby(["repeat", "fold"]).right.agg(["mean", "size"]).reset_index().set_axis(
+        ["repeat", "fold", "accuracy", "n"], axis=1
+    )  # fmt: skip
+
+
+def _repeats(folder: Path, part: str) -> pd.DataFrame | None:
+    try:
+        answers = results.load_table(folder, part, "repeats")
+    except DataError:
+        return None
+    return answers.assign(right=answers["truth"] == answers["predicted"])
+
+
+def _t_interval(values: np.ndarray) -> list[float]:
+    half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
+    return [float(np.mean(values) - half), float(np.mean(values) + half)]
+
+
+def _within(bounds: Sequence[float]) -> tuple[float, float]:
+    return max(0.0, bounds[0]), min(1.0, bounds[1])

@@ -1,0 +1,420 @@
+"""Who a drawn face is, and where its parts move when muscles pull. Nobody living is drawn."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+
+SKINS = ("fbe0cf", "f6d0b1", "eebd95", "e0a877", "cd9160", "b3774a", "94603c", "75482d", "573522")
+HAIRS = ("1d1a1c", "33241d", "553826", "7d5232", "b07c45", "d9b36c", "a14a2a", "9b9ba0", "e4e2dd")
+IRISES = ("3b2417", "5d3a1f", "7b5a2e", "5f7a4a", "4f7fa3", "7c8f9c")
+CLOTHS = ("33658a", "86bbd8", "758e4f", "f6ae2d", "f26419", "7a4b8c", "c44569", "f0ead6", "3d3d46")
+STYLES = ("short", "parted", "fringe", "curtain", "long", "bob", "bun", "curls", "bald", "scarf")
+Colour = tuple[int, int, int]
+
+
+def colour(text: str) -> Colour:
+    """Return the red, green and blue (0..255) of a hexadecimal colour such as ``"fbe0cf"``."""
+    return tuple(bytes.fromhex(text))
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What stays the same when a face moves: proportions, colours, hair, glasses.
+
+    Proportions are factors around 1, colours red, green and blue in 0..255; ``age`` (lines at
+    rest), ``beard``, ``freckles``, ``crease`` (fold of the upper lid) and ``makeup`` are amounts
+    in 0..1, ``lopsided`` is how much stronger (-0.3..0.3) the right half of the picture moves.
+    """
+
+    skin: Colour = (238, 189, 149)
+    hair: Colour = (85, 56, 38)
+    iris: Colour = (93, 58, 31)
+    cloth: Colour = (51, 101, 138)
+    style: str = "short"
+    glasses: str = ""
+    width: float = 1.0
+    jaw: float = 1.0
+    eye_size: float = 1.0
+    eye_gap: float = 1.0
+    eye_tilt: float = 0.0
+    brow_weight: float = 1.0
+    brow_height: float = 0.0
+    nose_width: float = 1.0
+    nose_length: float = 0.0
+    mouth_width: float = 1.0
+    lips: float = 1.0
+    age: float = 0.1
+    beard: float = 0.0
+    freckles: float = 0.0
+    crease: float = 0.7
+    makeup: float = 0.2
+    lopsided: float = 0.0
+
+    @classmethod
+    def random(cls, rng: np.random.Generator) -> "Identity":
+        """Return somebody whom nobody knows.
+
+        Examples
+        --------
+        >>> Identity.random(np.random.default_rng(1)) == Identity.random(np.random.default_rng(1))
+        True
+        """
+        tone = rng.integers(len(SKINS))
+        age = float(rng.beta(1.3, 2.2))
+        style = str(
+            rng.choice(STYLES, p=(0.18, 0.14, 0.12, 0.1, 0.12, 0.09, 0.07, 0.1, 0.05, 0.03))
+        )
+        shade = (
+            rng.integers(7, 9) if rng.random() < age - 0.35 else rng.integers(3 if tone > 4 else 7)
+        )
+        shaven = style in ("long", "bob", "bun", "scarf", "fringe") or rng.random() < 0.6
+        beard = 0.0 if shaven else float(rng.uniform(0.25, 1))
+        return cls(
+            skin=colour(SKINS[tone]),
+            hair=colour(HAIRS[shade]),
+            iris=colour(IRISES[rng.integers(3 if tone > 4 else len(IRISES))]),
+            cloth=colour(CLOTHS[rng.integers(len(CLOTHS))]),
+            style=style,
+            glasses=str(rng.choice(("", "round", "square"), p=(0.82, 0.1, 0.08))),
+            width=rng.uniform(0.92, 1.08),
+            jaw=rng.uniform(0.86, 1.12),
+            eye_size=rng.uniform(0.88, 1.14),
+            eye_gap=rng.uniform(0.94, 1.07),
+            eye_tilt=rng.uniform(-0.025, 0.035),
+            brow_weight=rng.uniform(0.65, 1.5),
+            brow_height=rng.uniform(-0.035, 0.045),
+            nose_width=rng.uniform(0.82, 1.3),
+            nose_length=rng.uniform(-0.05, 0.05),
+            mouth_width=rng.uniform(0.86, 1.14),
+            lips=rng.uniform(0.7, 1.35),
+            age=age,
+            beard=beard,
+            freckles=float(rng.uniform(0.4, 1)) if tone < 3 and rng.random() < 0.25 else 0.0,
+            crease=rng.uniform(0.1, 1),
+            makeup=0.0 if beard else float(rng.beta(1, 2)),
+            lopsided=float(np.clip(rng.normal(0, 0.1), -0.3, 0.3)),
+        )
+
+
+#: The seventeen Action Units whose intensity OpenFace 2 estimates, with their FACS names
+#: (Baltrušaitis et al. 2018, "OpenFace 2.0: Facial Behavior Analysis Toolkit", table 2).
+FACS: dict[str, str] = {
+    "AU01": "inner brow raiser",
+    "AU02": "outer brow raiser",
+    "AU04": "brow lowerer",
+    "AU05": "upper lid raiser",
+    "AU06": "cheek raiser",
+    "AU07": "lid tightener",
+    "AU09": "nose wrinkler",
+    "AU10": "upper lip raiser",
+    "AU12": "lip corner puller",
+    "AU14": "dimpler",
+    "AU15": "lip corner depressor",
+    "AU17": "chin raiser",
+    "AU20": "lip stretcher",
+    "AU23": "lip tightener",
+    "AU25": "lips part",
+    "AU26": "jaw drop",
+    "AU45": "blink",
+}
+Shapes = dict[str, np.ndarray]
+
+_CHIN_SPOTS = (
+    (-0.09, 0.03),
+    (-0.03, 0),
+    (0.04, 0.02),
+    (0.1, 0.035),
+    (-0.06, 0.075),
+    (0.01, 0.06),
+    (0.07, 0.08),
+)
+
+
+def strengths(units: Mapping[str, float]) -> dict[str, float]:
+    """Return every unit's intensity 0..5 as a strength 0..1; units that are not named rest at 0.
+
+    Examples
+    --------
+    >>> strengths({"AU12": 5})["AU12"], strengths({"AU12": 5})["AU06"]
+    (1.0, 0.0)
+    """
+    return {unit: min(max(float(units.get(unit, 0.0)), 0.0), 5.0) / 5 for unit in FACS}
+
+
+@lru_cache(maxsize=64)
+def _basis(count: int, closed: bool, steps: int) -> np.ndarray:
+    """Return the matrix that takes ``count`` control points to points on their spline."""
+    u = np.arange(steps) / steps
+    weights = np.stack(
+        [-u + 2 * u**2 - u**3, 2 - 5 * u**2 + 3 * u**3, u + 4 * u**2 - 3 * u**3, u**3 - u**2], 1
+    )
+    segments = count if closed else count - 1
+    matrix = np.zeros((segments * steps + (not closed), count))
+    for segment in range(segments):
+        for offset in range(4):
+            point = segment + offset - 1
+            point = point % count if closed else min(max(point, 0), count - 1)
+            rows = slice(segment * steps, (segment + 1) * steps)
+            matrix[rows, point] += weights[:, offset] / 2
+    if not closed:
+        matrix[-1, -1] = 1
+    return matrix
+
+
+def spline(points: object, *, closed: bool = False, steps: int = 5) -> np.ndarray:
+    """Return a smooth curve through control points (Catmull and Rom 1974), float64 (m, 2)."""
+    points = np.asarray(points, dtype=float)
+    return _basis(len(points), closed, steps) @ points
+
+
+@lru_cache(maxsize=16)
+def _circle(n: int) -> np.ndarray:
+    angle = np.linspace(0, 2 * np.pi, n, endpoint=False)
+    return line(np.cos(angle), np.sin(angle))
+
+
+@lru_cache(maxsize=16)
+def _steps(n: int) -> np.ndarray:
+    """Return ``n`` numbers from -1 to 1."""
+    return np.linspace(-1, 1, n)
+
+
+def line(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Return points from their coordinates, float64 (n, 2); quicker than `numpy.stack`."""
+    return np.array((x, y)).T
+
+
+def ellipse(x: float, y: float, rx: float, ry: float, *, n: int = 20) -> np.ndarray:
+    """Return ``n`` points on an ellipse around (x, y), float64 (n, 2)."""
+    return _circle(n) * (rx, ry) + (x, y)
+
+
+def shapes(
+    units: Mapping[str, float], identity: Identity, *, gaze: tuple[float, float] = (0.0, 0.0)
+) -> Shapes:
+    """Return every curve of a face that muscles move.
+
+    Parameters
+    ----------
+    units : mapping of str to float
+        Intensities 0..5 by Action Unit (``"AU01"`` … ``"AU45"``); what is not named rests at 0.
+    identity : Identity
+        Whose face it is.
+    gaze : (float, float)
+        Where the eyes look, right and down, in face units (about ±0.05).
+
+    Returns
+    -------
+    dict of str to float64 array (n, 2)
+        Outlines and centre lines in face units. ``*_left`` is the picture's left.
+
+    Examples
+    --------
+    >>> rest, smile = shapes({}, Identity()), shapes({"AU12": 4}, Identity())
+    >>> bool(smile["mouth_line"][0, 1] < rest["mouth_line"][0, 1])
+    True
+    """
+    pull = strengths(units)
+    found = _head(pull, identity) | _nose(pull, identity) | _mouth(pull, identity)
+    for side, name in ((-1, "left"), (1, "right")):
+        here = {unit: min(1, s * (1 + side * identity.lopsided)) for unit, s in pull.items()}
+        parts = _brow(here, identity) | _eye(here, identity, (side * gaze[0], gaze[1]))
+        parts |= _cheek(here, identity, found["mouth_line"][-1 if side > 0 else 0])
+        found |= {f"{part}_{name}": points * (side, 1) for part, points in parts.items()}
+    return found
+
+
+def creases(units: Mapping[str, float], identity: Identity) -> dict[str, float]:
+    """Return how deep (0..1) every fold and wrinkle of the face is.
+
+    The units that deepen a fold are those that the FACS manual names in its appearance changes.
+    """
+    pull, age = strengths(units), identity.age
+    brow = max(pull["AU01"], 0.9 * pull["AU02"])
+    smile = max(pull["AU12"], 0.9 * pull["AU10"], 0.7 * pull["AU09"], 0.4 * pull["AU06"])
+    return {
+        "forehead": 0.95 * brow + 0.25 * age,
+        "furrow": pull["AU04"] + 0.3 * pull["AU09"] + 0.15 * age,
+        "bridge": pull["AU09"] + 0.15 * pull["AU10"],
+        "fold": min(1, smile + 0.3 * pull["AU15"] + 0.4 * age),
+        "crow": min(1, pull["AU06"] + 0.3 * pull["AU07"] + 0.2 * age),
+        "pouch": min(1, 0.9 * pull["AU06"] + 0.8 * pull["AU07"] + 0.3 * age),
+        "dimple": min(1, pull["AU14"] + 0.3 * pull["AU12"] + 0.3 * pull["AU20"]),
+        "marionette": min(1, pull["AU15"] + 0.2 * pull["AU17"] + 0.15 * age),
+        "chin": pull["AU17"],
+        "cheek": min(1, pull["AU06"] + 0.5 * pull["AU12"]),
+    }
+
+
+def _head(pull: dict[str, float], who: Identity) -> Shapes:
+    w, jaw, drop = who.width, who.jaw, 0.2 * pull["AU26"] - 0.03 * pull["AU17"]
+    half = [
+        (0, -1.13),
+        (0.42 * w, -1.04),
+        (0.69 * w, -0.72),
+        (0.77 * w, -0.25),
+        (0.75 * w, 0.15 + 0.1 * drop),
+        (0.64 * w * jaw, 0.55 + 0.5 * drop),
+        (0.36 * w * jaw, 0.88 + 0.95 * drop),
+    ]
+    right = np.array([*half, (0, 1.0 + drop)])
+    left = np.array(half[:0:-1]) * (-1, 1)
+    chin = 0.82 + drop - 0.03 * pull["AU17"]
+    return {
+        "head": spline(np.concatenate([right, left]), closed=True, steps=4),
+        "chin_line": spline([(-0.13, chin - 0.05), (0, chin - 0.08), (0.13, chin - 0.05)]),
+        "chin_spots": np.array(_CHIN_SPOTS) + (0, chin),
+    }
+
+
+def _brow(pull: dict[str, float], who: Identity) -> Shapes:
+    along = np.array([0.0, 0.33, 0.68, 1.0])
+    inner, outer = (1 - along) ** 1.3, along**0.9
+    # Together with AU1 the frown no longer pulls the inner end down: the oblique brow of grief.
+    frown = pull["AU04"] * (1 - min(1, 1.4 * pull["AU01"]) * 0.85)
+    rise = 0.19 * pull["AU01"] * inner + 0.18 * pull["AU02"] * outer
+    fall = frown * (0.16 * inner + 0.06) + 0.07 * pull["AU09"] * inner
+    y = np.array([-0.45, -0.52, -0.54, -0.45]) - who.brow_height - rise + fall
+    x = np.array([0.14, 0.3, 0.48, 0.62]) * who.width
+    x = x - (0.05 * pull["AU04"] + 0.02 * pull["AU09"]) * (1 - along)
+    brow = line(x, y)
+    lines = [brow[1:3].mean(0) - (0, lift) for lift in (0.15, 0.26)]
+    return {
+        "brow": spline(brow),
+        "furrow": spline([(0.07, -0.5), (0.05, -0.4), (0.07 - 0.02 * frown, -0.28)]),
+        **{
+            f"forehead_{i}": spline(
+                [(0, y + 0.03), (0.2, y + 0.01), (x + 0.1, y), (x + 0.2, y + 0.04)]
+            )
+            for i, (x, y) in enumerate(lines)
+        },
+    }
+
+
+def _eye(pull: dict[str, float], who: Identity, gaze: tuple[float, float]) -> Shapes:
+    size, cx, cy = who.eye_size, 0.355 * who.eye_gap * who.width, -0.15
+    t = _steps(13)  # inner corner to outer corner
+    squint = max(pull["AU07"], 0.85 * pull["AU06"], 0.75 * pull["AU09"])
+    grief = pull["AU01"] * (1 - pull["AU02"])
+    high = 0.1 * size * (1 + 0.62 * pull["AU05"] - 0.5 * squint - 0.12 * pull["AU04"])
+    low = 0.082 * size * (1 - 0.6 * squint - 0.15 * pull["AU12"] + 0.1 * pull["AU05"])
+    high = high * (1 - pull["AU45"]) - low * pull["AU45"]
+    x = cx + 0.185 * size * t
+    middle = cy - who.eye_tilt * t + 0.02 * grief * t - 0.02 * squint
+    upper = middle - high * (1 - np.abs(t + 0.1) ** 2.3 / 1.25) * (np.abs(t) < 1)
+    upper += (0.03 * grief + 0.012 * pull["AU04"] * -1) * t * (1 - t**2)
+    lower = np.maximum(middle + low * (1 - t**2), upper)
+
+    def within(points: np.ndarray) -> np.ndarray:
+        """Clip a shape to what the lids leave open."""
+        px = np.clip(points[:, 0], x[0], x[-1])
+        py = np.clip(points[:, 1], np.interp(px, x, upper), np.interp(px, x, lower))
+        return line(px, py)
+
+    ix, iy, r = cx + gaze[0], cy - 0.008 + gaze[1], 0.098 * size
+    fold = 0.045 + 0.03 * pull["AU02"] + 0.012 * pull["AU05"] - 0.02 * pull["AU04"]
+    crow = np.array([x[-1] + 0.05, middle[-1]])
+    return {
+        "eye": np.concatenate([line(x, upper), line(x, lower)[::-1]]),
+        "upper_lid": line(x, upper),
+        "lower_lid": line(x, lower),
+        "iris": within(ellipse(ix, iy, r, r)),
+        "pupil": within(ellipse(ix, iy, 0.48 * r, 0.48 * r, n=12)),
+        "glint": within(ellipse(ix - 0.03, iy - 0.035, 0.024, 0.024, n=8)),
+        "lid_fold": line(x, np.minimum(upper, middle - 0.02) - fold * (1 - 0.5 * t**2))[1:],
+        "socket": ellipse(cx, cy - 0.05, 0.27, 0.2),
+        "pouch": line(x, lower + 0.045 + 0.03 * (1 - t**2))[1:-1],
+        **{
+            f"crow_{i}": np.stack([crow + (0, 0.03 * d), crow + (0.11, 0.085 * d - 0.01)])
+            for i, d in enumerate((-1, 0, 1))
+        },
+    }
+
+
+def _nose(pull: dict[str, float], who: Identity) -> Shapes:
+    w, y = 0.135 * who.nose_width, 0.25 + who.nose_length
+    lift = 0.075 * pull["AU09"] + 0.035 * pull["AU10"]
+    w += 0.02 * pull["AU09"] + 0.012 * pull["AU12"]
+    side = np.array(
+        [(w, y - 0.085 - lift), (w + 0.022, y - 0.02 - lift), (w - 0.02, y + 0.03 - lift)]
+    )
+    half = np.array([(0.055, -0.3), (0.06, 0), (w, y - 0.03), (0, y + 0.05)])
+    low = y + 0.022 - lift
+    base = [(0.045 - w, low), (0, y + 0.05 - 0.5 * lift), (w - 0.045, low)]
+    bridge = -0.16 + 0.075 * np.arange(3)
+    return {
+        "nose": np.concatenate([half * (-1, 1), half[::-1]]),
+        "nose_tip": ellipse(0, y - 0.05 - 0.5 * lift, 0.065, 0.055, n=14),
+        "wing_left": spline(side * (-1, 1)),
+        "wing_right": spline(side),
+        "nose_base": spline(base),
+        "nostril_left": ellipse(-0.55 * w, y + 0.016 - lift, 0.34 * w, 0.024, n=12),
+        "nostril_right": ellipse(0.55 * w, y + 0.016 - lift, 0.34 * w, 0.024, n=12),
+        **{
+            f"bridge_{i}": spline(
+                [(-0.085 - 0.02 * i, b + 0.03), (0, b - 0.02), (0.085 + 0.02 * i, b + 0.03)]
+            )
+            for i, b in enumerate(bridge)
+        },
+    }
+
+
+def _mouth(pull: dict[str, float], who: Identity) -> Shapes:
+    t = _steps(17)
+    flat, bow = 1 - np.abs(t) ** 2.4, 1 - t**2
+    reach = 0.1 * pull["AU12"] + 0.12 * pull["AU20"] + 0.02 * pull["AU14"] + 0.015 * pull["AU15"]
+    reach -= 0.05 * pull["AU23"] + 0.035 * pull["AU17"] + 0.05 * pull["AU26"]
+    x = (0.265 * who.mouth_width + reach) * t
+    corner = 0.17 * pull["AU15"] - 0.2 * pull["AU12"] + 0.04 * pull["AU20"] - 0.02 * pull["AU14"]
+    corner -= 0.012  # a mouth at rest does not look sad
+    y = 0.56 + 0.5 * who.nose_length + corner * (1 + who.lopsided * t) * np.abs(t) ** 2
+    y += 0.03 * pull["AU12"] * bow - 0.065 * pull["AU17"] * bow
+    raised = pull["AU10"] + 0.35 * pull["AU09"]
+    open_ = (
+        0.11 * pull["AU25"] + 0.36 * pull["AU26"] + 0.035 * min(1, 3 * pull["AU25"]) * pull["AU12"]
+    )
+    sneer = 0.085 * raised * flat * (0.75 + 0.5 * np.abs(t))
+    gape = min(1.0, 8 * open_)
+    inner_top = y - 0.2 * open_ * flat - sneer * gape
+    inner_bottom = y + 0.8 * open_ * flat - 0.012 * gape * sneer
+    thin = (1 - 0.62 * pull["AU23"]) * (1 - 0.28 * pull["AU12"]) * (1 - 0.35 * pull["AU20"])
+    cupid = flat * (1 - 0.22 * np.exp(-((t / 0.13) ** 2)))
+    top = inner_top - (0.062 * who.lips * thin + 0.035 * raised) * cupid - sneer * (1 - gape)
+    bottom = inner_bottom + 0.078 * who.lips * thin * (1 + 0.35 * pull["AU17"]) * bow**0.8
+    teeth = np.minimum(inner_bottom, inner_top + 0.085 * flat)
+    tongue = np.maximum(inner_top, inner_bottom - 0.4 * open_ * np.clip(1 - (t / 0.7) ** 2, 0, 1))
+    back = slice(None, None, -1)
+
+    def between(above: np.ndarray, below: np.ndarray) -> np.ndarray:
+        return line(np.concatenate([x, x[back]]), np.concatenate([above, below[back]]))
+
+    return {
+        "upper_lip": between(top, inner_top),
+        "lower_lip": between(inner_bottom, bottom),
+        "opening": between(inner_top, inner_bottom),
+        "teeth": between(inner_top, teeth)[1:-1],
+        "tongue": between(tongue, inner_bottom),
+        "mouth_line": line(x, (inner_top + inner_bottom) / 2),
+        "lip_shine": line(x, inner_bottom * 0.45 + bottom * 0.55)[5:12],
+        "under_lip": line(0.8 * x, bottom + 0.035)[4:13],
+    }
+
+
+def _cheek(pull: dict[str, float], who: Identity, corner: np.ndarray) -> Shapes:
+    cx, cy = abs(corner[0]), corner[1]
+    rise = 0.09 * pull["AU06"] + 0.06 * pull["AU12"]
+    top = 0.2 + who.nose_length - 0.07 * pull["AU09"] - 0.03 * pull["AU10"]
+    wing = 0.15 * who.nose_width + 0.03
+    out = cx + 0.06
+    return {
+        "fold": spline(
+            [(wing, top), (0.5 * wing + 0.5 * out, (top + cy) / 2 - 0.02), (out, cy + 0.02)]
+        ),
+        "dimple": spline([(cx + 0.05, cy - 0.055), (cx + 0.08, cy), (cx + 0.05, cy + 0.05)]),
+        "marionette": spline(
+            [(cx + 0.02, cy + 0.02), (cx + 0.05, cy + 0.08), (cx + 0.04, cy + 0.16)]
+        ),
+        "cheek": ellipse(0.47 * who.width, 0.24 - rise, 0.19, 0.15 - 0.02 * pull["AU06"]),
+    }

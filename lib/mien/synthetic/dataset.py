@@ -1,0 +1,334 @@
+"""The demo data: a crowd and one person, drawn from Action Units, in the layouts of real data.
+
+Every face starts from an emotion's prototype of Action Units, at a strength that is sometimes
+weak, with a few muscles that do something else; `mien.synthetic.rendering` draws it. The person's
+Action Units are then measured as badly as OpenFace measures them: with noise, with the person's
+resting face as a bias, with units that are missed, and with presences that do not always agree.
+"""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mien.data.action_units import UNITS
+from mien.emotions import EMOTIONS, UNKNOWN, index
+from mien.errors import ParameterError
+from mien.files import cache_dir
+from mien.synthetic.anatomy import CLOTHS, Identity, colour
+from mien.synthetic.rendering import View, draw_face
+
+#: Raised whenever the drawn data change, so that data drawn before are not used again.
+VERSION = 4
+
+#: Common combinations of Action Units for each emotion, strengths relative to the strongest unit:
+#: after EMFACS (Friesen and Ekman 1983, "EMFACS-7: Emotional Facial Action Coding System") and
+#: the FACS Investigator's Guide (Ekman, Friesen and Hager 2002, table 10-1).
+VARIANTS: dict[str, tuple[dict[str, float], ...]] = {
+    "angry": (
+        {"AU04": 1.0, "AU05": 0.5, "AU07": 0.8, "AU23": 0.9},
+        {"AU04": 1.0, "AU05": 0.6, "AU07": 0.6, "AU17": 0.5, "AU23": 0.7},
+        {"AU04": 1.0, "AU07": 0.9, "AU10": 0.5, "AU25": 0.6},
+    ),
+    "disgust": (
+        {"AU09": 1.0, "AU17": 0.6, "AU15": 0.5},
+        {"AU10": 1.0, "AU15": 0.6, "AU17": 0.7, "AU04": 0.3},
+        {"AU09": 0.9, "AU10": 0.7, "AU25": 0.4},
+    ),
+    "fear": (
+        {"AU01": 1.0, "AU02": 0.7, "AU04": 0.7, "AU05": 0.9, "AU20": 0.9, "AU25": 0.5},
+        {"AU01": 0.9, "AU02": 0.6, "AU04": 0.6, "AU05": 1.0, "AU20": 0.7, "AU26": 0.5},
+        {"AU01": 1.0, "AU04": 0.6, "AU05": 0.9, "AU20": 0.8},
+    ),
+    "happy": (
+        {"AU06": 0.8, "AU12": 1.0, "AU25": 0.7},
+        {"AU12": 0.9, "AU06": 0.5},
+        {"AU06": 1.0, "AU12": 1.0, "AU25": 0.9, "AU26": 0.5},
+    ),
+    "sad": (
+        {"AU01": 0.9, "AU04": 0.6, "AU15": 0.9},
+        {"AU01": 0.8, "AU04": 0.5, "AU15": 0.8, "AU17": 0.8},
+        {"AU01": 0.9, "AU04": 0.8, "AU15": 0.6, "AU07": 0.3},
+    ),
+    "surprise": (
+        {"AU01": 0.9, "AU02": 0.9, "AU05": 0.8, "AU25": 0.7, "AU26": 0.9},
+        {"AU01": 1.0, "AU02": 1.0, "AU05": 0.6, "AU26": 0.6},
+        {"AU01": 1.0, "AU02": 1.0, "AU05": 0.5},
+    ),
+    "neutral": ({},),
+}
+
+#: What each emotion is taken for most often, by people and by models.
+CONFUSED: dict[str, tuple[str, ...]] = {
+    "angry": ("disgust", "sad", "neutral"),
+    "disgust": ("angry", "sad"),
+    "fear": ("surprise", "sad"),
+    "happy": ("neutral", "surprise"),
+    "sad": ("neutral", "angry", "disgust"),
+    "surprise": ("fear", "happy"),
+    "neutral": ("sad", "angry", "happy"),
+}
+
+#: Shares of the crowd's emotions: FER2013's, with disgust kept from vanishing.
+CROWD_SHARES = dict(zip(EMOTIONS, (0.14, 0.06, 0.14, 0.24, 0.16, 0.11, 0.15), strict=True))
+
+#: Shares of the crowd's splits: FER2013's (Goodfellow et al. 2013).
+SPLITS = {"Training": 0.8, "PublicTest": 0.1, "PrivateTest": 0.1}
+
+#: Shares of the person's emotions among the labelled faces; two emotions never show.
+PERSON_SHARES = {"happy": 0.38, "sad": 0.2, "surprise": 0.19, "angry": 0.13, "disgust": 0.1}
+
+#: What the unknown faces show: emotion and number of frames of every clip.
+UNKNOWN_CLIPS = (
+    *(("happy", 2), ("happy", 1), ("happy", 1), ("sad", 2), ("sad", 1)),
+    *(("angry", 1), ("angry", 1), ("surprise", 1), ("surprise", 1), ("disgust", 1)),
+)
+
+#: The one person: drawn, like everybody here, and nobody's likeness.
+PERSON = Identity(
+    skin=colour("e0a877"),
+    hair=colour("33241d"),
+    iris=colour("5d3a1f"),
+    style="curtain",
+    width=0.97,
+    jaw=0.93,
+    eye_size=1.06,
+    brow_weight=0.9,
+    brow_height=0.01,
+    nose_width=0.95,
+    mouth_width=1.04,
+    lips=1.15,
+    makeup=0.35,
+    lopsided=0.06,
+)
+CROP = (100, 130)  # pixels, width and height of the person's pictures, which the face fills
+_FEWEST_CROWD, _FEWEST_LABELLED = 100, 25
+_WRONG_LABELS = 0.05
+_SPREAD = 0.65  # how much pose, light and camera vary
+
+_README = """\
+Every face here is drawn by mien from Action Units. Nobody in these pictures exists.
+
+fer2013.csv   a crowd in the layout of FER2013
+person/       one person: images/LABEL/CLIP_FRAME.jpg, person_AU.csv, ratings.csv
+"""
+
+
+def demo_folder(seed: int = 0) -> Path:
+    """Return the folder of the demo data in the user's cache, drawn there if it is missing.
+
+    The folder appears whole or not at all, also where several processes draw at once: all draw,
+    the first to finish wins, and the data are the same.
+
+    Returns
+    -------
+    Path
+        Holds what `write_demo` writes.
+    """
+    folder = cache_dir() / f"demo-{VERSION}-{seed}"
+    if not folder.is_dir():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+        try:
+            write_demo(temporary, seed=seed)
+            temporary.chmod(0o755)
+            os.rename(temporary, folder)  # noqa: PTH104 - fails where another process was first
+        except OSError:
+            if not folder.is_dir():
+                raise
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def write_demo(
+    folder: str | Path, *, seed: int = 0, crowd: int = 3000, labelled: int = 100
+) -> None:
+    """Draw the crowd and the person and write them as real data would lie on disk.
+
+    Parameters
+    ----------
+    folder : path
+        Gets ``fer2013.csv`` and ``person/`` with ``images/``, ``person_AU.csv``, ``ratings.csv``.
+    seed : int, default 0
+        Equal seeds give equal files, byte for byte.
+    crowd : int, default 3000
+        Number of faces in the crowd, at least 100.
+    labelled : int, default 100
+        Number of labelled faces of the person, at least 25; 12 unknown ones come on top.
+
+    Raises
+    ------
+    ParameterError
+        If fewer faces are asked for, or the folder already holds such data.
+    """
+    folder = Path(folder)
+    for name, asked, fewest in (
+        ("crowd", crowd, _FEWEST_CROWD),
+        ("labelled", labelled, _FEWEST_LABELLED),
+    ):
+        if asked < fewest:
+            raise ParameterError(f"{name} is {asked}; the demo data need at least {fewest}")
+    for there in (folder / "fer2013.csv", folder / "person"):
+        if there.exists():
+            raise ParameterError(f"{there} is there already; name an empty or new folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "README.txt").write_text(_README, encoding="utf-8", newline="\n")
+    _write_person(folder / "person", labelled, np.random.default_rng([seed, 2]))
+    _write_crowd(folder / "fer2013.csv", crowd, np.random.default_rng([seed, 1]))
+
+
+def random_units(emotion: str, rng: np.random.Generator) -> dict[str, float]:
+    """Return Action Units (0..5) of somebody who shows an emotion, strongly or hardly.
+
+    One of the emotion's `VARIANTS` at one strength, every unit a little off, and up to three
+    units of any kind that have nothing to do with it.
+    """
+    variants = VARIANTS[emotion]
+    chosen = variants[rng.integers(len(variants))]
+    strength = 1.3 + 3.7 * rng.beta(2.3, 1.5)
+    units = {unit: share * strength * rng.uniform(0.6, 1.3) for unit, share in chosen.items()}
+    for unit in rng.choice(UNITS, size=rng.integers(0, 4), replace=False):
+        units[unit] = units.get(unit, 0.0) + rng.exponential(0.7)
+    return {str(unit): float(min(value, 5.0)) for unit, value in units.items()}
+
+
+def quotas(total: int, shares: Mapping[str, float]) -> dict[str, int]:
+    """Return how many of ``total`` fall to each share, by the largest remainders.
+
+    Examples
+    --------
+    >>> quotas(10, {"a": 0.56, "b": 0.24, "c": 0.2})
+    {'a': 6, 'b': 2, 'c': 2}
+    """
+    exact = {name: total * share / sum(shares.values()) for name, share in shares.items()}
+    counts = {name: int(value) for name, value in exact.items()}
+    by_remainder = sorted(exact, key=lambda name: counts[name] - exact[name])
+    for name in by_remainder[: total - sum(counts.values())]:
+        counts[name] += 1
+    return counts
+
+
+def _write_crowd(path: Path, count: int, rng: np.random.Generator) -> None:
+    usages, labels = [], []
+    for usage, size in quotas(count, SPLITS).items():
+        own = [name for name, n in quotas(size, CROWD_SHARES).items() for _ in range(n)]
+        usages += [usage] * size
+        labels += rng.permutation(own).tolist()
+    pixels = []
+    for label in labels:
+        wrong = rng.random() < _WRONG_LABELS
+        pixels.append(_crowd_face(str(rng.choice(CONFUSED[label])) if wrong else label, rng))
+    for row, source in _copies(np.array(usages), np.array(labels), rng):
+        pixels[row] = pixels[source]
+    pixels[int(rng.integers(usages.count("Training")))] = np.zeros((48, 48), np.uint8)
+    texts = [str(value) for value in range(256)]
+    with path.open("w", encoding="ascii", newline="\n") as file:
+        file.write("emotion,pixels,Usage\n")
+        for label, image, usage in zip(labels, pixels, usages, strict=True):
+            row = " ".join([texts[value] for value in image.ravel().tolist()])
+            file.write(f"{index(label)},{row},{usage}\n")
+
+
+def _copies(
+    usages: np.ndarray, labels: np.ndarray, rng: np.random.Generator
+) -> list[tuple[int, int]]:
+    """Return rows and the Training rows of the same label whose pictures they repeat."""
+    pairs = []
+    for number in range(max(4, len(labels) // 100)):
+        usage = ("Training", "PublicTest", "Training", "PrivateTest")[number % 4]
+        row = int(rng.choice(np.flatnonzero(usages == usage)))
+        same = np.flatnonzero((usages == "Training") & (labels == labels[row]))
+        pairs.append((row, int(rng.choice(same[same != row]))))
+    return pairs
+
+
+def _crowd_face(emotion: str, rng: np.random.Generator) -> np.ndarray:
+    units, who = random_units(emotion, rng), Identity.random(rng)
+    view = View.random(rng, spread=_SPREAD)
+    return np.asarray(draw_face(units, who, size=48, view=view).convert("L"))
+
+
+def _write_person(folder: Path, labelled: int, rng: np.random.Generator) -> None:
+    rest = rng.exponential(0.5, len(UNITS)) * (rng.random(len(UNITS)) < 0.5)
+    films = [(emotion, emotion, frames) for emotion, frames in _clips(labelled, rng)]
+    films += [(emotion, UNKNOWN, frames) for emotion, frames in UNKNOWN_CLIPS]
+    rows, shown = [], {}
+    for clip, film in enumerate(rng.permutation(len(films)), start=1):
+        emotion, label, frames = films[film]
+        for name, units in _film(folder / "images" / label, clip, frames, emotion, rng):
+            rows.append([name, *_measured(units, rest, rng), label])
+            if label == UNKNOWN:
+                shown[name] = emotion
+    units = [*(f"{unit}_r" for unit in UNITS), *(f"{unit}_c" for unit in UNITS)]
+    measured = pd.DataFrame(rows, columns=["file_name", "confidence", *units, "label"])
+    _write_table(_spoil(measured, folder, rng), folder / "person_AU.csv")
+    _write_table(_ratings(shown, rng), folder / "ratings.csv")
+
+
+def _write_table(frame: pd.DataFrame, path: Path) -> None:
+    frame.to_csv(path, index=False, lineterminator="\n", encoding="utf-8")
+
+
+def _clips(labelled: int, rng: np.random.Generator) -> list[tuple[str, int]]:
+    """Return the emotion and the number of frames (1..3) of every labelled clip."""
+    clips = []
+    for emotion, wanted in quotas(labelled, PERSON_SHARES).items():
+        while wanted > 0:
+            frames = min(int(rng.choice([1, 2, 3], p=[0.4, 0.4, 0.2])), wanted)
+            clips.append((emotion, frames))
+            wanted -= frames
+    return clips
+
+
+def _film(
+    folder: Path, clip: int, frames: int, emotion: str, rng: np.random.Generator
+) -> list[tuple[str, dict[str, float]]]:
+    """Draw the frames of one clip, near-copies of each other; return file names and units."""
+    folder.mkdir(parents=True, exist_ok=True)
+    units, view = random_units(emotion, rng), View.random(rng, spread=_SPREAD)
+    view = replace(view, zoom=1.12 * view.zoom)
+    who = replace(PERSON, cloth=colour(CLOTHS[rng.integers(len(CLOTHS))]))
+    frame, taken = int(rng.integers(1, 60)), []
+    for _ in range(frames):
+        now = {unit: max(0.0, value + rng.normal(0, 0.15)) for unit, value in units.items()}
+        here = replace(view, yaw=view.yaw + rng.normal(0, 1), roll=view.roll + rng.normal(0, 0.7))
+        name = f"{clip}_{frame:02d}.jpg"
+        draw_face(now, who, size=CROP, view=here).save(folder / name, quality=90)
+        taken.append((name, now))
+        frame += int(rng.integers(5, 30))
+    return taken
+
+
+def _measured(units: dict[str, float], rest: np.ndarray, rng: np.random.Generator) -> list[float]:
+    """Return confidence, intensities and presences as a noisy measurement would give them."""
+    true = np.array([units.get(unit, 0.0) for unit in UNITS])
+    seen = np.where(rng.random(len(UNITS)) < 0.25, 0.0, true)  # now and then a unit is missed
+    intensities = np.clip(0.65 * seen + rest + rng.normal(0, 0.85, len(UNITS)), 0, 5)
+    presences = (intensities > 1.0) ^ (rng.random(len(UNITS)) < 0.1)
+    confidence = float(rng.choice((0.98, 0.93, 0.88), p=(0.75, 0.1, 0.15)))
+    return [confidence, *intensities.round(2), *presences.astype(float)]
+
+
+def _spoil(frame: pd.DataFrame, folder: Path, rng: np.random.Generator) -> pd.DataFrame:
+    """Lose one image and one row, and doubt one measurement, as happens in real folders."""
+    happy = frame.index[frame["label"] == "happy"]
+    image, row, doubt = rng.choice(happy, size=3, replace=False)
+    (folder / "images" / "happy" / frame.loc[image, "file_name"]).unlink()
+    frame.loc[doubt, "confidence"] = 0.71
+    return frame.drop(index=row)
+
+
+def _ratings(shown: dict[str, str], rng: np.random.Generator) -> pd.DataFrame:
+    """Return what two raters say of the unknown faces; of one to three faces they differ."""
+    said = {"rater_1": dict(shown), "rater_2": dict(shown)}
+    for name in rng.choice(list(shown), size=rng.integers(1, 4), replace=False):
+        others = [other for other in CONFUSED[shown[name]] if other in PERSON_SHARES]
+        said[str(rng.choice(list(said)))][str(name)] = str(rng.choice(others))
+    rows = [(name, rater, label) for rater, all_ in said.items() for name, label in all_.items()]
+    return pd.DataFrame(rows, columns=["file_name", "rater", "label"])

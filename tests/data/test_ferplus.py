@@ -1,0 +1,86 @@
+"""FER+'s votes beside FER2013: read row by row, refused where they do not fit."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mien.data import ferplus
+from mien.data.fer2013 import Fer2013
+from mien.emotions import EMOTIONS
+from mien.errors import DataError
+
+
+@pytest.fixture
+def crowd(tmp_path):
+    return Fer2013(
+        images=np.zeros((4, 48, 48), np.uint8),
+        labels=np.array([3, 3, 6, 0], np.int8),
+        usage=np.array(["Training", "PrivateTest", "PrivateTest", "PrivateTest"]),
+        skipped=pd.DataFrame(),
+        fingerprint="",
+        source=str(tmp_path / "fer2013.csv"),
+    )
+
+
+@pytest.fixture
+def votes(crowd):
+    frame = pd.DataFrame(0, index=range(4), columns=[*ferplus.COLUMNS, *ferplus.OTHERS])
+    frame.insert(0, "Usage", crowd.usage)
+    frame["happiness"] = [10, 6, 5, 0]
+    frame["neutral"] = [0, 4, 5, 0]
+    frame["contempt"] = [0, 0, 0, 9]
+    return frame
+
+
+def write(votes, crowd):
+    from pathlib import Path
+
+    votes.to_csv(Path(crowd.source).with_name(ferplus.FILE), index=False)
+
+
+def test_the_majority_is_an_emotion_or_nothing(crowd, votes):
+    write(votes, crowd)
+    assert ferplus.majority(crowd).tolist() == ["happy", "happy", "", ""]
+
+
+def test_its_columns_are_the_emotions_in_order():
+    from mien.emotions import canonical
+
+    assert tuple(map(canonical, ferplus.COLUMNS)) == EMOTIONS
+
+
+def test_without_the_file_it_is_not_asked(crowd):
+    assert ferplus.majority(crowd) is None
+    assert "was not asked" in ferplus.sentence(None, crowd, np.array(["sad"] * 3))
+
+
+def test_the_sentence_counts_the_faces_that_have_a_majority(crowd, votes):
+    votes.loc[2, "neutral"] = 6
+    write(votes, crowd)
+    said = ferplus.sentence(ferplus.majority(crowd), crowd, np.array(["happy", "sad", "sad"]))
+    assert "On the 2 PrivateTest faces" in said
+    assert "agrees with it on 50.0 %" in said and "labels on 100.0 %" in said
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda votes: votes[:3], r"has 3 rows, but 4 faces were read"),
+        (lambda votes: votes.assign(Usage="Training"), r"row 2: usage is 'Training'"),
+        (lambda votes: votes.drop(columns="fear"), r"lacks the columns fear"),
+        (lambda votes: votes.assign(fear=["a", 0, 0, 0]), r"row 1: a vote is no number"),
+    ],
+)
+def test_votes_that_do_not_fit_are_refused(crowd, votes, change, said):
+    write(change(votes), crowd)
+    with pytest.raises(DataError, match=said):
+        ferplus.majority(crowd)
+
+
+def test_left_out_rows_are_noticed(crowd, votes):
+    write(votes, crowd)
+    fewer = dataclasses.replace(crowd, usage=crowd.usage[1:])
+    with pytest.raises(DataError, match="without left-out rows"):
+        ferplus.majority(fewer)

@@ -1,0 +1,612 @@
+"""One person's folder: what is irregular is noted, every face serves where it can."""
+
+import io
+import math
+import os
+import unicodedata
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from mien.data import images
+from mien.data.action_units import INTENSITIES, PRESENCES, UNITS
+from mien.data.person import load_target
+from mien.errors import DataError
+
+HEADER = ["file_name", " confidence", *INTENSITIES, *PRESENCES, "label"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return tmp_path / "person"
+
+
+def add_image(folder, place, *, size=(60, 72), grey=90):
+    path = folder / "images" / place
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, (grey, grey, grey)).save(path, format="PNG")
+    return path
+
+
+def row(name, label="happy", **changes):
+    """Return one row of the csv: intensities 1.0, presences 1, confidence 0.98."""
+    values = {"file_name": name, " confidence": "0.98", "label": label}
+    values |= dict.fromkeys(INTENSITIES + PRESENCES, "1.0")
+    return values | changes
+
+
+def write_csv(folder, rows, *, columns=HEADER, name="person_AU.csv"):
+    folder.mkdir(parents=True, exist_ok=True)
+    pd.DataFrame(rows, columns=columns).to_csv(folder / name, index=False)
+
+
+def add_person(folder):
+    """Write a small person with nothing irregular but the blank in the header."""
+    places = {"1_01.jpg": "happy", "1_02.jpg": "happy", "2_01.jpg": "sad", "10_7.jpg": "unknown"}
+    for name, label in places.items():
+        add_image(folder, f"{label}/{name}")
+    rows = [row(name, label) for name, label in places.items()]
+    write_csv(folder, rows)
+    return rows
+
+
+def face(person, name):
+    return person.faces.set_index("file_name").loc[name]
+
+
+def notes(person, name):
+    """Return what is noted of a file: pairs of problem and consequence."""
+    table = person.irregularities
+    table = table[table["file_name"] == name]
+    return list(zip(table["problem"], table["consequence"], strict=True))
+
+
+def the_note(person, name):
+    (found,) = notes(person, name)
+    return found
+
+
+# a regular person
+
+
+def test_a_regular_person(folder):
+    add_person(folder)
+    person = load_target(folder)
+    assert person.faces["file_name"].tolist() == ["1_01.jpg", "1_02.jpg", "2_01.jpg", "10_7.jpg"]
+    assert person.faces["set"].tolist() == ["labelled"] * 3 + ["unknown"]
+    assert person.faces["clip"].tolist() == ["1", "1", "2", "10"]
+    assert person.faces["label"].tolist() == ["happy", "happy", "sad", "unknown"]
+    assert person.faces["has_image"].all()
+    assert person.faces["has_units"].all()
+    assert person.faces["confidence"].tolist() == [0.98] * 4
+    assert person.emotions == ["happy", "sad"]
+    assert (person.images.shape, person.images.dtype) == ((4, 48, 48), np.uint8)
+    assert (person.images == 90).all()
+    for values in (person.intensities, person.presences):
+        assert (values.shape, values.dtype) == ((4, 17), np.float32)
+        assert (values == 1).all()
+    assert [crop.size for crop in person.crops] == [(72, 72)] * 4
+    assert [crop.mode for crop in person.crops] == ["RGB"] * 4
+    assert list(person.ratings) == ["file_name", "rater", "label"]
+    assert person.ratings.empty
+    assert notes(person, "person_AU.csv") == [
+        ("blanks around the column names ' confidence'", "read without the blanks")
+    ]
+    assert len(person.irregularities) == 1
+
+
+def test_units_keep_their_columns(folder):
+    add_image(folder, "happy/a.jpg")
+    values = {f"{unit}_r": f"{number / 4}" for number, unit in enumerate(UNITS)}
+    values |= {f"{unit}_c": f"{number % 2}.0" for number, unit in enumerate(UNITS)}
+    write_csv(folder, [row("a.jpg", **values)], columns=["label", *reversed(HEADER[:-1])])
+    person = load_target(folder)
+    assert person.intensities[0].tolist() == [number / 4 for number in range(17)]
+    assert person.presences[0].tolist() == [number % 2 for number in range(17)]
+
+
+def test_openfaces_own_header_with_blanks_and_no_label(folder):
+    add_image(folder, "sad/a.jpg")
+    columns = ["file_name", " success", " confidence", *(f" {unit}_r" for unit in UNITS)]
+    columns += [f" {unit}_c" for unit in UNITS]
+    write_csv(folder, [["a.jpg", " 1", " 0.9", *[" 2.5"] * 17, *[" 1.0"] * 17]], columns=columns)
+    person = load_target(folder)
+    assert (person.intensities == 2.5).all()
+    assert face(person, "a.jpg")["label"] == "sad"
+    assert len(person.irregularities) == 1
+
+
+def test_the_order_of_files_and_rows_does_not_matter(folder, tmp_path):
+    rows = add_person(folder)
+    other = tmp_path / "other"
+    for name, label in reversed([(row["file_name"], row["label"]) for row in rows]):
+        add_image(other, f"{label}/{name}")
+    write_csv(other, rows[::-1])
+    first, second = load_target(folder), load_target(other)
+    pd.testing.assert_frame_equal(first.faces, second.faces)
+    assert first.fingerprint == second.fingerprint
+
+
+def test_labelled_faces_come_first_then_numbers_count_as_numbers(folder):
+    for place in ("happy/10_1.jpg", "sad/2_1.jpg", "unknown/1_1.jpg", "happy/2_x.jpg"):
+        add_image(folder, place)
+    names = load_target(folder).faces["file_name"].tolist()
+    assert names == ["2_1.jpg", "2_x.jpg", "10_1.jpg", "1_1.jpg"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda folder: add_image(folder, "happy/1_01.jpg", grey=91),
+        lambda folder: add_image(folder, "happy/1_03.jpg"),
+        lambda folder: (folder / "person_AU.csv").write_text(
+            (folder / "person_AU.csv").read_text().replace("1_01.jpg,0.98,1.0", "1_01.jpg,0.98,1.1")
+        ),
+        lambda folder: (folder / "ratings.csv").write_text("file_name,rater,label\n10_7.jpg,a,sad"),
+    ],
+)
+def test_the_fingerprint_follows_the_content(change, folder):
+    add_person(folder)
+    before = load_target(folder).fingerprint
+    change(folder)
+    assert load_target(folder).fingerprint != before
+
+
+# irregular rows and images
+
+
+def test_a_row_without_image_serves_a2(folder):
+    write_csv(folder, [*add_person(folder), row("6_01.jpg", "happy")])
+    person = load_target(folder)
+    found = face(person, "6_01.jpg")
+    assert (found["set"], found["label"], found["clip"]) == ("labelled", "happy", "6")
+    assert (found["has_image"], found["has_units"]) == (False, True)
+    place = person.faces.index[person.faces["file_name"] == "6_01.jpg"][0]
+    assert not person.images[place].any()
+    assert person.crops[place] is None
+    assert "a row without image" in the_note(person, "6_01.jpg")[0]
+
+
+def test_an_image_without_row_serves_the_networks(folder):
+    add_person(folder)
+    add_image(folder, "surprise/17_10.jpg")
+    person = load_target(folder)
+    found = face(person, "17_10.jpg")
+    assert (found["has_image"], found["has_units"]) == (True, False)
+    assert math.isnan(found["confidence"])
+    place = person.faces.index[person.faces["file_name"] == "17_10.jpg"][0]
+    assert np.isnan(person.intensities[place]).all()
+    assert np.isnan(person.presences[place]).all()
+    assert the_note(person, "17_10.jpg")[0] == "has no row in person_AU.csv"
+
+
+def test_the_folder_wins_over_the_label_of_the_csv(folder):
+    add_person(folder)
+    write_csv(folder, [row("1_01.jpg", "sad"), row("10_7.jpg", "angry"), row("1_02.jpg", "Joy")])
+    person = load_target(folder)
+    assert face(person, "1_01.jpg")["label"] == "happy"
+    assert face(person, "10_7.jpg")["set"] == "unknown"
+    assert the_note(person, "1_01.jpg") == (
+        "lies in a folder of happy, its row says sad",
+        "counts as happy",
+    )
+    assert not notes(person, "1_02.jpg")
+
+
+def test_a_label_that_is_no_emotion(folder):
+    add_person(folder)
+    write_csv(folder, [row("1_01.jpg", "bored"), row("9_9.jpg", "bored"), row("8_8.jpg", "")])
+    person = load_target(folder)
+    assert face(person, "1_01.jpg")["label"] == "happy"
+    assert "'bored' is no emotion" in the_note(person, "1_01.jpg")[0]
+    assert ("a row without image and label", "left out") in notes(person, "9_9.jpg")
+    assert ("a row without image and label", "left out") in notes(person, "8_8.jpg")
+    assert not person.faces["file_name"].isin(["9_9.jpg", "8_8.jpg"]).any()
+
+
+def test_a_folder_that_is_no_emotion_is_left_out(folder):
+    add_person(folder)
+    add_image(folder, "contempt/5_01.jpg")
+    person = load_target(folder)
+    assert "5_01.jpg" not in set(person.faces["file_name"])
+    assert the_note(person, "images/contempt") == ("the folder names no emotion", "left out")
+
+
+def test_aliases_of_emotions_are_understood(folder):
+    add_image(folder, "Happiness/a.jpg")
+    add_image(folder, " UNKNOWN/b.jpg")
+    assert load_target(folder).faces["label"].tolist() == ["happy", "unknown"]
+
+
+@pytest.mark.parametrize("content", [b"", b"no image", b"\xff\xd8\xff\xe0\0\x10JFIF", "cut"])
+def test_an_unreadable_image_serves_a2_with_its_row_and_nothing_without(content, folder):
+    add_person(folder)
+    if content == "cut":
+        whole = io.BytesIO()
+        grain = np.random.default_rng(0).integers(0, 256, (100, 100))
+        Image.fromarray(grain.astype(np.uint8)).save(whole, format="JPEG")
+        content = whole.getvalue()[:2000]
+    (folder / "images" / "happy" / "1_01.jpg").write_bytes(content)
+    (folder / "images" / "happy" / "7_01.jpg").write_bytes(content)
+    person = load_target(folder)
+    found = face(person, "1_01.jpg")
+    assert (found["has_image"], found["has_units"]) == (False, True)
+    assert the_note(person, "1_01.jpg")[0].startswith("is damaged, cut off or no image")
+    assert "7_01.jpg" not in set(person.faces["file_name"])
+    assert notes(person, "7_01.jpg")[-1] == ("has neither image nor Action Units", "left out")
+
+
+def test_no_note_tells_where_the_folder_lies(folder):
+    add_person(folder)
+    (folder / "images" / "happy" / "1_01.jpg").write_bytes(b"no image")
+    (folder / "images" / "happy" / "x.txt").write_bytes(b"no image")
+    (folder / "images" / "sad" / "loop.jpg").symlink_to("loop.jpg")
+    assert str(folder) not in load_target(folder).irregularities.to_csv()
+
+
+def test_an_image_of_too_many_pixels_is_not_decoded(folder, monkeypatch):
+    add_person(folder)
+    add_image(folder, "happy/1_01.jpg", size=(200, 200))
+    monkeypatch.setattr(images, "MAX_PIXELS", 20_000)
+    person = load_target(folder)
+    assert not face(person, "1_01.jpg")["has_image"]
+    assert "more than 20,000 pixels" in the_note(person, "1_01.jpg")[0]
+
+
+@pytest.mark.parametrize("value", ["", "nan", "inf", "1,5", "high", "1_0"])
+def test_a_value_that_is_no_number_costs_the_units_of_its_row(value, folder):
+    rows = add_person(folder)
+    write_csv(folder, [row("1_01.jpg", AU04_r=value), *rows[1:]])
+    person = load_target(folder)
+    assert not face(person, "1_01.jpg")["has_units"]
+    assert np.isnan(person.intensities[0]).all()
+    problem, consequence = the_note(person, "1_01.jpg")
+    assert problem == f"not a number: AU04_r is {value!r}"
+    assert consequence == "serves the models that look at images, not those on Action Units"
+
+
+def test_values_out_of_range_are_cut_and_noted(folder):
+    add_person(folder)
+    write_csv(folder, [row("1_01.jpg", AU01_r="-0.5", AU02_r="7", AU01_c="0.4", AU02_c="2")])
+    person = load_target(folder)
+    assert person.intensities[0, :3].tolist() == [0, 5, 1]
+    assert person.presences[0, :3].tolist() == [0, 1, 1]
+    problem, _ = the_note(person, "1_01.jpg")
+    assert problem == "out of range: AU01_r is -0.5, AU02_r is 7, AU02_c is 2, AU01_c is 0.4"
+
+
+def test_low_confidence_is_kept_and_no_success_is_not(folder):
+    add_person(folder)
+    columns = [*HEADER, "success"]
+    rows = [
+        row("1_01.jpg", success="1") | {" confidence": "0.03"},
+        row("1_02.jpg", success="0"),
+        row("2_01.jpg", "sad", success="1") | {" confidence": "0.8"},
+        row("10_7.jpg", "unknown", success="1") | {" confidence": "high"},
+    ]
+    write_csv(folder, rows, columns=columns)
+    person = load_target(folder)
+    assert person.faces["has_units"].tolist() == [True, False, True, True]
+    assert np.isnan(person.intensities[1]).all()
+    assert the_note(person, "1_01.jpg")[0] == "confidence 0.03 is under 0.8"
+    assert "success 0" in the_note(person, "1_02.jpg")[0]
+    assert not notes(person, "2_01.jpg")
+    assert "'high'" in the_note(person, "10_7.jpg")[0]
+    assert math.isnan(person.faces["confidence"][3])
+
+
+def test_missing_columns_are_unknown_for_every_face_and_the_others_serve(folder):
+    rows = add_person(folder)
+    write_csv(folder, rows, columns=[name for name in HEADER if name not in ("AU45_r", "AU01_c")])
+    person = load_target(folder)
+    assert person.faces["has_units"].all()
+    assert np.isnan(person.intensities[:, 16]).all()
+    assert (person.intensities[:, :16] == 1).all()
+    assert np.isnan(person.presences[:, 0]).all()
+    assert (person.presences[:, 1:] == 1).all()
+    assert "lacks the columns AU45_r, AU01_c" in [
+        problem for problem, _ in notes(person, "person_AU.csv")
+    ]
+
+
+@pytest.mark.parametrize(
+    "columns", [["file_name", "label"], ["name", *HEADER[1:]]], ids=["no units", "no names"]
+)
+def test_without_units_every_face_still_serves_the_networks(columns, folder):
+    rows = add_person(folder)
+    write_csv(folder, rows, columns=columns)
+    person = load_target(folder)
+    assert len(person.faces) == 4
+    assert person.faces["has_image"].all()
+    assert not person.faces["has_units"].any()
+    assert np.isnan(person.intensities).all()
+    assert notes(person, "person_AU.csv")
+
+
+def test_a_byte_order_mark_and_a_column_written_twice(folder):
+    rows = add_person(folder)
+    write_csv(folder, rows, columns=HEADER)
+    path = folder / "person_AU.csv"
+    head, *lines = path.read_text().splitlines()
+    path.write_text("\n".join([f"\ufeff{head},AU01_r", *(f"{line},9" for line in lines)]))
+    person = load_target(folder)
+    assert person.faces["has_units"].all()
+    assert (person.intensities == 1).all()
+    assert ("has the columns AU01_r more than once", "the first of them is read") in notes(
+        person, "person_AU.csv"
+    )
+
+
+def test_without_csv_every_face_still_serves_the_networks(folder):
+    add_image(folder, "happy/1_01.jpg")
+    person = load_target(folder)
+    assert not person.faces["has_units"].any()
+    assert the_note(person, "*_AU.csv")[0] == "there is no such file"
+
+
+def test_without_images_every_row_still_serves_a2(folder):
+    write_csv(folder, [row("1_01.jpg"), row("2_01.jpg", "unknown")])
+    person = load_target(folder)
+    assert person.faces["has_units"].all()
+    assert not person.faces["has_image"].any()
+    assert the_note(person, "images")[0] == "holds no image"
+
+
+def test_of_several_rows_the_first_counts(folder):
+    rows = [*add_person(folder), row("1_01.jpg", AU01_r="4"), row("6_6.jpg"), row("6_6.jpg")]
+    write_csv(folder, rows)
+    person = load_target(folder)
+    assert (person.intensities == 1).all()
+    assert person.faces["file_name"].is_unique
+    assert the_note(person, "1_01.jpg") == ("has more than one row", "the first one counts")
+
+
+def test_of_several_csv_files_the_first_counts(folder):
+    write_csv(folder, add_person(folder))
+    write_csv(folder, [row("1_01.jpg", AU01_r="4")], name="z_au.CSV")
+    write_csv(folder, [row("1_01.jpg", AU01_r="4")], name="._a_AU.csv")
+    person = load_target(folder)
+    assert (person.intensities == 1).all()
+    assert the_note(person, "z_au.CSV") == ("person_AU.csv comes before it", "left out")
+
+
+def test_rows_of_another_length_are_left_out(folder):
+    add_person(folder)
+    with (folder / "person_AU.csv").open("a") as stream:
+        stream.write("1_01.jpg,0.9\n\n")
+    person = load_target(folder)
+    assert ("row 5 has 2 fields, not 37", "left out") in notes(person, "person_AU.csv")
+
+
+def test_what_is_no_image_is_left_out_and_litter_is_not_mentioned(folder):
+    add_person(folder)
+    (folder / "images" / "happy" / "notes.txt").write_text("")
+    (folder / "images" / "happy" / "more").mkdir()
+    (folder / "images" / "stray.jpg").write_text("")
+    for litter in (".DS_Store", "Thumbs.db"):
+        (folder / "images" / "happy" / litter).write_text("")
+    os.mkfifo(folder / "images" / "happy" / "pipe.jpg")
+    person = load_target(folder)
+    assert len(person.faces) == 4
+    noted = set(person.irregularities["file_name"])
+    expected = {"happy/notes.txt", "happy/more", "happy/pipe.jpg", "stray.jpg", "person_AU.csv"}
+    assert noted == expected
+
+
+@pytest.mark.parametrize("empty", [False, True])
+def test_a_folder_without_anything_is_refused_with_what_belongs_in_it(empty, folder):
+    if empty:
+        folder.mkdir()
+    with pytest.raises(DataError, match="images/<emotion>"):
+        load_target(folder)
+
+
+# names
+
+
+@pytest.mark.parametrize(
+    ("name", "clip"),
+    [
+        ("12_0345.jpg", "12"),
+        ("monday_2_7.PNG", "monday_2"),
+        ("alone.jpeg", "alone"),
+        ("a.b_c.d.gif", "a.b"),
+        ("_5.bmp", "_5"),
+        ("<script>alert('1_2')</script>.jpg".replace("/", "|"), "<script>alert('1"),
+        ('"quoted", comma_1.jpg', '"quoted", comma'),
+        ("Zoë_😀_1.JPG", "Zoë_😀"),
+        ("new\nline_1.jpg", "new\nline"),
+    ],
+)
+def test_any_file_name_is_a_face_and_names_its_clip(name, clip, folder):
+    add_image(folder, f"happy/{name}")
+    write_csv(folder, [row(name)])
+    person = load_target(folder)
+    found = face(person, name)
+    assert (found["clip"], found["has_image"], found["has_units"]) == (clip, True, True)
+
+
+def test_names_match_whatever_their_case_and_unicode_form(folder):
+    add_image(folder, f"happy/{unicodedata.normalize('NFD', 'Zoë')}_1.JPG")
+    write_csv(folder, [row(f"{unicodedata.normalize('NFC', 'zoë')}_1.jpg")])
+    person = load_target(folder)
+    assert len(person.faces) == 1
+    assert person.faces["has_units"].all()
+
+
+def test_names_that_are_no_unicode_can_be_written_down(folder):
+    add_person(folder)
+    add_image(folder, os.fsdecode(b"happy/\xff_1.jpg"))
+    person = load_target(folder)
+    assert r"\xff_1.jpg" in set(person.faces["file_name"])
+    person.irregularities.to_csv().encode()
+
+
+def test_one_name_in_two_folders_is_two_faces(folder):
+    add_image(folder, "happy/0001.jpg", grey=10)
+    add_image(folder, "sad/0001.jpg", grey=20)
+    write_csv(folder, [row("0001.jpg", "sad", AU01_r="2"), row("happy/0001.jpg", "", AU01_r="3")])
+    person = load_target(folder)
+    assert person.faces["file_name"].tolist() == ["happy/0001.jpg", "sad/0001.jpg"]
+    assert person.images[:, 0, 0].tolist() == [10, 20]
+    assert person.intensities[:, 0].tolist() == [3, 2]
+    assert person.faces["clip"].tolist() == ["0001", "0001"]
+
+
+def test_a_row_that_fits_two_images_is_left_out(folder):
+    add_image(folder, "happy/0001.jpg")
+    add_image(folder, "sad/0001.jpg")
+    write_csv(folder, [row("0001.jpg", "angry")])
+    person = load_target(folder)
+    assert not person.faces["has_units"].any()
+    assert ("a row fits several images of this name", "left out") in notes(person, "0001.jpg")
+
+
+OUTSIDE = ["/etc/passwd", "../secret.jpg", "../../secret.jpg", "C:\\secret.jpg", "..", ".", ""]
+
+
+@pytest.mark.parametrize("name", [*OUTSIDE, "images/../../secret.jpg", "..\\secret.jpg"])
+def test_a_name_in_the_csv_never_reaches_outside(name, folder, monkeypatch):
+    add_person(folder)
+    add_image(folder.parent, "../secret.jpg")
+    write_csv(folder, [row(name)])
+    person = load_target(folder)
+    assert not person.faces["file_name"].isin(["", ".", ".."]).any()
+    assert person.faces["has_image"].sum() == 4
+    assert not (person.faces["has_image"] & person.faces["has_units"]).any()
+    assert notes(person, name)
+
+
+def test_a_name_with_a_path_is_read_by_its_last_part(folder):
+    add_person(folder)
+    write_csv(folder, [row("/elsewhere/frames/1_01.jpg")])
+    person = load_target(folder)
+    assert face(person, "1_01.jpg")["has_units"]
+    assert the_note(person, "/elsewhere/frames/1_01.jpg")[1] == "read as 1_01.jpg"
+
+
+def test_links_that_lead_out_are_left_out_and_links_within_are_not(folder):
+    add_person(folder)
+    outside = add_image(folder.parent, "secret.png")
+    (folder / "images" / "happy" / "secret.png").symlink_to(outside)
+    (folder / "images" / "sad" / "loop.png").symlink_to("loop.png")
+    (folder / "images" / "angry").symlink_to(outside.parent)
+    (folder / "images" / "happy" / "again.png").symlink_to("1_01.jpg")
+    (folder.parent / "secret.csv").write_text("file_name,rater,label\n10_7.jpg,a,sad\n")
+    (folder / "ratings.csv").symlink_to("../secret.csv")
+    person = load_target(folder)
+    assert person.ratings.empty
+    assert set(person.faces["file_name"]) == {
+        *("1_01.jpg", "1_02.jpg", "2_01.jpg", "10_7.jpg", "again.png")
+    }
+    for name in ("secret.png", "loop.png", "angry", "ratings.csv"):
+        assert the_note(person, name) == ("is a link that leads out of the folder", "left out")
+
+
+names = st.text(st.characters(exclude_categories=["Cs"]), max_size=30) | st.sampled_from(OUTSIDE)
+cells = st.text(st.sampled_from('0123456789.-+einfa _,";\n\0é'), max_size=6)
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@given(rows=st.lists(st.tuples(names, cells, cells, cells, cells), max_size=5))
+def test_whatever_the_csv_says_images_come_from_the_folder_alone(rows, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("any") / "person"
+    add_image(folder, "happy/1_01.jpg")
+    add_image(folder.parent, "secret.jpg")
+    columns = ["file_name", "confidence", "AU01_r", "AU01_c", "label"]
+    write_csv(folder, rows, columns=columns)
+    person = load_target(folder)
+    assert person.faces["has_image"].sum() == 1
+    assert person.faces["file_name"].is_unique
+    units = np.hstack([person.intensities[:, :1], person.presences[:, :1]])
+    assert (np.isfinite(units).all(axis=1) == person.faces["has_units"]).all()
+    assert not (np.isfinite(units) & ((units < 0) | (units > 5))).any()
+
+
+@settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
+@given(content=st.binary(max_size=300), where=st.sampled_from(["person_AU.csv", "ratings.csv"]))
+def test_any_bytes_for_a_csv_leave_the_images_standing(content, where, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("any") / "person"
+    add_person(folder)
+    (folder / where).write_bytes(content)
+    assert load_target(folder).faces["has_image"].sum() == 4
+
+
+# ratings
+
+
+def rate(folder, *lines):
+    (folder / "ratings.csv").write_text("\n".join(["file_name, rater,label ", *lines, ""]))
+
+
+def test_the_majority_of_the_raters(folder):
+    add_person(folder)
+    for name in ("11_1.jpg", "12_1.jpg", "13_1.jpg"):
+        add_image(folder, f"unknown/{name}")
+    rate(
+        folder,
+        *("10_7.jpg,a,sad", "10_7.jpg,b,Sadness", "10_7.jpg,c,happy"),
+        *("11_1.jpg,a,sad", "11_1.jpg,b,happy"),
+        "12_1.jpg,a,fear",
+    )
+    person = load_target(folder)
+    majority = person.majority()
+    assert majority.index.equals(person.faces.index)
+    assert dict(zip(person.faces["file_name"], majority, strict=True)) == {
+        **{"1_01.jpg": "", "1_02.jpg": "", "2_01.jpg": ""},
+        **{"10_7.jpg": "sad", "11_1.jpg": "", "12_1.jpg": "fear", "13_1.jpg": ""},
+    }
+
+
+def test_without_ratings_there_is_no_majority(folder):
+    add_person(folder)
+    assert load_target(folder).majority().tolist() == [""] * 4
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("99_1.jpg,b,sad", "a rating of a face that is not there"),
+        ("../10_7.jpg,b,sad", "a rating of a face that is not there"),
+        ("10_7.jpg,b,bored", "rated 'bored' by 'b', which is no emotion"),
+        ("10_7.jpg,b,unknown", "rated 'unknown' by 'b', which is no emotion"),
+        ("10_7.jpg,b", "rated '' by 'b', which is no emotion"),
+        ("10_7.jpg,a,happy", "rated more than once by 'a'"),
+    ],
+)
+def test_ratings_that_do_not_fit_are_noted_and_left_out(line, problem, folder):
+    add_person(folder)
+    rate(folder, "10_7.jpg,a,sad", line)
+    person = load_target(folder)
+    assert person.ratings.to_numpy().tolist() == [["10_7.jpg", "a", "sad"]]
+    assert the_note(person, line.split(",")[0]) == (problem, "left out")
+
+
+# the real person
+
+
+@pytest.mark.real
+def test_the_real_person_is_as_known(real_target):
+    person = load_target(real_target)
+    faces = person.faces
+    labelled = faces["set"] == "labelled"
+    with_units = faces[labelled & faces["has_units"]]
+    assert len(with_units) == 86
+    assert with_units["clip"].nunique() == 48
+    assert (labelled & faces["has_image"]).sum() == 87
+    assert (~labelled).sum() == 12
+    assert person.emotions == ["angry", "disgust", "happy", "sad", "surprise"]
+    assert with_units["label"].eq("happy").sum() == 33
+    assert set(faces.loc[~faces["has_image"], "file_name"]) == {"6_01.jpg", "20_25.jpg"}
+    without = faces.loc[~faces["has_units"], "file_name"]
+    assert set(without) == {"43_20.jpg", "1_46.jpg", "17_10.jpg"}
+    assert set(person.irregularities["file_name"]) == {
+        *("phoebe_AU.csv", "53_02.jpg", "43_25.jpg"),
+        *("6_01.jpg", "20_25.jpg", "43_20.jpg", "1_46.jpg", "17_10.jpg"),
+    }
+    assert len(person.ratings) == 24
+    assert set(faces.loc[person.majority() != "", "set"]) == {"unknown"}

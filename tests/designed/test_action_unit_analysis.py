@@ -1,0 +1,148 @@
+"""What the Action Unit model looked at, and whether it is better than chance."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mien.data.action_units import UNITS
+from mien.designed.action_unit_analysis import (
+    ALL,
+    PROTOTYPES,
+    chance_test,
+    curve_sentence,
+    faces_needed,
+    learning_curve,
+    shuffled_by_clip,
+    textbook_agreement,
+    unit_importance,
+)
+from mien.designed.action_unit_svm import unit_svm, units_of
+from mien.emotions import EMOTIONS
+from mien.errors import DataError
+from mien.evaluation.cross_validation import grouped_folds
+
+MODEL = unit_svm(candidates={"svm__C": (1.0,)})
+
+
+@pytest.fixture(scope="module")
+def faces():
+    """AU12 and nothing else tells happy from sad: rows, labels, clips, folds."""
+    random = np.random.default_rng(1)
+    labels = np.array(["happy", "sad"])[np.arange(60) // 4 % 2]
+    intensities = random.uniform(0, 0.3, size=(60, 17))
+    intensities[labels == "happy", UNITS.index("AU12")] += 2
+    clips = np.array([f"c{i // 4}" for i in range(60)])
+    rows = units_of(intensities, intensities > 1)
+    return rows, labels, clips, grouped_folds(labels, clips, n_repeats=2)
+
+
+@pytest.fixture(scope="module")
+def importance(faces):
+    return unit_importance(*faces, model=MODEL, shuffles=5)
+
+
+def test_the_unit_that_tells_is_the_important_one(importance):
+    everything = importance[importance.emotion == ALL].set_index("unit")
+    assert everything["drop"].idxmax() == "AU12"
+    assert everything["drop"]["AU12"] > 0.2
+    assert everything["drop"].drop("AU12").abs().max() < 0.05
+    assert everything.probability_drop.idxmax() == "AU12"
+
+
+def test_shuffling_takes_intensity_and_presence_together(faces):
+    """A copy of the telling unit in its presence must not hide its importance."""
+    rows, labels, clips, folds = faces
+    found = unit_importance(rows, labels, clips, folds[:1], model=MODEL, shuffles=5)
+    assert found.set_index(["emotion", "unit"])["drop"][ALL, "AU12"] > 0.2
+
+
+def test_there_is_a_row_for_every_unit_and_emotion(importance):
+    assert list(importance.emotion.unique()) == [ALL, "happy", "sad"]
+    assert importance.groupby("emotion").unit.apply(list).map(lambda u: u == list(UNITS)).all()
+    happy = importance[importance.emotion == "happy"]
+    assert set(happy.unit[happy.prototype]) == set(PROTOTYPES["happy"])
+
+
+def test_prototypes_name_known_emotions_and_units():
+    assert set(PROTOTYPES) <= set(EMOTIONS)
+    assert {unit for units in PROTOTYPES.values() for unit in units} <= set(UNITS)
+
+
+def test_agreement_by_hand():
+    """Happy: both units of the prototype on top; sad: all four at the bottom."""
+    drops = {
+        "happy": [1.0 if unit in PROTOTYPES["happy"] else 0.0 for unit in UNITS],
+        "sad": [-1.0 if unit in PROTOTYPES["sad"] else 0.0 for unit in UNITS],
+    }
+    table = pd.concat(
+        pd.DataFrame(
+            {
+                "emotion": emotion,
+                "unit": UNITS,
+                "probability_drop": values,
+                "prototype": [unit in PROTOTYPES[emotion] for unit in UNITS],
+            }
+        )
+        for emotion, values in drops.items()
+    )
+    found = textbook_agreement(table).set_index("emotion")
+    assert found.loc["happy", ["hits", "size", "auc"]].tolist() == [2, 2, 1.0]
+    assert found.loc["sad", ["hits", "size", "auc"]].tolist() == [0, 4, 0.0]
+    assert found.p["happy"] < 0.05 < found.p["sad"]
+    assert found.chance["sad"] == pytest.approx(16 / 17)
+
+
+def test_units_that_tell_beat_chance(faces):
+    rows, labels, clips, folds = faces
+    found = chance_test(rows, labels, clips, folds[0], model=MODEL, permutations=19)
+    assert found["p"] == pytest.approx(1 / 20)
+    assert found["accuracy"] > found["chance"].max()
+
+
+def test_noise_does_not_beat_chance(faces):
+    _, labels, clips, folds = faces
+    found = []
+    for seed in range(4):  # of noise, every twentieth p value is 0.05 by chance
+        noise = np.random.default_rng(seed).uniform(size=(60, 34))
+        test = chance_test(noise, labels, clips, folds[0], model=MODEL, permutations=19)
+        found.append(test["p"])
+    assert np.mean(found) > 0.2
+
+
+def test_shuffled_labels_keep_their_numbers_and_their_runs():
+    random = np.random.default_rng(0)
+    clips = np.repeat(np.arange(20), 3)
+    labels = np.repeat(np.arange(20) % 4, 3)
+    shuffled = shuffled_by_clip(labels, clips, random)
+    assert np.array_equal(np.bincount(shuffled), np.bincount(labels))
+    assert all(len(set(shuffled[clips == clip])) == 1 for clip in range(20))
+    assert not np.array_equal(shuffled, labels)
+
+
+def test_more_faces_read_better(faces):
+    rows, labels, clips, folds = faces
+    noisy = rows + np.random.default_rng(0).normal(scale=1.0, size=rows.shape).astype("f")
+    curve = learning_curve(noisy, labels, clips, folds, model=MODEL, shares=(0.1, 1.0))
+    means = curve.groupby("share").mean()
+    assert means.faces[1.0] == pytest.approx(48)
+    assert means.faces[0.1] < 10
+    assert means.accuracy[1.0] > means.accuracy[0.1]
+    assert set(curve.repeat) == {0, 1}
+
+
+def test_folds_of_other_faces_are_refused(faces):
+    rows, labels, clips, folds = faces
+    with pytest.raises(DataError, match="folds are for 60 faces"):
+        learning_curve(rows[:9], labels[:9], clips[:9], folds, model=MODEL)
+
+
+def test_a_flat_curve_never_reaches_the_goal():
+    flat = pd.DataFrame({"share": [0.5, 1.0], "faces": [10, 20], "accuracy": [0.5, 0.4]})
+    assert faces_needed(flat, 0.9) == float("inf")
+
+
+def test_the_curve_says_how_many_faces_ten_points_would_take():
+    rising = pd.DataFrame({"share": [0.5, 1.0], "faces": [10, 100], "accuracy": [0.4, 0.5]})
+    said = curve_sentence(rising)
+    assert "from 40.0 % to 50.0 %" in said and "60.0 % would take about 1,000" in said
+    assert "would not help" in curve_sentence(rising.assign(accuracy=[0.5, 0.4]))

@@ -1,0 +1,208 @@
+"""The Action Unit model: honest choice, sound probabilities, bad input."""
+
+import numpy as np
+import pytest
+
+from mien.data.action_units import UNITS
+from mien.designed.action_unit_svm import (
+    UnitFeatures,
+    UnitSvm,
+    cross_validate_units,
+    mean_rbf,
+    nearest_faces,
+    unit_svm,
+    units_of,
+)
+from mien.errors import DataError, MienError, ParameterError
+from mien.evaluation.cross_validation import grouped_folds
+
+FEW = {"svm__C": (0.5, 2.0)}
+
+
+def made_up(n=60, *, seed=0, signal=2.0):
+    """Rows in which AU12 tells happy from sad and AU05 tells surprise; two frames a clip."""
+    random = np.random.default_rng(seed)
+    labels = np.array(["happy", "sad", "surprise"])[np.arange(n) % 3]
+    intensities = random.gamma(0.3, 1.0, size=(n, 17))
+    intensities[labels == "happy", UNITS.index("AU12")] += signal
+    intensities[labels == "surprise", UNITS.index("AU05")] += signal
+    rows = units_of(np.minimum(intensities, 5), intensities > 1)
+    return rows, labels, np.array([f"clip{i // 6}" for i in range(n)])
+
+
+def test_it_reads_units_that_tell():
+    rows, labels, clips = made_up()
+    folds = grouped_folds(labels, clips, n_repeats=2)
+    model = unit_svm(candidates=FEW)
+    predicted, probabilities, classes = cross_validate_units(
+        rows, labels, clips, folds, model=model
+    )
+    assert predicted.shape == (2, 60)
+    assert (predicted == labels).mean() > 0.8
+    assert list(classes) == ["happy", "sad", "surprise"]
+    np.testing.assert_allclose(probabilities.sum(axis=2), 1)
+
+
+def test_units_that_tell_nothing_give_no_more_than_chance():
+    """A leak from the held-out rows would lift this far above one third."""
+    rows, labels, clips = made_up(90, signal=0)
+    folds = grouped_folds(labels, clips, n_repeats=4)
+    predicted, *_ = cross_validate_units(rows, labels, clips, folds, model=unit_svm(candidates=FEW))
+    assert (predicted == labels).mean() < 0.5
+
+
+def test_predictions_are_the_most_probable_class():
+    rows, labels, clips = made_up(signal=0.7)
+    model = unit_svm(candidates=FEW).fit(rows, labels, groups=clips)
+    probabilities = model.predict_proba(rows)
+    assert (model.classes_[probabilities.argmax(axis=1)] == model.predict(rows)).all()
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+
+
+def test_probabilities_are_modest_where_nothing_is_to_be_read():
+    rows, labels, clips = made_up(90, signal=0)
+    model = unit_svm(candidates=FEW).fit(rows, labels, groups=clips)
+    assert model.predict_proba(rows).max() < 0.75
+
+
+def test_the_choice_never_sees_a_clip_on_both_sides():
+    """Frames of a clip are copies with a label of their own: only a leak can read them."""
+    random = np.random.default_rng(0)
+    rows = np.repeat(random.gamma(1.0, 1.0, size=(20, 34)), 4, axis=0)
+    labels = np.repeat(np.array(["happy", "sad"])[random.integers(2, size=20)], 4)
+    clips = np.repeat(np.arange(20), 4)
+    model = UnitSvm(candidates={"svm__C": (1.0, 100.0)})
+    assert model.fit(rows, labels, groups=clips).inner_accuracy_ < 0.8
+    assert model.fit(rows, labels).inner_accuracy_ > 0.9
+
+
+def test_the_median_is_learned_from_the_rows_of_fit_only():
+    rows, *_ = made_up()
+    features = UnitFeatures(noise=(0.0,), presence=False).fit(rows[:30])
+    resting = np.median(rows[:30, :17], axis=0)
+    np.testing.assert_allclose(features.resting_, resting)
+    shown = features.transform(rows[30:]) * features.scales_.ravel()
+    np.testing.assert_allclose(shown, rows[30:, :17] - resting, atol=1e-6)
+
+
+def test_the_views_by_hand():
+    """Presence doubles what is left of an intensity above the noise."""
+    rows = np.zeros((2, 34), np.float32)
+    rows[0, 3], rows[1, 3], rows[1, 17 + 3] = 0.2, 1.0, 1.0
+    features = UnitFeatures(noise=(0.0, 0.3)).fit(rows)
+    views = features._views(rows)[..., 3]
+    np.testing.assert_allclose(views, [[0.2, 2.0], [0.0, 1.4]], rtol=1e-6)
+
+
+def test_a_missing_unit_takes_the_median():
+    rows, *_ = made_up()
+    rows[:, 3] = np.nan
+    rows[0, [5, 5 + 17]] = np.nan
+    features = UnitFeatures(noise=(0.0,), presence=False).fit(rows)
+    shown = features.transform(rows)
+    assert np.isfinite(shown).all()
+    assert shown[0, 5] == 0
+    assert (shown[:, 3] == 0).all()
+    assert np.isfinite(UnitFeatures().fit(rows).transform(rows)).all()
+
+
+def test_the_kernel_is_the_mean_over_the_views():
+    random = np.random.default_rng(0)
+    left, right = random.normal(size=(4, 51)) / 6, random.normal(size=(5, 51)) / 6
+    expected = np.mean(
+        [
+            np.exp(-np.square(left[:, None, part] - right[None, :, part]).sum(axis=2))
+            for part in (slice(0, 17), slice(17, 34), slice(34, 51))
+        ],
+        axis=0,
+    )
+    np.testing.assert_allclose(mean_rbf(left, right), expected)
+
+
+def test_units_that_never_vary_do_no_harm():
+    rows, labels, clips = made_up()
+    rows[:] = 1.0
+    model = unit_svm(candidates=FEW).fit(rows, labels, groups=clips)
+    assert np.isfinite(model.predict_proba(rows)).all()
+
+
+def test_one_face_of_an_emotion_is_no_obstacle():
+    rows, labels, clips = made_up()
+    keep = (labels != "sad") | (np.arange(60) == 1)
+    rows, labels, clips = rows[keep], labels[keep], clips[keep]
+    folds = grouped_folds(labels, clips, n_repeats=1)
+    predicted, probabilities, classes = cross_validate_units(
+        rows, labels, clips, folds, model=unit_svm(candidates=FEW)
+    )
+    lonely = labels == "sad"
+    assert probabilities[0, lonely, list(classes).index("sad")] == 0
+    assert (predicted[0, ~lonely] == labels[~lonely]).mean() > 0.7
+
+
+def test_fewer_clips_than_folds_is_told_or_handled():
+    rows, labels, _ = made_up(12)
+    clips = np.repeat(["a", "b", "c"], 4)
+    with pytest.raises(DataError, match="clips"):
+        grouped_folds(labels, clips, n_splits=5)
+    model = unit_svm(candidates=FEW).fit(rows, labels, groups=clips)
+    assert set(model.predict(rows)) <= set(labels)
+
+
+@pytest.mark.parametrize("clips", [None, np.zeros(60)])
+def test_without_clips_or_with_one_clip_it_still_fits(clips):
+    rows, labels, _ = made_up()
+    assert (unit_svm(candidates=FEW).fit(rows, labels, groups=clips).predict(rows) == labels).any()
+
+
+def test_one_emotion_only_is_certain():
+    rows, labels, clips = made_up()
+    happy = labels == "happy"
+    model = unit_svm(candidates=FEW).fit(rows[happy], labels[happy], groups=clips[happy])
+    assert set(model.predict(rows)) == {"happy"}
+    assert (model.predict_proba(rows) == 1).all()
+
+
+def test_two_emotions_have_two_columns():
+    rows, labels, clips = made_up()
+    two = labels != "sad"
+    model = unit_svm(candidates=FEW).fit(rows[two], labels[two], groups=clips[two])
+    assert model.predict_proba(rows).shape == (60, 2)
+    assert (model.predict(rows[two]) == labels[two]).mean() > 0.9
+
+
+@pytest.mark.parametrize(
+    "rows, labels",
+    [
+        (np.zeros((0, 34)), []),
+        (np.zeros((3, 34)), ["happy"]),
+        (np.zeros((2, 17)), ["happy", "sad"]),
+        (np.full((2, 34), np.nan), ["happy", "sad"]),
+    ],
+)
+def test_bad_rows_get_a_clear_message(rows, labels):
+    with pytest.raises(MienError, match="Action Units"):
+        unit_svm().fit(rows, labels)
+
+
+def test_a_wrong_width_names_the_shape():
+    with pytest.raises(ParameterError, match=r"\(2, 35\)"):
+        UnitFeatures().fit(np.zeros((2, 35)))
+
+
+def test_the_nearest_face_of_a_face_is_itself():
+    rows, labels, clips = made_up()
+    model = unit_svm(candidates=FEW).fit(rows, labels, groups=clips)
+    which, distances = nearest_faces(model, rows[:7], rows)
+    assert which.shape == (7, 2)
+    assert (distances[:, 0] == 0).all()
+    assert (distances[:, 1] >= 0).all()
+    np.testing.assert_array_equal(which[:, 0], np.arange(7))
+
+
+def test_repeating_gives_the_same(tmp_path):
+    rows, labels, clips = made_up(signal=0.5)
+    one, two = (
+        unit_svm(candidates=FEW).fit(rows, labels, groups=clips).predict_proba(rows)
+        for _ in range(2)
+    )
+    assert np.array_equal(one, two)

@@ -1,0 +1,201 @@
+"""The hand-crafted descriptors: right numbers, no accidents, the same twice."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from skimage.feature import hog
+
+from mien.designed.descriptors import (
+    Hog,
+    PatchDictionary,
+    Pixels,
+    _means,
+    _spherical_kmeans,
+    in_blocks,
+    mirror,
+    with_mirrors,
+)
+from mien.designed.storage import Cached, describe, digest
+from mien.errors import DataError, ParameterError
+
+DESCRIPTORS = [Pixels(), Hog(), PatchDictionary(atoms=16, sample=2000)]
+
+
+@pytest.fixture(scope="module")
+def images():
+    """60 smooth random pictures and a constant one."""
+    rough = np.random.default_rng(0).normal(size=(61, 12, 12))
+    smooth = np.repeat(np.repeat(rough, 4, axis=1), 4, axis=2)
+    pictures = np.clip(128 + 60 * smooth, 0, 255).astype(np.uint8)
+    pictures[-1] = 77
+    return pictures
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("MIEN_CACHE_DIR", str(tmp_path))
+    return tmp_path
+
+
+@pytest.mark.parametrize("descriptor", DESCRIPTORS, ids=lambda d: type(d).__name__)
+def test_rows_are_finite_float32_and_the_same_twice(descriptor, images):
+    first = descriptor.fit(images).transform(images)
+    again = descriptor.fit(images).transform(images)
+    assert first.dtype == np.float32
+    assert first.shape == (len(images), descriptor.n_features_out_)
+    assert np.isfinite(first).all()
+    assert np.array_equal(first, again)
+
+
+@pytest.mark.parametrize("descriptor", DESCRIPTORS, ids=lambda d: type(d).__name__)
+def test_a_row_depends_on_its_own_image_only(descriptor, images):
+    whole = descriptor.fit(images).transform(images)
+    part = descriptor.transform(images[[5, 3]])
+    np.testing.assert_allclose(part, whole[[5, 3]], atol=1e-5)
+
+
+@pytest.mark.parametrize("cell, block, orientations", [(6, 2, 9), (8, 2, 9), (5, 3, 6)])
+def test_hog_agrees_with_scikit_image(images, cell, block, orientations):
+    ours = Hog(cell=cell, block=block, orientations=orientations).fit(images).transform(images)
+    for row, image in zip(ours[:8], images[:8], strict=True):
+        theirs = hog(
+            image,
+            orientations=orientations,
+            pixels_per_cell=(cell, cell),
+            cells_per_block=(block, block),
+        )
+        np.testing.assert_allclose(row, theirs, atol=2e-6)
+
+
+@settings(deadline=None, max_examples=25)
+@given(arrays(np.uint8, (2, 12, 12)))
+def test_hog_of_any_image_is_between_0_and_1(any_images):
+    rows = Hog(cell=4).fit(any_images).transform(any_images)
+    assert rows.min() >= 0
+    assert rows.max() <= 1 + 1e-6
+
+
+def test_hog_ignores_how_bright_the_picture_is(images):
+    dark = images // 4
+    rows = Hog().fit(dark).transform(np.concatenate([dark[:5], dark[:5] + 100]))
+    np.testing.assert_allclose(rows[:5], rows[5:], atol=1e-6)
+
+
+@pytest.mark.parametrize("settings", [{"cell": 0}, {"cell": 30}, {"orientations": 0}])
+def test_hog_refuses_cells_that_do_not_fit(images, settings):
+    with pytest.raises(ParameterError, match=r"Hog|cells"):
+        Hog(**settings).fit(images)
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [np.zeros((0, 48, 48), np.uint8), np.zeros((3, 48, 48)), np.zeros((48, 48), np.uint8)],
+)
+def test_what_is_no_pile_of_grey_images_is_refused(bad):
+    with pytest.raises(DataError, match="uint8 array of shape"):
+        Hog().fit(bad)
+
+
+def test_constant_images_alone_are_described_too():
+    flat = np.full((20, 48, 48), 9, np.uint8)
+    rows = PatchDictionary(atoms=8, sample=500).fit(flat).transform(flat)
+    assert np.isfinite(rows).all()
+    assert Hog().fit(flat).transform(flat).max() == 0
+
+
+def test_mirrors_double_a_training_set(images):
+    doubled, labels = with_mirrors(images, np.arange(len(images)))
+    assert len(doubled) == 2 * len(images)
+    assert np.array_equal(mirror(doubled[len(images) :]), images)
+    assert np.array_equal(labels[: len(images)], labels[len(images) :])
+
+
+@pytest.mark.parametrize("size, grid", [(6, 4), (8, 3), (6, 5)])
+def test_mirroring_an_image_exchanges_columns_of_its_patch_descriptor(images, size, grid):
+    patches = PatchDictionary(size=size, grid=grid, atoms=16, sample=2000).fit(images)
+    straight, turned = patches.transform(images), patches.transform(mirror(images))
+    np.testing.assert_allclose(patches.mirrored(straight), turned, atol=1e-3)
+    assert not np.allclose(straight, turned, atol=1e-2)
+
+
+def test_a_patch_response_is_what_coates_and_ng_define(images):
+    """One image by hand: normalise, whiten, compare, threshold, average, root."""
+    patches = PatchDictionary(size=6, atoms=16, stride=3, threshold=0.3, grid=1, sample=2000)
+    row = patches.fit(images).transform(images[:1])[0]
+    sums = np.zeros(32)
+    for top in range(0, 43, 3):
+        for left in range(0, 43, 3):
+            patch = images[0, top : top + 6, left : left + 6].astype(float).ravel()
+            patch -= patch.mean()
+            patch /= np.sqrt((patch**2).mean() + 10)
+            response = patch @ patches.filters_ - patches.offsets_
+            sums[:16] += np.maximum(response - 0.3, 0)
+            sums[16:] += np.maximum(-response - 0.3, 0)
+    np.testing.assert_allclose(row, np.sqrt(sums / 15**2), atol=1e-4)
+
+
+def test_kmeans_finds_the_directions_that_points_lie_in():
+    random = np.random.default_rng(0)
+    directions = np.eye(6, dtype=np.float32)[:3]
+    points = random.normal(size=(3000, 1)) * directions[random.integers(3, size=3000)]
+    atoms = _spherical_kmeans(points.astype(np.float32), 12, random)
+    assert (np.abs(atoms @ directions.T).max(axis=0) > 0.99).all()
+    np.testing.assert_allclose(np.linalg.norm(atoms, axis=1), 1, atol=1e-5)
+
+
+@given(st.integers(1, 60), st.integers(1, 8))
+def test_pooling_weights_are_means(count, cells):
+    weights = _means(count, min(cells, count))
+    np.testing.assert_allclose(weights.sum(axis=1), 1)
+    np.testing.assert_allclose(weights, weights[::-1, ::-1], atol=1e-12)
+
+
+@pytest.mark.parametrize("wrong", [{"atoms": 7}, {"size": 60}, {"grid": 0}, {"grid": 23}])
+def test_impossible_dictionaries_are_refused(images, wrong):
+    with pytest.raises(ParameterError, match="PatchDictionary"):
+        PatchDictionary(**wrong).fit(images)
+
+
+def test_blocks_are_put_together_in_order():
+    numbers = np.arange(1000).reshape(-1, 1, 1)
+    rows = in_blocks(lambda block: block.reshape(-1, 1).astype("f"), numbers, block=7)
+    assert np.array_equal(rows.ravel(), np.arange(1000))
+
+
+def test_a_second_run_reads_what_the_first_computed(images, cache):
+    recipe = PatchDictionary(atoms=16, sample=2000)
+    first = Cached(recipe)
+    rows, others = first.fit_transform(images[:40]), first.transform(images[40:])
+    assert first.hits_ == 0
+    second = Cached(recipe)
+    assert np.array_equal(second.fit_transform(images[:40]), rows)
+    assert np.array_equal(second.transform(images[40:]), others)
+    assert second.hits_ == 3  # the dictionary and two results
+    assert np.array_equal(Cached(recipe).fit(images[:40]).transform(images[40:]), others)
+
+
+def test_another_parameter_image_or_fit_is_never_answered_from_disk(images, cache):
+    Cached(Hog()).fit(images).transform(images)
+    assert Cached(Hog(cell=8)).fit_transform(images).shape != Hog().fit_transform(images).shape
+    changed = images.copy()
+    changed[0, 0, 0] += 1
+    again = Cached(Hog()).fit(images)
+    hits = again.hits_
+    again.transform(changed)
+    assert again.hits_ == hits
+
+
+def test_a_damaged_cache_is_computed_anew(images, cache):
+    expected = Cached(Hog()).fit(images).transform(images)
+    for path in (cache / "descriptors").iterdir():
+        path.write_bytes(path.read_bytes()[:50])
+    np.testing.assert_array_equal(Cached(Hog()).fit(images).transform(images), expected)
+
+
+def test_keys_tell_content_shape_and_type_apart():
+    zeros = np.zeros(4, np.uint8)
+    different = [zeros, zeros.reshape(2, 2), np.zeros(1, np.uint32), np.ones(4, np.uint8)]
+    assert len({digest("a", array) for array in different}) == 4
+    assert describe(Hog(cell=8)) != describe(Hog())

@@ -1,0 +1,265 @@
+"""The image SVMs: they learn, their probabilities are sound, both solvers agree."""
+
+import sys
+
+import numpy as np
+import pytest
+import sklearn.svm
+import skops.io
+from sklearn.metrics import log_loss
+
+from mien.designed import image_svm
+from mien.designed.descriptors import Hog, PatchDictionary, Pixels, mirror
+from mien.designed.mirror_svm import MirrorComponents, MirrorSvm, SideBySide, mirror_kernel
+from mien.errors import DataError, ParameterError
+
+
+@pytest.fixture(scope="module")
+def gratings():
+    """Stripes across, stripes down, and both, with noise: 240 to train on, 90 held out."""
+    random = np.random.default_rng(0)
+    place = np.arange(48)
+    images, labels = [], []
+    for i in range(330):
+        down, across = np.sin(0.7 * place[:, None] + random.uniform(0, 6, size=(2, 1, 1)))
+        wave = (down + 0 * across.T, across.T + 0 * down, down * across.T)[i % 3]
+        images.append(np.clip(128 + 40 * wave + random.normal(0, 25, (48, 48)), 0, 255))
+        labels.append(i % 3)
+    images, labels = np.array(images, np.uint8), np.array(labels, np.int8)
+    return images[:240], labels[:240], images[240:], labels[240:]
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """One cache for all tests, so that the same dictionaries are learned once."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MIEN_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+SMALL = {"patches": {6: 4, 10: 4}, "atoms": 32, "even": 20, "odd": 10}
+
+
+def models():
+    return {
+        "pixels": image_svm.pixel_svm(),
+        "hog": image_svm.hog_svm(components=20),
+        "strong": image_svm.strong_svm(**SMALL | {"patches": {6: 4}}),
+    }
+
+
+@pytest.mark.parametrize("name", ["pixels", "hog", "strong"])
+def test_each_step_learns_and_is_calibrated_without_changing_its_mind(name, gratings, cache):
+    images, labels, held_out, truth = gratings
+    model = models()[name].fit(images, labels)
+    predicted = model.predict(held_out)
+    assert np.mean(predicted == truth) > (0.5 if name == "pixels" else 0.9)
+    assert (model.classes_[model.decision_function(held_out).argmax(axis=1)] == predicted).all()
+    calibrated = image_svm.calibrate(model, held_out, truth)
+    probabilities = calibrated.predict_proba(held_out)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+    assert (calibrated.classes_[probabilities.argmax(axis=1)] == predicted).all()
+    assert (calibrated.predict(held_out) == predicted).all()
+
+
+def test_the_strong_model_reads_a_mirrored_face_alike(gratings, cache):
+    images, labels, held_out, _ = gratings
+    model = image_svm.strong_svm(**SMALL).fit(images, labels)
+    straight = model.decision_function(held_out)
+    np.testing.assert_allclose(model.decision_function(mirror(held_out)), straight, atol=1e-3)
+
+
+def test_the_strong_model_survives_the_disk(gratings, cache):
+    images, labels, held_out, truth = gratings
+    model = image_svm.calibrate(image_svm.strong_svm(**SMALL).fit(images, labels), held_out, truth)
+    stored = skops.io.dumps(model)
+    types = skops.io.get_untrusted_types(data=stored)
+    assert all(kind.startswith(("mien.", "sklearn.")) for kind in types), types
+    again = skops.io.loads(stored, trusted=types)
+    np.testing.assert_allclose(again.predict_proba(held_out), model.predict_proba(held_out))
+
+
+def test_training_on_mirrors_is_what_the_mirror_kernel_does():
+    """The claim of Haasdonk and Burkhardt, by a plain least-squares SVM on twice the rows."""
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(80, 12)).astype(np.float32) / np.sqrt(12)
+    labels = (rows[:, 0] + rows[:, 11] ** 2 > 0.1).astype(int)
+    turned = rows * np.where(np.arange(12) < 8, 1, -1).astype(np.float32)
+    ours = MirrorSvm(odd=4, penalty=0.1, tolerance=1e-6).fit(rows, labels)
+    twice = np.concatenate([rows, turned])
+    plain = MirrorSvm(odd=0, penalty=0.2, tolerance=1e-6).fit(twice, np.tile(labels, 2))
+    tested = random.normal(size=(30, 12)).astype(np.float32) / np.sqrt(12)
+    np.testing.assert_allclose(
+        ours.decision_function(tested), plain.decision_function(tested), atol=1e-3
+    )
+
+
+def test_the_solver_finds_the_exact_solution():
+    random = np.random.default_rng(1)
+    rows = random.normal(size=(300, 30)).astype(np.float32) / np.sqrt(30)
+    labels = random.integers(3, size=300)
+    model = MirrorSvm(odd=10, penalty=0.05, landmarks=50, tolerance=1e-5).fit(rows, labels)
+    kernel = mirror_kernel(rows, rows, odd=10, gamma=1.0).astype(float)
+    targets = np.where(labels[:, None] == np.arange(3), 1.0, -0.5)
+    exact = np.linalg.solve(kernel + 0.05 * np.eye(300), targets)
+    np.testing.assert_allclose(model.weights_, exact, atol=2e-3 * np.abs(exact).max())
+    assert model.steps_ < 100
+
+
+@pytest.mark.parametrize("odd", [0, 5])
+def test_components_keep_what_the_mirror_does(gratings, odd):
+    images, *_ = gratings
+    for descriptor in (PatchDictionary(atoms=16, grid=3 + odd % 2, sample=2000), Hog()):
+        parts = MirrorComponents(descriptor, even=30, odd=20).fit(images)
+        straight, turned = parts.transform(images[:40]), parts.transform(mirror(images[:40]))
+        np.testing.assert_allclose(straight[:, :30], turned[:, :30], atol=1e-5)
+        np.testing.assert_allclose(straight[:, 30:], -turned[:, 30:], atol=1e-5)
+
+
+def test_enough_components_keep_every_angle(gratings):
+    images, *_ = gratings
+    hog = Hog(cell=12).fit(images)
+    parts = MirrorComponents(hog, even=240, odd=240).fit(images).transform(images)
+    rows, turned = hog.transform(images), hog.transform(mirror(images))
+    even, odd = (rows + turned) / 2, (rows - turned) / 2
+    wanted = np.concatenate([even - even.mean(axis=0), odd], axis=1)
+    wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
+    np.testing.assert_allclose(parts @ parts.T, wanted @ wanted.T, atol=0.02)
+
+
+def test_both_solvers_say_the_same(gratings):
+    sklearnex = pytest.importorskip("sklearnex.svm")
+    images, labels, held_out, _ = gratings
+    rows, tested = Pixels().fit_transform(images), Pixels().fit_transform(held_out)
+    assert isinstance(image_svm.solver(), sklearnex.SVC)
+    fast = image_svm.solver().fit(rows, labels).predict(tested)
+    stock = sklearn.svm.SVC().fit(rows, labels).predict(tested)
+    assert np.mean(fast == stock) >= 0.98
+
+
+def test_without_the_fast_solver_the_stock_one_serves(monkeypatch):
+    monkeypatch.setitem(sys.modules, "sklearnex.svm", None)
+    assert type(image_svm.solver(C=2.0)) is sklearn.svm.SVC
+
+
+def test_the_strong_model_grows_by_one_size_and_describes_nothing_twice(
+    gratings, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("MIEN_CACHE_DIR", str(tmp_path))
+    images, labels, *_ = gratings
+    steps = image_svm.strong_steps(**SMALL)
+    assert list(steps) == [
+        "6-pixel patches, no mirrors",
+        "6-pixel patches",
+        "6- and 10-pixel patches",
+    ]
+    hits = []
+    for model in steps.values():
+        model.fit(images, labels)
+        hits.append(sum(part.hits_ for part in model["descriptor"].parts_))
+    assert hits == [0, 2, 2]  # a fit and a result each; the second size is new in the last step
+    alone, mirrored = (model["svm"] for model in list(steps.values())[:2])
+    assert (alone.odd, mirrored.odd) == (0, 10)
+    assert np.array_equal(alone.rows_, mirrored.rows_)
+
+
+def test_parts_stand_side_by_side_even_columns_first(gratings, cache):
+    images, *_ = gratings
+    parts = [MirrorComponents(Hog(cell=cell), even=12, odd=5) for cell in (8, 12)]
+    together = SideBySide(parts, odd=5).fit(images)
+    rows, turned = together.transform(images), together.transform(mirror(images))
+    assert rows.shape == (len(images), 34)
+    np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(rows[:, :24], turned[:, :24], atol=1e-5)
+    np.testing.assert_allclose(rows[:, 24:], -turned[:, 24:], atol=1e-5)
+
+
+def test_no_other_temperature_explains_the_held_out_images_better(gratings, cache):
+    images, labels, held_out, truth = gratings
+    model = image_svm.hog_svm(components=20).fit(images, labels)
+    spoilt = np.where(np.arange(len(truth)) % 4 == 0, (truth + 1) % 3, truth)
+    final = image_svm.calibrate(model, held_out, spoilt)
+    losses = {}
+    best = final.temperature_
+    for factor in (0.8, 1.0, 1.25):
+        final.temperature_ = factor * best
+        losses[factor] = log_loss(spoilt, final.predict_proba(held_out))
+    assert min(losses, key=losses.get) == 1.0
+
+
+@pytest.mark.parametrize("name", ["pixels", "hog", "strong"])
+def test_a_class_that_only_one_part_of_the_crowd_shows_does_no_harm(name, gratings, cache):
+    images, labels, held_out, truth = gratings
+    known = labels != 2
+    model = models()[name].fit(images[known], labels[known])
+    calibrated = image_svm.calibrate(model, held_out, truth)  # class 2 is held out only
+    probabilities = calibrated.predict_proba(held_out)
+    assert probabilities.shape == (len(held_out), 2)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
+    assert (calibrated.classes_[probabilities.argmax(axis=1)] == model.predict(held_out)).all()
+    whole = models()[name].fit(images, labels)
+    calibrated = image_svm.calibrate(
+        whole, held_out[truth != 2], truth[truth != 2]
+    )  # now not held out
+    assert calibrated.predict_proba(held_out).shape == (len(held_out), 3)
+    assert np.isfinite(calibrated.predict_proba(held_out)).all()
+
+
+@pytest.mark.parametrize("name", ["pixels", "hog", "strong"])
+def test_one_image_of_a_class_is_enough_to_go_on(name, gratings, cache):
+    images, labels, held_out, truth = gratings
+    few = np.concatenate([np.flatnonzero(labels != 2), np.flatnonzero(labels == 2)[:1]])
+    model = models()[name].fit(images[few], labels[few])
+    one = np.concatenate([np.flatnonzero(truth != 2)[:3], np.flatnonzero(truth == 2)[:1]])
+    calibrated = image_svm.calibrate(model, held_out[one], truth[one])
+    assert np.isfinite(calibrated.predict_proba(held_out)).all()
+    assert (calibrated.predict(held_out) == model.predict(held_out)).all()
+
+
+@pytest.mark.parametrize("name", ["pixels", "hog", "strong"])
+def test_constant_images_do_no_harm(name, gratings, cache):
+    images, labels, held_out, _ = gratings
+    some = images.copy()
+    some[:6] = 128
+    model = models()[name].fit(some, labels)
+    assert np.isfinite(model.decision_function(some[:9])).all()
+    flat = np.full_like(images[:60], 128)
+    blind = image_svm.calibrate(models()[name].fit(flat, labels[:60]), flat[:9], labels[:9])
+    np.testing.assert_allclose(blind.predict_proba(held_out).sum(axis=1), 1, rtol=1e-5)
+
+
+def test_fewer_images_than_components_are_enough(gratings, cache):
+    images, labels, held_out, _ = gratings
+    for model in (image_svm.hog_svm(), image_svm.strong_svm(**SMALL | {"even": 90, "odd": 40})):
+        model.fit(images[:24], labels[:24])
+        assert np.isfinite(model.decision_function(held_out)).all()
+
+
+def test_a_crowd_that_teaches_nothing_is_refused_in_words():
+    codes = np.array([3, 3, 4])
+    image_svm.check_crowd(codes, codes[:1])
+    with pytest.raises(DataError, match="shows happy only"):
+        image_svm.check_crowd(codes[:2], codes)
+    with pytest.raises(DataError, match=r"no image of an emotion.*happy, sad"):
+        image_svm.check_crowd(codes, np.array([0]))
+    with pytest.raises(DataError, match="shows no emotion"):
+        image_svm.check_crowd(codes[:0], codes)
+
+
+def test_the_kernel_of_faces_among_themselves_is_the_whole_kernel():
+    rows = np.random.default_rng(0).normal(size=(2100, 6)).astype(np.float32)  # three tiles
+    for odd in (0, 2):
+        whole = mirror_kernel(rows, rows.copy(), odd=odd, gamma=0.3)
+        np.testing.assert_allclose(mirror_kernel(rows, rows, odd=odd, gamma=0.3), whole, atol=1e-6)
+
+
+def test_one_class_or_bad_settings_get_a_clear_message():
+    rows = np.zeros((4, 3), np.float32)
+    with pytest.raises(DataError, match="two classes"):
+        MirrorSvm().fit(rows, [1, 1, 1, 1])
+    with pytest.raises(ParameterError, match="penalty"):
+        MirrorSvm(penalty=0).fit(rows, [0, 1, 0, 1])
+    with pytest.raises(ParameterError, match="descriptor"):
+        SideBySide([], odd=1).fit(np.zeros((4, 48, 48), np.uint8))
+    with pytest.raises(ParameterError, match="even, odd"):
+        MirrorComponents(Hog(), even=0).fit(np.zeros((4, 48, 48), np.uint8))

@@ -1,0 +1,155 @@
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mien.errors import DataError
+from mien.evaluation.rater_agreement import (
+    NO_IMAGE,
+    ONE_LABEL,
+    cohen_kappa,
+    fleiss_kappa,
+    rater_agreement,
+    strength,
+)
+
+# Fleiss 1971, table 1: how many of six psychiatrists gave each of 30 patients the diagnoses
+# depression, personality disorder, schizophrenia, neurosis, other
+PSYCHIATRISTS = """
+00060 03003 01401 00006 03030 20400 00402 20310 20040 00006 10050 11040 03300 10050 02031
+00501 30012 51000 02040 10203 00006 01050 02013 20040 10041 05010 40002 02040 10500 00006
+"""
+
+# Fleiss 1981, Statistical Methods for Rates and Proportions (14 raters, 10 subjects)
+FOURTEEN = [
+    [0, 0, 0, 0, 14], [0, 2, 6, 4, 2], [0, 0, 3, 5, 6], [0, 3, 9, 2, 0], [2, 2, 8, 1, 1],
+    [7, 7, 0, 0, 0], [3, 2, 6, 3, 0], [2, 5, 3, 2, 2], [6, 5, 2, 1, 0], [0, 2, 2, 3, 7],
+]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def no_warnings():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        yield
+
+
+def labels_of(counts) -> np.ndarray:
+    return np.array([np.repeat(list("abcde"), row) for row in counts])
+
+
+def ratings(**raters: str) -> pd.DataFrame:
+    """Ratings of files f0, f1, … from words such as ``one="shh."`` (sad, happy, none)."""
+    names = {"s": "sad", "h": "happy", "a": "angry"}
+    return pd.DataFrame(
+        [
+            (f"f{number}", rater, names[letter])
+            for rater, word in raters.items()
+            for number, letter in enumerate(word)
+            if letter != "."
+        ],
+        columns=["file_name", "rater", "label"],
+    )
+
+
+def test_fleiss_kappa_of_the_psychiatrists():
+    counts = [[int(digit) for digit in row] for row in PSYCHIATRISTS.split()]
+    assert np.sum(counts, axis=0) / 180 == pytest.approx(
+        [0.144, 0.144, 0.167, 0.306, 0.239], abs=5e-4
+    )
+    assert fleiss_kappa(labels_of(counts)) == pytest.approx(0.430, abs=5e-4)
+
+
+def test_fleiss_kappa_of_fourteen_raters():
+    assert fleiss_kappa(labels_of(FOURTEEN)) == pytest.approx(0.210, abs=5e-4)
+
+
+def test_cohens_kappa_by_hand():
+    # 50 proposals: both yes 20, both no 15, only the first yes 5, only the second 10;
+    # observed .7, by chance .5 x .6 + .5 x .4 = .5
+    first = ["yes"] * 25 + ["no"] * 25
+    second = ["yes"] * 20 + ["no"] * 5 + ["yes"] * 10 + ["no"] * 15
+    assert cohen_kappa(first, second) == pytest.approx(0.4)
+
+
+def test_kappa_is_undefined_where_everybody_used_one_label():
+    assert np.isnan(cohen_kappa(["sad"] * 3, ["sad"] * 3))
+    assert np.isnan(fleiss_kappa([["sad", "sad"]] * 3))
+    assert np.isnan(cohen_kappa([], []))
+    result = rater_agreement(ratings(one="sss", two="sss"))
+    assert result.pairs.loc[0, ["n", "agree", "agreement"]].tolist() == [3, 3, 1.0]
+    assert np.isnan(result.pairs.loc[0, "kappa"])
+    assert result.pairs.loc[0, "note"] == result.groups.loc[0, "note"] == ONE_LABEL
+
+
+def test_one_rater_with_one_label_against_two_is_defined():
+    assert cohen_kappa(["sad", "sad"], ["sad", "happy"]) == 0
+
+
+def test_pairs_count_only_what_both_labelled():
+    row = rater_agreement(ratings(one="shs.", two="ssss")).pairs.iloc[0]
+    assert (row["a"], row["b"], row["n"], row["agree"]) == ("one", "two", 3, 2)
+
+
+def test_each_model_is_one_more_rater():
+    models = {
+        "NN": {"f0": "sad", "f1": "happy", "f2": "angry", "f3": ""},
+        "SVM": pd.Series({"f0": "happy"}),
+    }
+    result = rater_agreement(ratings(one="shah", two="shah"), models)
+    assert list(zip(result.pairs["a"], result.pairs["b"], strict=True)) == [
+        ("one", "two"), ("one", "NN"), ("two", "NN"), ("one", "SVM"), ("two", "SVM"),
+    ]  # fmt: skip
+    assert result.pairs["n"].tolist() == [4, 3, 3, 1, 1]
+    assert result.groups["added"].tolist() == ["", "NN", "SVM"]
+    assert result.groups["n_raters"].tolist() == [2, 3, 3]
+    assert result.groups["n"].tolist() == [4, 3, 1]
+    assert result.groups["unanimous"].tolist() == [4, 3, 0]
+    assert result.groups["kappa"].tolist()[:2] == [1.0, 1.0]
+
+
+def test_raters_without_a_shared_image():
+    result = rater_agreement(ratings(one="ss..", two="..ss"))
+    assert result.pairs.loc[0, ["n", "note"]].tolist() == [0, NO_IMAGE]
+    assert np.isnan(result.pairs.loc[0, "agreement"])
+    assert result.groups.loc[0, "note"] == NO_IMAGE
+
+
+def test_one_rater_is_compared_with_the_models_only():
+    result = rater_agreement(ratings(one="sh"), {"NN": {"f0": "sad", "f1": "sad"}})
+    assert result.pairs["b"].tolist() == ["NN"]
+    assert result.groups["added"].tolist() == ["NN"]
+
+
+def test_nobody_rated():
+    result = rater_agreement(ratings(), {"NN": {"f0": "sad"}})
+    assert result.pairs.empty
+    assert result.groups.empty
+
+
+def test_of_two_labels_by_one_rater_the_last_counts():
+    twice = pd.concat([ratings(one="s", two="h"), ratings(one="h")])
+    assert rater_agreement(twice).pairs.loc[0, ["n", "agree"]].tolist() == [1, 1]
+
+
+def test_what_is_no_table_of_ratings_is_refused():
+    with pytest.raises(DataError, match="no column label, rater"):
+        rater_agreement(pd.DataFrame({"file_name": []}))
+    with pytest.raises(DataError, match="name of a rater and of a model"):
+        rater_agreement(ratings(NN="s"), {"NN": {"f0": "sad"}})
+
+
+@pytest.mark.parametrize(
+    ("kappa", "word"),
+    [(-0.1, "poor"), (0.2, "slight"), (0.21, "fair"), (0.6, "moderate"), (0.8, "substantial"),
+     (0.81, "almost perfect"), (1, "almost perfect")],
+)  # fmt: skip
+def test_landis_and_kochs_words(kappa, word):
+    assert strength(kappa) == word
+
+
+@pytest.mark.real
+def test_real_raters(real_target):
+    result = rater_agreement(pd.read_csv(real_target / "ratings.csv"))
+    assert result.pairs.loc[0, ["n", "agree"]].tolist() == [12, 10]

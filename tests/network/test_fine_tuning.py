@@ -1,0 +1,175 @@
+"""Fine-tuning on a person whose patterns differ from the crowd's: darker, smaller, five classes."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from mien.emotions import EMOTIONS, index, restrict
+from mien.errors import DataError, ParameterError
+from mien.evaluation.cross_validation import grouped_folds
+from mien.network import architecture, fine_tuning, inference, pretrained, training
+from mien.network.training import Augment
+
+PERSON = ["angry", "disgust", "happy", "sad", "surprise"]
+STILL = Augment(mirror=False, shift=0.02, rotation=0, zoom=0)
+TUNING = fine_tuning.Tuning(
+    frozen=1, epochs=6, learning_rate=3e-3, l2_to_start=1e-3, copies=2, augment=STILL
+)
+
+
+def waves(codes, rng, more=0.0):
+    """Level stripes, alike in the mirror, whose number is the class; ``more`` of them for all."""
+    y = np.mgrid[:48, :48][0] / 48
+    stripes = 3 + 1.5 * codes[:, None, None] + more
+    images = 128 + 60 * np.sin(2 * np.pi * (stripes * y + rng.random((len(codes), 1, 1))))
+    return (images + rng.normal(0, 15, images.shape)).clip(0, 255).astype(np.uint8)
+
+
+@pytest.fixture(scope="module")
+def crowd():
+    rng = np.random.default_rng(0)
+    codes = np.arange(420) % 7
+    model = architecture.build(stem=8, stages=((16, 0), (16, 0)), dropout=0.1)
+    faces = waves(codes, rng)
+    training.train(model, faces, codes, faces, codes, epochs=6, batch_size=32, learning_rate=1e-2)
+    return model
+
+
+@pytest.fixture(scope="module")
+def person():
+    """60 faces of five emotions in 30 clips; more stripes in all."""
+    rng = np.random.default_rng(1)
+    labels = np.array([PERSON[i // 2 % 5] for i in range(60)])
+    codes = np.array([index(label) for label in labels])
+    clips = np.array([f"clip{i // 2}" for i in range(60)])
+    return waves(codes, rng, more=0.9), labels, clips
+
+
+@pytest.fixture(scope="module")
+def tuner(crowd, person):
+    faces, labels, _ = person
+    return fine_tuning.Tuner(crowd, faces, labels, tuning=TUNING)
+
+
+def codes_of(labels):
+    return np.array([index(label) for label in labels])
+
+
+def test_zero_epochs_is_the_network_as_it_is_masked_to_the_person(crowd, person, tuner):
+    faces, _, _ = person
+    tuner.fit(np.arange(60), epochs=0)
+    answers = tuner.predict(np.arange(60))
+    np.testing.assert_allclose(
+        answers, restrict(inference.predict(crowd, faces), PERSON), atol=1e-4
+    )
+    absent = [code for code, emotion in enumerate(EMOTIONS) if emotion not in PERSON]
+    assert not answers[:, absent].any()
+    np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-5)
+
+
+def test_tuning_helps_out_of_fold(crowd, person, tuner):
+    faces, labels, clips = person
+    folds = grouped_folds(labels, clips, n_splits=3)[0]
+    answers, epochs = tuner.out_of_fold(folds, clips, n_splits=2)
+    before = restrict(inference.predict(crowd, faces), PERSON).argmax(axis=1) == codes_of(labels)
+    after = answers.argmax(axis=1) == codes_of(labels)
+    assert after.mean() > before.mean() + 0.1
+    assert epochs.shape == (3,) and epochs.min() > 0
+
+
+def test_the_starting_network_and_the_frozen_layers_stay_as_they_were(crowd, person):
+    faces, labels, _ = person
+    before = crowd.get_weights()
+    tuned = fine_tuning.fine_tune(crowd, faces, labels, epochs=2, tuning=TUNING)
+    for one, other in zip(before, crowd.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+    start = architecture.fold(crowd)
+    for layer in start.layers:
+        changed = [
+            not np.array_equal(one, other)
+            for one, other in zip(
+                layer.get_weights(), tuned.get_layer(layer.name).get_weights(), strict=True
+            )
+        ]
+        assert any(changed) == (bool(changed) and not layer.name.startswith("stem"))
+
+
+def test_the_tuned_weights_are_the_mean_of_those_after_every_epoch(person, tuner):
+    seen, put = [], tuner._put
+
+    def spy(weights):
+        seen.append([np.array(weight) for weight in weights])
+        put(weights)
+
+    tuner._put = spy
+    try:
+        tuner.fit(np.arange(60), epochs=3, on_epoch=lambda epoch: None)
+    finally:
+        tuner._put = put
+    _, _, _, first, mean, second, _ = seen
+    for place, weight in enumerate(mean):
+        np.testing.assert_allclose(weight, (first[place] + second[place]) / 2, atol=1e-6)
+    assert any(not np.allclose(one, other) for one, other in zip(first, second, strict=True))
+
+
+def test_folds_start_from_the_same_network(person, tuner):
+    rows = np.arange(60)
+    tuner.fit(rows, epochs=2, seed=3)
+    first = tuner.predict(rows)
+    tuner.fit(rows[::2], epochs=1, seed=4)
+    tuner.fit(rows, epochs=2, seed=3)
+    np.testing.assert_allclose(tuner.predict(rows), first, atol=1e-4)
+
+
+def test_the_number_of_epochs_is_chosen_without_the_other_faces(crowd, person, tuner):
+    _, _, clips = person
+    rows = np.arange(40)
+    chosen = tuner.choose_epochs(rows, clips, n_splits=2)
+    truth = tuner.codes.copy()
+    tuner.codes[40:] = index("happy")
+    blind = tuner.choose_epochs(rows, clips, n_splits=2)
+    tuner.codes[:] = truth
+    assert chosen == blind
+
+
+def test_a_strong_pull_holds_the_network_where_it_started(crowd, person):
+    faces, labels, _ = person
+
+    def moved(pull):
+        tuning = replace(TUNING, frozen=3, learning_rate=1e-2, l2_to_start=pull)
+        tuned = fine_tuning.fine_tune(crowd, faces, labels, epochs=9, tuning=tuning)
+        start = crowd.get_layer("logits").get_weights()[0]
+        return np.abs(tuned.get_layer("logits").get_weights()[0] - start).max()
+
+    assert moved(100.0) < moved(0.0) / 2
+
+
+def test_the_network_tuned_on_all_still_answers_seven_and_can_be_saved(person, tuner, tmp_path):
+    faces, labels, clips = person
+    model, epochs = tuner.fit_all(clips, n_splits=2)
+    pretrained.save(model, tmp_path / "tuned.keras")
+    answers = inference.predict(pretrained.load(tmp_path / "tuned.keras"), faces)
+    assert answers.shape == (60, 7) and 0 <= epochs <= TUNING.epochs
+    right = restrict(answers, PERSON).argmax(axis=1) == codes_of(labels)
+    assert right.mean() > 0.5
+
+
+@pytest.mark.parametrize("kind", ["logistic", "svm"])
+def test_the_simple_rival_learns_from_the_features(crowd, person, kind):
+    faces, labels, _ = person
+    features = inference.embed(crowd, faces)
+    rival = fine_tuning.feature_classifier(kind, penalty=1.0).fit(features, labels)
+    assert rival.score(features, labels) > 0.6
+
+
+def test_what_cannot_be_tuned_is_refused(crowd, person):
+    faces, labels, _ = person
+    with pytest.raises(DataError, match="60 faces and 3 labels"):
+        fine_tuning.Tuner(crowd, faces, labels[:3])
+    with pytest.raises(ParameterError, match="the network has 3 stages"):
+        fine_tuning.Tuner(crowd, faces, labels, tuning=fine_tuning.Tuning(frozen=4))
+    with pytest.raises(ParameterError, match="copies is 0"):
+        fine_tuning.Tuning(copies=0)
+    with pytest.raises(ParameterError, match="kind is 'forest'"):
+        fine_tuning.feature_classifier("forest")

@@ -1,0 +1,218 @@
+"""mien predict: which files, what answers, what is said of bad ones."""
+
+import csv
+import io
+import json
+import sys
+
+import keras
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from mien import cli
+from mien.data.images import find_images, read_face
+from mien.emotions import EMOTIONS
+from mien.errors import DataError, ParameterError
+from mien.evaluation import calibration
+from mien.network import architecture, inference, pretrained
+from mien.synthetic.anatomy import Identity
+from mien.synthetic.rendering import draw_face
+
+
+@pytest.fixture(scope="module")
+def network():
+    return inference.load_network()
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Three drawn faces, one of them deeper, beside what is no image."""
+    deep = tmp_path / "deep"
+    deep.mkdir()
+    smile, rest = {"AU06": 4.0, "AU12": 5.0, "AU25": 4.0}, {}
+    for path, units in (("a.png", smile), ("b.JPG", rest), ("deep/c.png", smile)):
+        draw_face(units, Identity(), size=96).save(tmp_path / path)
+    (tmp_path / "notes.txt").write_text("no image")
+    (tmp_path / ".hidden.png").write_bytes((tmp_path / "a.png").read_bytes())
+    return tmp_path
+
+
+@pytest.fixture
+def command(monkeypatch, capsys):
+    """Run the command in this process: status, standard output, standard error."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["mien", "predict", *map(str, arguments)])
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        captured = capsys.readouterr()
+        return left.value.code, captured.out, captured.err
+
+    return run
+
+
+def names(paths, folder):
+    return [path.relative_to(folder).as_posix() for path in paths]
+
+
+def test_folders_are_searched_to_the_bottom_for_images(folder):
+    assert names(find_images([folder]), folder) == ["a.png", "b.JPG", "deep/c.png"]
+
+
+def test_globs_are_read_here_and_every_file_counts_once(folder):
+    found = find_images([folder / "*.png", folder / "a.png", folder / "**" / "*.png"])
+    assert names(found, folder) == ["a.png", "deep/c.png"]
+    assert names(find_images([folder / "d*"]), folder) == ["deep/c.png"]
+    odd = folder / "deep" / "a[1].png"
+    odd.write_bytes(b"")
+    assert find_images([odd]) == [odd]
+
+
+def test_a_file_that_is_named_counts_whatever_its_ending(folder):
+    assert names(find_images([folder / "notes.txt"]), folder) == ["notes.txt"]
+
+
+@pytest.mark.parametrize("name", ["none.png", "*.tif", "empty", "empty/*"])
+def test_what_leads_to_no_image_is_named(folder, name):
+    (folder / "empty").mkdir()
+    with pytest.raises(DataError, match=r"nothing is called|holds no image"):
+        find_images([folder / "a.png", folder / name])
+
+
+def test_answers_are_the_networks_calibrated(folder, network):
+    paths = find_images([folder])
+    answers = inference.read_faces(paths, network)
+    raw = inference.predict(network.model, np.stack([read_face(path) for path in paths]))
+    expected = calibration.apply_temperature(raw, pretrained.shipped_temperature())
+    shares = answers[[f"p_{emotion}" for emotion in EMOTIONS]].to_numpy()
+    np.testing.assert_allclose(shares, expected, atol=1e-6)
+    assert answers["emotion"].tolist() == [EMOTIONS[code] for code in expected.argmax(axis=1)]
+    np.testing.assert_allclose(answers["probability"], expected.max(axis=1), atol=1e-6)
+    assert answers["file"].tolist() == [str(path) for path in paths]
+    assert answers.loc[0, "emotion"] == "happy"
+
+
+def test_batches_and_threads_keep_the_order(folder, network):
+    rng = np.random.default_rng(0)
+    paths = []
+    for number in range(23):
+        paths.append(folder / f"n{number}.png")
+        Image.fromarray(rng.integers(0, 256, (48, 48), dtype=np.uint8)).save(paths[-1])
+    whole = inference.read_faces(paths, network)
+    parts = inference.read_faces(paths, network, batch_size=4)
+    assert parts["file"].tolist() == [str(path) for path in paths]
+    columns = whole.filter(like="p_").columns
+    np.testing.assert_allclose(parts[columns], whole[columns], atol=0.02)  # of half precision
+
+
+def test_a_bad_picture_among_good_ones_is_named_and_the_good_ones_are_read(folder, command):
+    (folder / "a0.png").write_bytes((folder / "a.png").read_bytes()[:300])
+    status, out, err = command(folder, "--csv")
+    rows = {row["file"].rpartition("/")[2]: row for row in csv.DictReader(io.StringIO(out))}
+    assert status == 2
+    assert err.count("\n") == 1 and "a0.png: is damaged, cut off or no image" in err
+    assert "damaged" in rows["a0.png"]["problem"] and rows["a0.png"]["emotion"] == ""
+    assert [rows[name]["problem"] for name in ("a.png", "b.JPG", "c.png")] == [""] * 3
+    assert rows["a.png"]["emotion"] == "happy"
+
+
+def test_json_and_csv_say_the_same_and_nothing_else(folder, command):
+    (status, as_json, quiet), (_, as_csv, _) = command(folder, "--json"), command(folder, "--csv")
+    frame = pd.read_csv(io.StringIO(as_csv))
+    answers = json.loads(as_json)
+    assert (status, quiet) == (0, "")
+    assert [answer["emotion"] for answer in answers] == frame["emotion"].tolist()
+    for answer, row in zip(answers, frame.to_dict("records"), strict=True):
+        assert answer["box"] is None and answer["problem"] is None
+        assert list(answer["probabilities"]) == list(EMOTIONS)
+        assert sum(answer["probabilities"].values()) == pytest.approx(1, abs=5e-4)
+        assert answer["probabilities"]["happy"] == pytest.approx(row["p_happy"])
+
+
+def test_the_table_shows_files_answers_and_shares(folder, command):
+    status, out, _ = command(folder / "a.png", folder / "b.JPG")
+    assert status == 0
+    assert f"in {folder}" in out.replace("\n", "")
+    line = next(line for line in out.splitlines() if "a.png" in line)
+    assert "happy" in line and len(line.split()) == 10
+
+
+def test_faces_are_found_first_and_a_picture_without_one_says_so(folder, command):
+    canvas = Image.new("RGB", (640, 300), (120, 130, 140))
+    for number in range(2):
+        canvas.paste(draw_face({"AU12": 4.0}, Identity(), size=120), (60 + 300 * number, 80))
+    canvas.save(folder / "two.png")
+    Image.new("RGB", (200, 200), "green").save(folder / "green.png")
+    status, out, err = command(folder / "two.png", folder / "green.png", "--json", "--find-faces")
+    one, two, none = json.loads(out)
+    assert (status, err) == (0, "")
+    assert [one["face"], two["face"], none["face"]] == [1, 2, None]
+    assert one["box"][0] < 200 < two["box"][0]
+    assert none["problem"] == "no face found" and none["emotion"] is None
+    status, out, err = command(folder / "green.png", "--find-faces")
+    assert status == 2 and "no face" in out and "no face found in any of 1 pictures" in err
+
+
+def test_a_studys_network_answers_in_place_of_the_shipped_one(folder, command, tmp_path):
+    model = architecture.build(stem=8, stages=((8, 0),), seed=3)
+    pretrained.save(model, tmp_path / "own.keras")
+    status, out, _ = command(folder / "a.png", "--json", "--weights", tmp_path / "own.keras")
+    expected = inference.predict(model, read_face(folder / "a.png")[None])[0]
+    assert status == 0
+    found = list(json.loads(out)[0]["probabilities"].values())
+    np.testing.assert_allclose(found, expected, atol=0.01)
+
+
+def test_a_network_brings_its_temperature(folder, command, tmp_path):
+    model = architecture.build(stem=8, stages=((8, 0),), seed=3)
+    raw = inference.predict(model, read_face(folder / "a.png")[None])
+    calmer = calibration.apply_temperature(raw, 3.0)[0]
+    pretrained.export_weights(model, tmp_path / "own.npz", temperature=3.0)
+    for part in ("models", "results/B1"):
+        (tmp_path / part).mkdir(parents=True)
+    pretrained.save(model, tmp_path / "models/B1.keras")
+    (tmp_path / "results/B1/metrics.json").write_text('{"temperature": 3.0}')
+    for file in ("own.npz", "models/B1.keras"):
+        status, out, _ = command(folder / "a.png", "--json", "--weights", tmp_path / file)
+        assert status == 0
+        found = list(json.loads(out)[0]["probabilities"].values())
+        np.testing.assert_allclose(found, calmer, atol=0.01)
+
+
+def test_weights_that_do_not_fit_are_refused_in_words(folder, command, tmp_path):
+    faces = keras.Input((48, 48, 1))
+    answer = keras.layers.Dense(5, activation="softmax")(keras.layers.Flatten()(faces))
+    keras.Model(faces, answer).save(tmp_path / "five.keras")
+    (tmp_path / "torn.keras").write_bytes(b"PK")
+    for name, said in (
+        ("five.keras", "not one probability for each of angry, disgust"),
+        ("torn.keras", "cannot be read as a .keras network"),
+        ("none.keras", "there is no network at"),
+        ("none.npz", "there are no weights at"),
+        ("a.h5", "should end in .keras or .npz"),
+    ):
+        status, out, err = command(folder / "a.png", "--weights", tmp_path / name)
+        assert (status, out) == (2, "")
+        assert said in err and err.count("\n") == 1
+
+
+def test_what_cannot_be_asked_is_refused_in_words(folder, command, network):
+    for arguments, said in (
+        ([folder / "nowhere"], "nothing is called"),
+        ([folder / "a.png", "--json", "--csv"], "choose one"),
+    ):
+        status, out, err = command(*arguments)
+        assert (status, out) == (2, "") and said in err and err.count("\n") == 1
+    with pytest.raises(ParameterError, match="batch_size is 0"):
+        inference.read_faces([], network, batch_size=0)
+
+
+def test_names_that_could_play_tricks_on_a_terminal_are_made_harmless(folder, command):
+    tricky = folder / "x\x1b[31m[red].png"
+    tricky.write_bytes((folder / "a.png").read_bytes())
+    _, out, _ = command(tricky, "--csv")
+    assert "\x1b" not in out and "[red].png" in out
+    _, out, _ = command(tricky)
+    assert "\x1b" not in out and "[red].png" in "".join(out.split())

@@ -1,0 +1,92 @@
+import numpy as np
+import pandas as pd
+import pytest
+
+from mien.errors import DataError
+from mien.network import architecture, inference, pretrained
+
+
+@pytest.fixture(scope="module")
+def model():
+    """A network whose gains and biases are not those it starts with."""
+    built = architecture.build(stem=8, stem_blocks=1, stages=((16, 1),))
+    rng = np.random.default_rng(0)
+    built.set_weights([w + np.abs(rng.normal(0, 0.2, w.shape)) for w in built.get_weights()])
+    return built
+
+
+def test_half_precision_keeps_the_answers(model, tmp_path):
+    faces = np.random.default_rng(1).integers(0, 256, (16, 48, 48), dtype=np.uint8)
+    size = pretrained.export_weights(model, tmp_path / "w.npz")
+    again = pretrained.import_weights(tmp_path / "w.npz")
+    np.testing.assert_allclose(
+        inference.predict(again, faces), inference.predict(model, faces), atol=0.02
+    )
+    assert size < 2.2 * again.count_params() + 6000
+
+
+def test_the_temperature_travels_with_the_weights(model, tmp_path):
+    pretrained.export_weights(model, tmp_path / "w.npz", temperature=1.25)
+    assert pretrained.import_temperature(tmp_path / "w.npz") == 1.25
+    pretrained.export_weights(model, tmp_path / "w.npz")
+    assert pretrained.import_temperature(tmp_path / "w.npz") == 1
+
+
+def test_a_curve_is_shown_beside_figures_of_the_same_faces_only(tmp_path, monkeypatch):
+    public = np.random.default_rng(0).integers(0, 256, (4, 48, 48), dtype=np.uint8)
+    history = pd.DataFrame({"seconds": [60.0, 90.0], "val_accuracy": [0.25, 0.5]})
+    (tmp_path / "weights").mkdir()
+    pretrained.export_curve(history, public, tmp_path / "weights" / pretrained.CURVE)
+    monkeypatch.setattr(pretrained.resources, "files", lambda package: tmp_path)
+    curve = pretrained.shipped_curve(public)
+    assert curve["minutes"].tolist() == [1.0, 2.5]
+    assert curve["PublicTest accuracy"].tolist() == [0.25, 0.5]
+    assert pretrained.shipped_curve(255 - public).empty
+
+
+def test_the_shipped_temperature_is_the_one_on_the_card(root):
+    card = (root / "lib" / "mien" / "weights" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    assert f"stored beside the weights: {pretrained.shipped_temperature():.2f}." in card
+
+
+def test_nothing_pickled_is_read(tmp_path):
+    np.savez(tmp_path / "evil.npz", shape=np.array([object()]), w0=np.zeros(1))
+    with pytest.raises(DataError, match=r"evil\.npz holds no weights"):
+        pretrained.import_weights(tmp_path / "evil.npz")
+
+
+def test_missing_and_foreign_files_are_named(model, tmp_path):
+    with pytest.raises(DataError, match="no weights at"):
+        pretrained.import_weights(tmp_path / "none.npz")
+    pretrained.export_weights(model, tmp_path / "w.npz")
+    with np.load(tmp_path / "w.npz") as arrays:
+        fewer = {name: arrays[name] for name in arrays.files if name != "w3"}
+    np.savez(tmp_path / "fewer.npz", **fewer)
+    with pytest.raises(DataError, match=r"fewer\.npz holds no weights"):
+        pretrained.import_weights(tmp_path / "fewer.npz")
+    with pytest.raises(DataError, match=r"fewer\.npz holds no weights"):
+        np.savez(tmp_path / "fewer.npz", shape="{}")
+        pretrained.import_temperature(tmp_path / "fewer.npz")
+
+
+def test_the_shipped_network_is_small_and_answers_seven_emotions():
+    model = pretrained.shipped()
+    assert model.output_shape == (None, 7)
+    assert 2 * model.count_params() < 12e6
+
+
+@pytest.mark.real
+def test_the_shipped_network_reads_expressions(real_fer2013):
+    """A tripwire, not a measurement: the first 200 PublicTest faces, far above chance."""
+    import gzip
+
+    rows = []
+    with gzip.open(real_fer2013, "rt") as file:
+        for line in file:
+            if line.rstrip().endswith("PublicTest"):
+                rows.append(line.split(","))
+            if len(rows) == 200:
+                break
+    faces = np.array([row[1].split() for row in rows], dtype=np.uint8).reshape(-1, 48, 48)
+    truth = np.array([int(row[0]) for row in rows])
+    assert (inference.predict(pretrained.shipped(), faces).argmax(axis=1) == truth).mean() > 0.55

@@ -1,0 +1,217 @@
+"""One run of the whole demo study; every test here looks at that one run."""
+
+import json
+
+import nbformat
+import numpy as np
+import pandas as pd
+import pytest
+from tiny_study import hidden
+
+from mien.data.person import load_target
+from mien.designed import storage
+from mien.emotions import EMOTIONS
+from mien.study import results
+from mien.study.parameters import CHAPTERS
+from mien.synthetic.dataset import demo_folder
+
+SCORE_KEYS = {
+    *("set", "n", "accuracy", "accuracy_ci95", "per_class", "confusion_matrix", "labels"),
+    *("precision_macro", "recall_macro", "f1_macro"),
+    *("precision_weighted", "recall_weighted", "f1_weighted"),
+}
+SETS = {
+    "A1": {"PrivateTest", "PrivateTest-deduplicated", "target-labelled", "target-unknown"},
+    "A2": {"target-labelled", "target-labelled-plain-folds", "target-unknown"},
+    "B1": {"PublicTest", "PrivateTest", "PrivateTest-deduplicated"},
+    "B2": {"target-labelled", "target-unknown"},
+    "B3": {"target-labelled", "target-unknown"},
+    "C": {"target-labelled", "target-unknown"},
+}
+
+
+@pytest.fixture(scope="module")
+def person():
+    return load_target(demo_folder(0) / "person")
+
+
+def test_it_says_what_it_does_and_where_the_page_is(demo_run):
+    for plan in CHAPTERS:
+        assert plan.title in demo_run.output
+    assert "index.html" in demo_run.output.strip().splitlines()[-1]
+    assert (demo_run.folder / "index.html").is_file()
+
+
+def test_every_chapter_leaves_pages_notebooks_and_results(demo_run):
+    for plan in CHAPTERS:
+        page = "index.html" if plan.part == "C" else f"{plan.part}.html"
+        assert (demo_run.folder / page).is_file()
+        notebook = nbformat.read(
+            results.notebook_path(demo_run.folder, plan.notebook), as_version=4
+        )
+        assert all(cell.execution_count for cell in notebook.cells if cell.cell_type == "code")
+        assert results.load_metrics(demo_run.folder, plan.part)["part"] == plan.part
+
+
+@pytest.mark.parametrize(
+    "part, tables",
+    [
+        ("0", {"class_balance", "copies", "irregularities", "agreement"}),
+        ("A1", {"steps"}),
+        ("B1", {"trials", "ablation", "history"}),
+        ("C", {"pairs", "unknown", "models", "raters"}),
+    ],
+)
+def test_tables_of_a_chapter_are_files(demo_run, part, tables):
+    found = {path.stem for path in (demo_run.folder / "results" / part).glob("*.csv")}
+    assert tables <= found
+
+
+def test_nothing_half_written_stays(demo_run):
+    assert hidden(demo_run.folder) == []
+    assert not (demo_run.folder / "failure.html").exists()
+
+
+@pytest.mark.parametrize("part", SETS)
+def test_metrics_keep_the_contract(demo_run, part):
+    metrics = results.load_metrics(demo_run.folder, part)
+    assert {"part", "model", "scores", "seconds", "provenance"} <= set(metrics)
+    assert SETS[part] <= {score["set"] for score in metrics["scores"]}
+    for score in metrics["scores"]:
+        assert set(score) >= SCORE_KEYS
+        low, high = score["accuracy_ci95"]
+        assert 0 <= low <= score["accuracy"] <= high <= 1
+        matrix = np.array(score["confusion_matrix"])
+        assert matrix.shape == (len(score["labels"]),) * 2
+        assert matrix.sum() == pytest.approx(score["n"])
+        assert np.trace(matrix) / score["n"] == pytest.approx(score["accuracy"])
+        assert set(score["per_class"]) == set(score["labels"])
+
+
+@pytest.mark.parametrize("part", ["A1", "A2", "B2", "B3"])
+def test_predictions_keep_the_contract(demo_run, person, part):
+    frame = results.load_predictions(demo_run.folder, part)
+    assert list(frame.columns) == list(results.PREDICTION_COLUMNS)
+    assert frame["file_name"].is_unique
+    assert set(frame["set"]) == {"labelled", "unknown"}
+    assert set(frame["predicted"]) <= set(person.emotions)
+    shares = frame[[f"p_{emotion}" for emotion in EMOTIONS]].to_numpy()
+    np.testing.assert_allclose(shares.sum(axis=1), 1, atol=1e-4)
+    assert (np.array(EMOTIONS)[shares.argmax(axis=1)] == frame["predicted"]).all()
+    has = "has_units" if part == "A2" else "has_image"
+    assert set(frame["file_name"]) == set(person.faces.loc[person.faces[has], "file_name"])
+    truths = frame.set_index("file_name")["truth"]
+    labels = person.faces.set_index("file_name")["label"]
+    labelled = frame.loc[frame["set"] == "labelled", "file_name"]
+    assert (truths[labelled] == labels[labelled]).all()
+    majority = pd.Series(person.majority().to_numpy(), person.faces["file_name"])
+    unknown = frame.loc[frame["set"] == "unknown", "file_name"]
+    assert (truths[unknown] == majority[unknown]).all()
+
+
+def test_folds_keep_clips_together_and_are_the_same_in_a2_and_b3(demo_run):
+    tables = {part: results.load_table(demo_run.folder, part, "repeats") for part in ("A2", "B3")}
+    for frame in tables.values():
+        assert (frame.groupby(["repeat", "clip"])["fold"].nunique() == 1).all()
+        assert set(frame["fold"]) == set(range(5))
+    both = tables["A2"].merge(tables["B3"], on=["file_name", "repeat"])
+    assert len(both) and (both["fold_x"] == both["fold_y"]).all()
+
+
+def test_models_beat_the_commonest_answer_and_none_is_perfect(demo_run):
+    chance = {"PrivateTest": 0.0, "target-labelled": 0.0}
+    for part in ("A1", "A2", "B1", "B2", "B3"):
+        for score in results.load_metrics(demo_run.folder, part)["scores"]:
+            if score["set"] in chance:
+                supports = [entry["support"] for entry in score["per_class"].values()]
+                assert max(supports) / sum(supports) < score["accuracy"] < 0.97, (part, score)
+
+
+def test_stored_models_answer_as_the_chapters_did(demo_run, person):
+    from mien.designed.action_unit_svm import units_of
+    from mien.emotions import named, restrict
+    from mien.network import inference, pretrained
+
+    rows = units_of(person.intensities, person.presences)
+    faces = person.faces
+    for part, file, has in (("A1", "A1.skops", "has_image"), ("A2", "A2.skops", "has_units")):
+        frame = results.load_predictions(demo_run.folder, part).set_index("file_name")
+        which = (faces["set"] == "unknown") & faces[has]
+        model = storage.load(results.model_path(demo_run.folder, file))
+        inputs = person.images[which] if part == "A1" else rows[which]
+        answers = model.predict_proba(inputs)
+        if part == "A1":
+            answers = named(restrict(answers, person.emotions).argmax(axis=1))
+        else:
+            answers = model.classes_[answers.argmax(axis=1)]
+        assert (answers == frame.loc[faces.loc[which, "file_name"], "predicted"]).all()
+    tuned = pretrained.load(results.model_path(demo_run.folder, "B3.keras"))
+    which = (faces["set"] == "unknown") & faces["has_image"]
+    answers = restrict(inference.predict(tuned, person.images[which]), person.emotions).argmax(
+        axis=1
+    )
+    frame = results.load_predictions(demo_run.folder, "B3").set_index("file_name")
+    assert (named(answers) == frame.loc[faces.loc[which, "file_name"], "predicted"]).all()
+
+
+def test_study_json_tells_where_the_numbers_come_from(demo_run):
+    record = json.loads((demo_run.folder / "study.json").read_text())
+    assert record["parameters"]["profile"] == "demo"
+    assert {part: state["state"] for part, state in record["parts"].items()} == {
+        plan.part: "done" for plan in CHAPTERS
+    }
+    assert all(state["seconds"] > 0 for state in record["parts"].values())
+    assert {"python", "numpy", "scikit-learn", "tensorflow", "keras"} <= set(record["versions"])
+    assert record["hardware"]["cores"] >= 1 and set(record["data"]) == {"fer2013", "target"}
+    assert record["command"].startswith("mien run notebooks/studies/demo.yaml")
+
+
+def test_the_report_says_that_its_faces_are_drawn(demo_run):
+    for page in demo_run.folder.glob("*.html"):
+        assert "drawn" in page.read_text(encoding="utf-8"), page.name
+
+
+def test_pages_are_small_and_name_no_path_of_this_machine(demo_run, root):
+    for page in demo_run.folder.glob("*.html"):
+        assert page.stat().st_size < 3_000_000, page.name
+        text = page.read_text(encoding="utf-8")
+        assert str(demo_run.folder) not in text
+        assert f"{root}/" not in text
+
+
+def test_the_verdict_on_the_page_is_the_computed_one(demo_run):
+    metrics = results.load_metrics(demo_run.folder, "C")
+    page = (demo_run.folder / "index.html").read_text(encoding="utf-8")
+    best = metrics["best"]
+    scores = {s["model"]: s for s in metrics["scores"] if s["set"] == "target-labelled"}
+    assert best == max(scores, key=lambda model: scores[model]["accuracy"])
+    assert metrics["verdict"][0].startswith(best)
+    assert metrics["verdict"][0] in page
+
+
+def test_an_unchanged_study_runs_nothing_again(demo_run, mien):
+    before = {
+        path: path.stat().st_mtime_ns for path in (demo_run.folder / "results").rglob("*.json")
+    }
+    done = mien("run", "notebooks/studies/demo.yaml", "--out", str(demo_run.folder))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("unchanged") == len(CHAPTERS)
+    assert before == {path: path.stat().st_mtime_ns for path in before}
+
+
+def test_bare_papermill_runs_a_chapter(demo_run, tmp_path, root):
+    import subprocess
+    import sys
+
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "papermill", "notebooks/0_data.ipynb"),
+            *(str(tmp_path / "out.ipynb"), "-k", "python3", "--no-progress-bar"),
+            *("-p", "out", str(tmp_path / "study"), "-p", "seed", "0"),
+        ],
+        cwd=root,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert results.load_metrics(tmp_path / "study", "0")["part"] == "0"

@@ -1,0 +1,128 @@
+"""The demo study in small, killed and taken up again, and run twice: the same numbers each time."""
+
+import contextlib
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import psutil
+import pytest
+from tiny_study import command, family, gone, hidden, wait_until
+
+from mien.study import results
+from mien.study.parameters import CHAPTERS
+from mien.synthetic.dataset import write_demo
+
+#: What makes the demo study cheap; every chapter still does all that it does.
+CHEAP = {"epochs": 3, "repeats": 1, "folds": 2, "fine_tune_epochs": 1, "resamples": 100}
+
+
+@pytest.fixture(scope="module")
+def arguments(tmp_path_factory):
+    """The arguments of ``mien run`` for a small crowd and person, but for ``--out``."""
+    drawn = tmp_path_factory.mktemp("drawn")
+    write_demo(drawn, crowd=400, labelled=40)
+    places = {"fer2013": drawn / "fer2013.csv", "target": drawn / "person"}
+    settings = [f"{name}={value}" for name, value in {**CHEAP, **places}.items()]
+    return ["notebooks/studies/demo.yaml", *(word for text in settings for word in ("--set", text))]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(arguments, tmp_path_factory):
+    """The folder of a run that nobody disturbed."""
+    out = tmp_path_factory.mktemp("undisturbed")
+    finish(start(out, *arguments))
+    return out
+
+
+def start(out, *arguments):
+    return subprocess.Popen(
+        [sys.executable, "-m", "mien.cli", "run", *arguments, "--out", str(out)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finish(runner):
+    said, _ = runner.communicate()
+    assert runner.returncode == 0, said
+    return said
+
+
+def predictions(out):
+    return {path.parent.name: path.read_bytes() for path in out.glob("results/*/predictions.csv")}
+
+
+def parts(out):
+    return json.loads((out / "study.json").read_text())["parts"]
+
+
+def cells_done(out, plan):
+    """Return how many cells of a chapter that runs are done; many, if the chapter is."""
+    if (out / "study.json").exists() and parts(out).get(plan.part, {}).get("state") == "done":
+        return 1000
+    try:
+        running = results.notebook_path(out, f".{plan.notebook}.running")
+        cells = json.loads(running.read_text())["cells"]
+    except (OSError, ValueError):  # not there yet, or just being written
+        return -1
+    return sum(cell.get("execution_count") is not None for cell in cells)
+
+
+def kill(runner, victim):
+    """Kill a runner, or the kernel of its chapter if there is one; wait until all are gone."""
+    processes = family(runner)
+    kernels = [one for one in processes if "ipykernel_launcher" in command(one)]
+    if victim == "kernel" and kernels:
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ended first: a run without a kill
+            kernels[0].kill()
+    else:
+        os.kill(runner.pid, signal.SIGKILL)
+    runner.communicate()
+    wait_until(lambda: gone(processes))
+
+
+def test_the_same_seed_gives_the_same_numbers_whatever_the_jobs(arguments, undisturbed, tmp_path):
+    said = finish(start(tmp_path, *arguments, "--jobs", "2"))
+    assert predictions(tmp_path) == predictions(undisturbed)
+    assert set(predictions(undisturbed)) == {"A1", "A2", "B2", "B3"}
+    running = [line[:2].strip() for line in said.splitlines() if " ... (" in line]
+    assert running[:2] == ["0", "A1"] and running.index("C") == len(CHAPTERS) - 1
+
+
+def test_twenty_kills_lose_nothing(arguments, undisturbed, tmp_path):
+    chance = random.Random(2026)
+    moments = sorted(
+        (number % len(CHAPTERS), chance.randint(0, 15), chance.choice(["runner", "kernel"]))
+        for number in range(20)
+    )
+    for position, cell, victim in moments:
+        runner, plan = start(tmp_path, *arguments), CHAPTERS[position]
+        wait_until(lambda: cells_done(tmp_path, plan) >= cell or runner.poll() is not None, 600)  # noqa: B023
+        assert runner.poll() is None, runner.communicate()[0]
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            runner.wait(timeout=chance.random())
+        kill(runner, victim)
+    finish(start(tmp_path, *arguments))
+    assert {state["state"] for state in parts(tmp_path).values()} == {"done"}
+    assert predictions(tmp_path) == predictions(undisturbed)
+    assert not hidden(tmp_path)
+
+
+def test_a_killed_training_goes_on_from_its_last_epoch(arguments, undisturbed, tmp_path):
+    longer = [*arguments, "--set", "epochs=20", "--only", "B1"]
+    runner, checkpoint = start(tmp_path, *longer), tmp_path / "models" / "B1.checkpoint.npz"
+    wait_until(lambda: checkpoint.exists() or runner.poll() is not None, 600)
+    kill(runner, "kernel")
+    with np.load(checkpoint) as stored:
+        before = json.loads(str(stored["progress"]))["history"]
+    finish(start(tmp_path, *longer))
+    history = results.load_table(tmp_path, "B1", "history")
+    assert len(history) == 20 > len(before)
+    # Seconds are measured, so only an epoch that was not trained again has the very same.
+    np.testing.assert_allclose(history["seconds"][0], before[0]["seconds"], rtol=1e-5)

@@ -1,0 +1,118 @@
+"""What concerns which chapter: files of the library, parameters, settings, data; and in words."""
+
+import json
+import shutil
+
+import pytest
+from tiny_study import PARAMETERS, PLANS, run, write_notebook
+
+from mien.running import staleness
+from mien.running.scheduler import ChapterFailed
+from mien.running.status import status
+from mien.study.parameters import BY_PART, CHAPTERS, make_study
+
+
+@pytest.mark.parametrize(
+    ("file", "chapters"),
+    [
+        ("designed/image_svm.py", {"A1", "A2", "C"}),
+        ("network/weights/fer2013.npz", {"B1", "B2", "B3", "C"}),
+        ("study/profiles.py", set()),  # compared by value
+        ("cli.py", set()),
+        *((f"{folder}/__init__.py", set()) for folder in ("running", "sweep", "synthetic")),
+        *((room, set(BY_PART)) for room in ("errors.py", "study/chapter.py", "data/person.py")),
+    ],
+)
+def test_an_edited_file_concerns_the_chapters_that_declare_its_folder(
+    file, chapters, tmp_path, monkeypatch
+):
+    package = tmp_path / "mien"
+    shutil.copytree(staleness.PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(staleness, "PACKAGE", package)
+    before = {plan.part: staleness.library(plan.library) for plan in CHAPTERS}
+    with (package / file).open("ab") as edited:
+        edited.write(b"\n")
+    after = {plan.part: staleness.library(plan.library) for plan in CHAPTERS}
+    assert {part for part in after if after[part] != before[part]} == chapters
+
+
+def test_the_folder_of_an_edited_file_is_named(monkeypatch):
+    study, plan = make_study({}), BY_PART["A2"]
+    before = staleness.ingredients(study, plan, {}, {}, {})
+    monkeypatch.setattr(staleness, "library", lambda folders: before["library"] | {"data": "new"})
+    after = staleness.ingredients(study, plan, {}, {}, {})
+    assert staleness.changes(before, after) == ["library: data changed"]
+    assert staleness.fingerprint(before) != staleness.fingerprint(after)
+
+
+def ingredients(part, **parameters):
+    data = {"fer2013": "f", "target": "t"}
+    study = make_study(parameters)
+    return staleness.ingredients(study, BY_PART[part], data, {}, {"A2": "x", "B1": "y"})
+
+
+def test_a_chapter_depends_on_what_it_takes_and_loads_and_on_no_place():
+    assert ingredients("A2")["data"] == {"target": "t"}
+    assert ingredients("B2")["reads"] == {"A2": "x", "B1": "y"}
+    same = ingredients("A2")
+    assert ingredients("A2", name="other", out="elsewhere", target="moved", epochs=9) == same
+    assert "permutations" in same["profile"] and "trial_rows" not in same["profile"]
+    assert staleness.changes(same, ingredients("A2", repeats=4)) == [
+        "parameter repeats was 0, is 4"
+    ]
+    assert staleness.changes(same, ingredients("A2", profile="quick")) == [
+        "parameter profile was demo, is quick"
+    ]
+
+
+def test_every_kind_of_change_has_its_words():
+    before = {
+        "notebook": "1",
+        "data": {"target": "a"},
+        "versions": {"scikit-learn": "1.7.0"},
+        "reads": {"A2": "x"},
+        "missing": {},
+    }
+    now = {
+        "notebook": "2",
+        "data": {"target": "b"},
+        "versions": {"scikit-learn": "1.7.1"},
+        "reads": {"A2": "z"},
+        "missing": {"A2": "no Action Units"},
+    }
+    assert staleness.changes(before, now) == [
+        "notebook changed",
+        "data: target changed",
+        "A2 is left out or back",
+        "scikit-learn was 1.7.0, is 1.7.1",
+        "A2 ran again, with other results",
+    ]
+
+
+def test_status_says_how_every_chapter_stands_and_why(project, tmp_path):
+    out = str(tmp_path / "out")
+
+    def states(**parameters):
+        standings = status(make_study({"out": out, **parameters}), PLANS)
+        return {one.plan.part: (one.state, *one.reasons) for one in standings}
+
+    assert states()["A1"] == ("missing", "it has not been run")
+    run(out)
+    assert states() == dict.fromkeys(PARAMETERS, ("current",))
+    assert states(epochs=5) == states() | {
+        "B1": ("stale", "parameter epochs was 0, is 5"),
+        "B2": ("stale", "B1 will run first"),
+    }
+    write_notebook(project, BY_PART["A2"], "value = 1 / 0")
+    assert states()["A2"] == ("stale", "notebook changed")
+    with pytest.raises(ChapterFailed):
+        run(out)
+    assert states()["A2"] == ("failed", "its last run failed")
+    assert states()["B2"] == ("stale", "A2 will run first")
+    path = tmp_path / "out" / "study.json"
+    record = json.loads(path.read_text())
+    record["parts"]["A1"]["state"] = "running"
+    path.write_text(json.dumps(record))
+    assert states()["A1"] == ("stale", "its last run was interrupted")
+    shutil.rmtree(tmp_path / "out" / "results" / "B1")
+    assert states()["B1"] == ("missing", "its results are gone")

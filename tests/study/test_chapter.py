@@ -1,0 +1,88 @@
+"""What a notebook gets from its chapter: settings, folds, and only results that fit its data."""
+
+import shutil
+
+import numpy as np
+import pytest
+
+from mien.emotions import EMOTIONS
+from mien.errors import DataError, ParameterError
+from mien.study.chapter import Chapter, repeats_table, target_predictions
+from mien.synthetic.dataset import write_demo
+
+
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("drawn")
+    write_demo(folder, crowd=100, labelled=50)
+    return folder
+
+
+@pytest.fixture
+def chapter(drawn, tmp_path):
+    return Chapter("A2", target=str(drawn / "person"), out=str(tmp_path / "out"))
+
+
+def test_the_profile_chooses_what_the_study_leaves_open(tmp_path):
+    assert Chapter("A1", profile="quick").setting("hog_cell") == 6
+    assert Chapter("A1", profile="quick", hog_cell=5).setting("hog_cell") == 5
+
+
+def test_a_wrong_parameter_names_the_chapter():
+    with pytest.raises(ParameterError, match=r"A1_svm_fer2013.*did you mean 'seed'"):
+        Chapter("A1", sead=1)
+
+
+def test_folds_are_the_same_for_chapters_that_read_images_and_units(chapter):
+    person = chapter.load_target()
+    dealt = chapter.target_folds(person, repeats=2)
+    labelled = (person.faces["set"] == "labelled").to_numpy()
+    assert (dealt[:, ~labelled] == -1).all() and (dealt[:, labelled] >= 0).all()
+    for fold in dealt:
+        clips = person.faces.loc[labelled].groupby("clip").groups.values()
+        assert all(len(set(fold[list(rows)])) == 1 for rows in clips)
+
+
+def test_predictions_carry_truth_of_labels_and_of_raters(chapter):
+    person = chapter.load_target()
+    which = person.faces["has_image"].to_numpy()
+    shares = np.zeros((which.sum(), 7))
+    shares[:, EMOTIONS.index("happy")] = 1
+    frame = target_predictions(
+        person, which=which, predicted=np.repeat("happy", which.sum()), probabilities=shares
+    )
+    unknown = frame["set"] == "unknown"
+    shown = person.faces.loc[which].reset_index(drop=True)
+    rated = person.majority()[which].reset_index(drop=True)
+    assert (frame["truth"][~unknown] == shown["label"][~unknown]).all()
+    assert (frame["truth"][unknown] == rated[unknown]).all()
+    assert frame["fold"].isna().all()
+    scores = chapter.score_target(frame, labels=person.emotions)
+    assert [score["set"] for score in scores] == ["target-labelled", "target-unknown"]
+    assert scores[1]["n"] == (frame["truth"][unknown] != "").sum()
+
+
+def test_results_of_other_data_are_refused(drawn, chapter, tmp_path):
+    chapter.load_target()
+    chapter.save()
+    other = tmp_path / "other"
+    shutil.copytree(drawn / "person", other)
+    next((other / "images").glob("happy/*")).unlink()
+    later = Chapter("B2", target=str(other), out=str(tmp_path / "out"))
+    assert later.metrics("A2")["part"] == "A2"
+    later.load_target()
+    with pytest.raises(DataError, match="chapter A2 of this study was run on another target"):
+        later.predictions("A2")
+
+
+def test_every_answer_of_every_repeat_is_kept(chapter):
+    person = chapter.load_target()
+    which = chapter.labelled(person, "has_units")
+    folds = chapter.target_folds(person, repeats=2)[:, which]
+    answers = np.array([["happy"] * which.sum(), ["sad"] * which.sum()])
+    frame = repeats_table(person, which=which, folds=folds, answers=answers)
+    assert len(frame) == 2 * which.sum()
+    assert frame.groupby("repeat")["predicted"].unique().map(list).to_dict() == {
+        0: ["happy"],
+        1: ["sad"],
+    }

@@ -1,0 +1,138 @@
+"""What a study must do without: which chapters, which cells, and in what words."""
+
+import nbformat
+import pandas as pd
+import pytest
+
+from mien.data.person import load_target
+from mien.errors import DataError
+from mien.study import results
+from mien.study.chapter import gaps, leave_out
+from mien.study.parameters import load_study, make_study
+from mien.synthetic.dataset import write_demo
+
+
+@pytest.fixture
+def folder(tmp_path):
+    write_demo(tmp_path, crowd=100, labelled=30)
+    return tmp_path / "person"
+
+
+def found(folder, **parameters):
+    return gaps(make_study({"target": str(folder), **parameters}), load_target(folder))
+
+
+def test_nothing_is_missing_from_a_whole_study(folder):
+    assert found(folder) == {}
+
+
+def test_without_fer2013_its_chapters_are_left_out(folder):
+    missing = found(folder, fer2013="")
+    assert set(missing) == {"fer2013", "A1", "B1"}
+    assert "names no FER2013" in missing["A1"]
+
+
+def test_shipped_weights_leave_out_only_the_training(folder):
+    assert set(found(folder, weights="shipped")) == {"B1"}
+
+
+def test_without_action_units_their_svm_is_left_out(folder):
+    next(folder.glob("*_AU.csv")).unlink()
+    assert list(found(folder)) == ["A2"]
+
+
+def test_action_units_of_one_emotion_are_not_enough(folder):
+    (table,) = folder.glob("*_AU.csv")
+    header, *rows = table.read_text().splitlines()
+    kept = [row for row in rows if row.endswith(",happy")]
+    table.write_text("\n".join([header, *kept]))
+    assert "show only happy" in found(folder)["A2"]
+
+
+def test_a_person_with_images_of_one_emotion_makes_no_study(folder):
+    for image in (folder / "images").glob("*/*"):
+        if image.parent.name not in ("happy", "unknown"):
+            image.unlink()
+    with pytest.raises(DataError, match=r"two emotions or more, and only happy.*images/<emotion>"):
+        found(folder)
+
+
+def test_fewer_clips_than_folds_are_refused_before_anything_runs(folder):
+    clips = load_target(folder).faces.query("set == 'labelled'")["clip"].nunique()
+    assert found(folder, folds=min(20, clips)) == {}
+    for image in (folder / "images").glob("*/*"):
+        if image.parent.name not in ("happy", "sad", "unknown"):
+            image.unlink()
+    for table in folder.glob("*_AU.csv"):
+        table.unlink()
+    clips = load_target(folder).faces.query("set == 'labelled'")["clip"].nunique()
+    with pytest.raises(DataError, match=rf"{clips} clips, too few for 20 folds.*folds={clips}"):
+        found(folder, folds=20)
+
+
+def test_a_study_file_with_a_person_and_no_fer2013_does_without_it(tmp_path):
+    (tmp_path / "mine.yaml").write_text("target: photos\n")
+    study = load_study(tmp_path / "mine.yaml")
+    assert study.fer2013 == "" and study.takes_shipped
+    assert not load_study(tmp_path / "mine.yaml", ["fer2013=fer.csv"]).takes_shipped
+
+
+def keep_one_face_of(folder, emotion):
+    """Leave one image of an emotion, its row of Action Units, and units that never vary."""
+    _, *more = sorted((folder / "images" / emotion).iterdir())
+    (table,) = folder.glob("*_AU.csv")
+    units = pd.read_csv(table)
+    units = units[~units["file_name"].isin([image.name for image in more])]
+    units.assign(AU02_r=0.5, AU02_c=1, AU45_r=0.0).to_csv(table, index=False)
+    for image in more:
+        image.unlink()
+
+
+def test_one_face_of_an_emotion_and_units_that_never_vary_are_borne(folder, mien, tmp_path):
+    keep_one_face_of(folder, "disgust")
+    (tmp_path / "odd.yaml").write_text(f"name: odd\ntarget: {folder}\nresamples: 100\n")
+    out = tmp_path / "odd"
+    done = mien(
+        *("run", str(tmp_path / "odd.yaml"), "--only", "A2", "--out", str(out)),
+        *("--set", "repeats=1", "--set", "folds=3"),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    score = results.scores_by_set(results.load_metrics(out, "A2"))["target-labelled"]
+    assert score["per_class"]["disgust"]["support"] == 1
+
+
+def test_photos_alone_make_a_study(folder, mien, tmp_path):
+    keep_one_face_of(folder, "disgust")
+    next(folder.glob("*_AU.csv")).unlink()
+    (tmp_path / "mine.yaml").write_text(f"name: mine\ntarget: {folder}\nresamples: 100\n")
+    cheap = ("--set", "repeats=1", "--set", "folds=2", "--set", "fine_tune_epochs=2")
+    out = tmp_path / "mine"
+    done = mien("run", str(tmp_path / "mine.yaml"), *cheap, "--out", str(out))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("left out:") == 3
+    compared = results.load_metrics(out, "C")
+    on_person = [score for score in compared["scores"] if score["set"] == "target-labelled"]
+    assert [score["model"] for score in on_person] == ["NN-FER2013", "NN-FineTuned"]
+    page = (out / "index.html").read_text(encoding="utf-8")
+    assert "It has no SVM-FER2013: the study names no FER2013" in page
+    assert "It has no SVM-OpenFace: the person has no labelled Action Units" in page
+    assert "left out: the study names no FER2013" in (out / "A1.html").read_text(encoding="utf-8")
+
+
+def test_cells_that_need_what_is_missing_give_way_to_one_note():
+    def cell(source, *tags):
+        return nbformat.v4.new_markdown_cell(source, metadata={"tags": list(tags)})
+
+    notebook = nbformat.v4.new_notebook()
+    notebook.cells = [
+        *(cell("# Title"), cell("always"), cell("a", "needs-A2"), cell("b", "needs-A2")),
+        *(cell("crowd", "needs-fer2013"), cell("end")),
+    ]
+    kept = leave_out(notebook, "B2", {"A2": "no Action Units"})
+    sources = [cell.source for cell in kept.cells]
+    assert sources[:2] == ["# Title", "always"] and sources[3:] == ["crowd", "end"]
+    assert sources[2].endswith("left out: no Action Units.*")
+    assert leave_out(notebook, "B2", {}) == notebook
+    whole = leave_out(notebook, "A2", {"A2": "no Action Units"})
+    assert whole.cells[0].source == "# Title" and len(whole.cells) == 2
+    assert len(notebook.cells) == 6

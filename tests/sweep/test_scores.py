@@ -1,0 +1,148 @@
+"""What is made of a sweep's scores: who chooses, which interval, and what choosing flatters."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import sample_sweep
+from scipy import stats
+
+from mien.evaluation.scores import corrected_resampled
+from mien.study import results
+from mien.sweep.planning import dependants
+from mien.sweep.scores import Outcome, boards, held_out, unflattered
+
+
+def outcomes_of(planned) -> list[Outcome]:
+    return [
+        Outcome(run.label, {name: getattr(run.study, name) for name in run.point}, run.study.folder)
+        for run in planned.runs
+    ]
+
+
+@pytest.fixture(scope="module")
+def swept(tmp_path_factory):
+    out = tmp_path_factory.mktemp("swept")
+    planned, _ = sample_sweep.write_sweep(
+        out, "seed=0,1,2", "hog_cell=4,8", "fine_tune_rate=0.01,0.3"
+    )
+    outcomes = outcomes_of(planned)
+    return outcomes, boards(outcomes, dependants(list(planned.grid)))
+
+
+def test_runs_that_share_a_chapter_count_once(swept):
+    _, found = swept
+    assert found["A1", "PublicTest"].settings["runs"].to_dict() == {
+        "hog_cell 4": 3,
+        "hog_cell 8": 3,
+    }
+    assert found["B1", "PublicTest"].settings["runs"].to_dict() == {"as the study says": 3}
+    assert found["B3", "target-labelled"].names == ("fine_tune_rate",)
+    assert len(found["B3", "target-labelled"].draws) == 6
+
+
+def test_only_publictest_and_labelled_faces_are_looked_at(swept):
+    _, found = swept
+    assert {set_ for _, set_ in found} == {"PublicTest", "target-labelled"}
+    assert found["A1", "PublicTest"].chooses and found["B3", "target-labelled"].chooses
+
+
+def test_the_interval_over_seeds_is_students_t(swept):
+    board = swept[1]["A1", "PublicTest"]
+    values = board.draws.loc[board.draws["setting"] == "hog_cell 8", "accuracy"]
+    row = board.settings.loc["hog_cell 8"]
+    expected = stats.t.interval(0.95, 2, values.mean(), values.std(ddof=1) / np.sqrt(3))
+    assert row["interval"] == "Student's t"
+    assert [row["low"], row["high"]] == pytest.approx(expected)
+    assert row["spread"] == pytest.approx(values.std(ddof=1))
+
+
+def test_the_interval_of_repeated_folds_is_nadeau_and_bengios_over_all_seeds(swept):
+    outcomes, found = swept
+    board = found["B3", "target-labelled"]
+    values = []
+    for outcome in outcomes:
+        if outcome.point["fine_tune_rate"] == 0.3 and outcome.point["hog_cell"] == 4:
+            answers = results.load_table(outcome.folder, "B3", "repeats")
+            right = answers["truth"] == answers["predicted"]
+            values += right.groupby([answers["repeat"], answers["fold"]]).mean().tolist()
+    row = board.settings.loc["fine_tune_rate 0.3"]
+    assert len(values) == 3 * 2 * 5
+    assert row["interval"] == "Nadeau and Bengio"
+    expected = corrected_resampled(values, n_train=48, n_test=12)["ci95"]
+    assert row["low"] == pytest.approx(expected[0])
+    assert row["high"] == pytest.approx(min(1, expected[1]))
+
+
+def test_one_run_keeps_its_own_interval(tmp_path):
+    planned, _ = sample_sweep.write_sweep(tmp_path, "hog_cell=4,8")
+    board = boards(outcomes_of(planned), dependants(["hog_cell"]))["A1", "PublicTest"]
+    assert set(board.settings["interval"]) == {"Wilson"}
+    assert board.settings["spread"].isna().all()
+    assert board.lead()[2] is None
+
+
+def _rewrite(folder: Path, part: str, change) -> None:
+    metrics = results.load_metrics(folder, part)
+    for score in [*metrics["scores"], *metrics.get("public", [])]:
+        change(score)
+    repeats = {}
+    if (results.part_folder(folder, part) / "repeats.csv").is_file():
+        repeats = {"repeats": results.load_table(folder, part, "repeats")}
+    results.save(folder, part, metrics, tables=repeats)
+
+
+@pytest.mark.parametrize("set_", ["PrivateTest", "target-unknown"])
+def test_what_is_held_out_never_chooses(tmp_path, set_):
+    """The chosen settings stay the same when held-out scores say the opposite."""
+    planned, _ = sample_sweep.write_sweep(tmp_path, "hog_cell=4,8", "fine_tune_rate=0.01,0.3")
+    outcomes, parts = outcomes_of(planned), dependants(list(planned.grid))
+    before = {key: board.best for key, board in boards(outcomes, parts).items() if board.chooses}
+    for outcome in outcomes:
+        for part in ("A1", "A2", "B1", "B3"):
+
+            def turn(score):
+                if score["set"] == set_:
+                    score["accuracy"] = 1 - score["accuracy"]
+
+            _rewrite(outcome.folder, part, turn)
+    after = {key: board.best for key, board in boards(outcomes, parts).items() if board.chooses}
+    assert before == after
+    assert before["A1", "PublicTest"] == "hog_cell 8"
+    assert before["B3", "target-labelled"] == "fine_tune_rate 0.3"
+
+
+def test_of_held_out_sets_only_the_chosen_settings_are_read(swept):
+    outcomes, found = swept
+    board = found["A1", "PublicTest"]
+    read = held_out(board, outcomes, "A1")
+    assert list(read) == ["PrivateTest"]
+    assert list(read["PrivateTest"].settings.index) == [board.best]
+
+
+def test_the_choice_among_equals_flatters_and_the_correction_takes_that_back(tmp_path):
+    """Thirty settings that only guess: the best looks better than chance, choosing does not."""
+    random = np.random.default_rng(0)
+    outcomes = []
+    truth = random.integers(0, 2, 60)
+    for rate in range(30):
+        folder = tmp_path / str(rate)
+        answers = pd.DataFrame(
+            {
+                "file_name": [f"{face}.jpg" for face in range(60)],
+                "clip": [str(face) for face in range(60)],
+                "truth": truth.astype(str),
+                "repeat": 0,
+                "fold": np.arange(60) % 5,
+                "predicted": random.integers(0, 2, 60).astype(str),
+            }
+        )
+        accuracy = float((answers["truth"] == answers["predicted"]).mean())
+        score = {"set": "target-labelled", "n": 60, "accuracy": accuracy, "f1_macro": accuracy}
+        score |= {"accuracy_ci95": [0, 1], "accuracy_ci95_method": "Wilson"}
+        results.save(folder, "B3", {"scores": [score]}, tables={"repeats": answers})
+        outcomes.append(Outcome(str(rate), {"fine_tune_rate": rate}, folder))
+    board = boards(outcomes, {"fine_tune_rate": frozenset({"B3"})})["B3", "target-labelled"]
+    assert board.settings["accuracy"].max() > 0.6
+    assert 0.45 < unflattered(board) < 0.55
