@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from mien.data.person import load_target
+from mien.data.person import load_person
 from mien.designed.action_unit_svm import UnitFeatures, mean_rbf, units_of
 from mien.evaluation.cross_validation import grouped_folds
 
@@ -63,7 +63,7 @@ def main() -> None:
     parser.add_argument("person", help="the folder of a target person")
     parser.add_argument("--repeats", type=int, default=10)
     given = parser.parse_args()
-    person = load_target(given.person)
+    person = load_person(given.person)
     labelled = (person.faces["set"] == "labelled") & person.faces["has_units"]
     rows = units_of(person.intensities, person.presences)[labelled]
     labels, clips = person.faces.loc[labelled, ["label", "clip"]].to_numpy(dtype=str).T

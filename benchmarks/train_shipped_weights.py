@@ -162,7 +162,7 @@ def measure(packed, crowd) -> dict:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("fer2013", help="FER2013 in any layout that mien reads")
-    parser.add_argument("--out", type=Path, default=Path("lib/mien/weights"))
+    parser.add_argument("--out", type=Path, default=Path("lib/mien/network/weights"))
     parser.add_argument("--minutes", type=float, help="end the training by then")
     parser.add_argument("--checkpoint", type=Path, help="a file that keeps unfinished work")
     parser.add_argument("--seed", type=int, default=0)

@@ -68,7 +68,7 @@ def real_fer2013() -> Path:
 
 
 @pytest.fixture(scope="session")
-def real_target() -> Path:
+def real_person() -> Path:
     path = REAL / "phoebe"
     if not path.is_dir():
         pytest.skip("the real target person is not beside the repository")

@@ -20,10 +20,10 @@ def test_check_reads_the_data_and_runs_nothing(mien, tmp_path):
 
 
 @pytest.mark.real
-def test_check_reads_the_real_data(mien, real_fer2013, real_target):
+def test_check_reads_the_real_data(mien, real_fer2013, real_person):
     done = mien(
         *("check", "notebooks/studies/fer2013.yaml", "--set", f"fer2013={real_fer2013}"),
-        *("--set", f"target={real_target}"),
+        *("--set", f"target={real_person}"),
     )
     assert done.returncode == 0, done.stderr
     assert "35,887 images" in done.stdout

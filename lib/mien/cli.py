@@ -135,14 +135,14 @@ _COLOURS = {"current": "green", "failed": "red", "running": "cyan", "skipped": "
 def check(study_file: StudyFile, settings: Settings = None, out: Out = "") -> None:
     """Check the parameters and the data of a study; run nothing."""
     from mien.data.fer2013 import load_fer2013
-    from mien.data.person import load_target
+    from mien.data.person import load_person
     from mien.study.chapter import gaps
 
     check_backend()
     study = _load(study_file, settings, out)
     fer2013, target = data_paths(study.fer2013, study.target, study.seed)
     crowd = load_fer2013(fer2013, skip_bad_rows=study.skip_bad_rows) if study.fer2013 else None
-    person = load_target(target)
+    person = load_person(target)
     missing = gaps(study, person)
     labelled = int((person.faces["set"] == "labelled").sum())
     out_console.print(f"study     {study.name}, profile {study.profile}, seed {study.seed}")

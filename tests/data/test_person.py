@@ -14,7 +14,7 @@ from PIL import Image
 
 from mien.data import images
 from mien.data.action_units import INTENSITIES, PRESENCES, UNITS
-from mien.data.person import load_target
+from mien.data.person import load_person
 from mien.errors import DataError
 
 HEADER = ["file_name", " confidence", *INTENSITIES, *PRESENCES, "label"]
@@ -75,7 +75,7 @@ def the_note(person, name):
 
 def test_a_regular_person(folder):
     add_person(folder)
-    person = load_target(folder)
+    person = load_person(folder)
     assert person.faces["file_name"].tolist() == ["1_01.jpg", "1_02.jpg", "2_01.jpg", "10_7.jpg"]
     assert person.faces["set"].tolist() == ["labelled"] * 3 + ["unknown"]
     assert person.faces["clip"].tolist() == ["1", "1", "2", "10"]
@@ -104,7 +104,7 @@ def test_units_keep_their_columns(folder):
     values = {f"{unit}_r": f"{number / 4}" for number, unit in enumerate(UNITS)}
     values |= {f"{unit}_c": f"{number % 2}.0" for number, unit in enumerate(UNITS)}
     write_csv(folder, [row("a.jpg", **values)], columns=["label", *reversed(HEADER[:-1])])
-    person = load_target(folder)
+    person = load_person(folder)
     assert person.intensities[0].tolist() == [number / 4 for number in range(17)]
     assert person.presences[0].tolist() == [number % 2 for number in range(17)]
 
@@ -114,7 +114,7 @@ def test_openfaces_own_header_with_blanks_and_no_label(folder):
     columns = ["file_name", " success", " confidence", *(f" {unit}_r" for unit in UNITS)]
     columns += [f" {unit}_c" for unit in UNITS]
     write_csv(folder, [["a.jpg", " 1", " 0.9", *[" 2.5"] * 17, *[" 1.0"] * 17]], columns=columns)
-    person = load_target(folder)
+    person = load_person(folder)
     assert (person.intensities == 2.5).all()
     assert face(person, "a.jpg")["label"] == "sad"
     assert len(person.irregularities) == 1
@@ -126,7 +126,7 @@ def test_the_order_of_files_and_rows_does_not_matter(folder, tmp_path):
     for name, label in reversed([(row["file_name"], row["label"]) for row in rows]):
         add_image(other, f"{label}/{name}")
     write_csv(other, rows[::-1])
-    first, second = load_target(folder), load_target(other)
+    first, second = load_person(folder), load_person(other)
     pd.testing.assert_frame_equal(first.faces, second.faces)
     assert first.fingerprint == second.fingerprint
 
@@ -134,7 +134,7 @@ def test_the_order_of_files_and_rows_does_not_matter(folder, tmp_path):
 def test_labelled_faces_come_first_then_numbers_count_as_numbers(folder):
     for place in ("happy/10_1.jpg", "sad/2_1.jpg", "unknown/1_1.jpg", "happy/2_x.jpg"):
         add_image(folder, place)
-    names = load_target(folder).faces["file_name"].tolist()
+    names = load_person(folder).faces["file_name"].tolist()
     assert names == ["2_1.jpg", "2_x.jpg", "10_1.jpg", "1_1.jpg"]
 
 
@@ -151,9 +151,9 @@ def test_labelled_faces_come_first_then_numbers_count_as_numbers(folder):
 )
 def test_the_fingerprint_follows_the_content(change, folder):
     add_person(folder)
-    before = load_target(folder).fingerprint
+    before = load_person(folder).fingerprint
     change(folder)
-    assert load_target(folder).fingerprint != before
+    assert load_person(folder).fingerprint != before
 
 
 # irregular rows and images
@@ -161,7 +161,7 @@ def test_the_fingerprint_follows_the_content(change, folder):
 
 def test_a_row_without_image_serves_a2(folder):
     write_csv(folder, [*add_person(folder), row("6_01.jpg", "happy")])
-    person = load_target(folder)
+    person = load_person(folder)
     found = face(person, "6_01.jpg")
     assert (found["set"], found["label"], found["clip"]) == ("labelled", "happy", "6")
     assert (found["has_image"], found["has_units"]) == (False, True)
@@ -174,7 +174,7 @@ def test_a_row_without_image_serves_a2(folder):
 def test_an_image_without_row_serves_the_networks(folder):
     add_person(folder)
     add_image(folder, "surprise/17_10.jpg")
-    person = load_target(folder)
+    person = load_person(folder)
     found = face(person, "17_10.jpg")
     assert (found["has_image"], found["has_units"]) == (True, False)
     assert math.isnan(found["confidence"])
@@ -187,7 +187,7 @@ def test_an_image_without_row_serves_the_networks(folder):
 def test_the_folder_wins_over_the_label_of_the_csv(folder):
     add_person(folder)
     write_csv(folder, [row("1_01.jpg", "sad"), row("10_7.jpg", "angry"), row("1_02.jpg", "Joy")])
-    person = load_target(folder)
+    person = load_person(folder)
     assert face(person, "1_01.jpg")["label"] == "happy"
     assert face(person, "10_7.jpg")["set"] == "unknown"
     assert the_note(person, "1_01.jpg") == (
@@ -200,7 +200,7 @@ def test_the_folder_wins_over_the_label_of_the_csv(folder):
 def test_a_label_that_is_no_emotion(folder):
     add_person(folder)
     write_csv(folder, [row("1_01.jpg", "bored"), row("9_9.jpg", "bored"), row("8_8.jpg", "")])
-    person = load_target(folder)
+    person = load_person(folder)
     assert face(person, "1_01.jpg")["label"] == "happy"
     assert "'bored' is no emotion" in the_note(person, "1_01.jpg")[0]
     assert ("a row without image and label", "left out") in notes(person, "9_9.jpg")
@@ -211,7 +211,7 @@ def test_a_label_that_is_no_emotion(folder):
 def test_a_folder_that_is_no_emotion_is_left_out(folder):
     add_person(folder)
     add_image(folder, "contempt/5_01.jpg")
-    person = load_target(folder)
+    person = load_person(folder)
     assert "5_01.jpg" not in set(person.faces["file_name"])
     assert the_note(person, "images/contempt") == ("the folder names no emotion", "left out")
 
@@ -219,7 +219,7 @@ def test_a_folder_that_is_no_emotion_is_left_out(folder):
 def test_aliases_of_emotions_are_understood(folder):
     add_image(folder, "Happiness/a.jpg")
     add_image(folder, " UNKNOWN/b.jpg")
-    assert load_target(folder).faces["label"].tolist() == ["happy", "unknown"]
+    assert load_person(folder).faces["label"].tolist() == ["happy", "unknown"]
 
 
 @pytest.mark.parametrize("content", [b"", b"no image", b"\xff\xd8\xff\xe0\0\x10JFIF", "cut"])
@@ -232,7 +232,7 @@ def test_an_unreadable_image_serves_a2_with_its_row_and_nothing_without(content,
         content = whole.getvalue()[:2000]
     (folder / "images" / "happy" / "1_01.jpg").write_bytes(content)
     (folder / "images" / "happy" / "7_01.jpg").write_bytes(content)
-    person = load_target(folder)
+    person = load_person(folder)
     found = face(person, "1_01.jpg")
     assert (found["has_image"], found["has_units"]) == (False, True)
     assert the_note(person, "1_01.jpg")[0].startswith("is damaged, cut off or no image")
@@ -245,14 +245,14 @@ def test_no_note_tells_where_the_folder_lies(folder):
     (folder / "images" / "happy" / "1_01.jpg").write_bytes(b"no image")
     (folder / "images" / "happy" / "x.txt").write_bytes(b"no image")
     (folder / "images" / "sad" / "loop.jpg").symlink_to("loop.jpg")
-    assert str(folder) not in load_target(folder).irregularities.to_csv()
+    assert str(folder) not in load_person(folder).irregularities.to_csv()
 
 
 def test_an_image_of_too_many_pixels_is_not_decoded(folder, monkeypatch):
     add_person(folder)
     add_image(folder, "happy/1_01.jpg", size=(200, 200))
     monkeypatch.setattr(images, "MAX_PIXELS", 20_000)
-    person = load_target(folder)
+    person = load_person(folder)
     assert not face(person, "1_01.jpg")["has_image"]
     assert "more than 20,000 pixels" in the_note(person, "1_01.jpg")[0]
 
@@ -261,7 +261,7 @@ def test_an_image_of_too_many_pixels_is_not_decoded(folder, monkeypatch):
 def test_a_value_that_is_no_number_costs_the_units_of_its_row(value, folder):
     rows = add_person(folder)
     write_csv(folder, [row("1_01.jpg", AU04_r=value), *rows[1:]])
-    person = load_target(folder)
+    person = load_person(folder)
     assert not face(person, "1_01.jpg")["has_units"]
     assert np.isnan(person.intensities[0]).all()
     problem, consequence = the_note(person, "1_01.jpg")
@@ -272,7 +272,7 @@ def test_a_value_that_is_no_number_costs_the_units_of_its_row(value, folder):
 def test_values_out_of_range_are_cut_and_noted(folder):
     add_person(folder)
     write_csv(folder, [row("1_01.jpg", AU01_r="-0.5", AU02_r="7", AU01_c="0.4", AU02_c="2")])
-    person = load_target(folder)
+    person = load_person(folder)
     assert person.intensities[0, :3].tolist() == [0, 5, 1]
     assert person.presences[0, :3].tolist() == [0, 1, 1]
     problem, _ = the_note(person, "1_01.jpg")
@@ -289,7 +289,7 @@ def test_low_confidence_is_kept_and_no_success_is_not(folder):
         row("10_7.jpg", "unknown", success="1") | {" confidence": "high"},
     ]
     write_csv(folder, rows, columns=columns)
-    person = load_target(folder)
+    person = load_person(folder)
     assert person.faces["has_units"].tolist() == [True, False, True, True]
     assert np.isnan(person.intensities[1]).all()
     assert the_note(person, "1_01.jpg")[0] == "confidence 0.03 is under 0.8"
@@ -302,7 +302,7 @@ def test_low_confidence_is_kept_and_no_success_is_not(folder):
 def test_missing_columns_are_unknown_for_every_face_and_the_others_serve(folder):
     rows = add_person(folder)
     write_csv(folder, rows, columns=[name for name in HEADER if name not in ("AU45_r", "AU01_c")])
-    person = load_target(folder)
+    person = load_person(folder)
     assert person.faces["has_units"].all()
     assert np.isnan(person.intensities[:, 16]).all()
     assert (person.intensities[:, :16] == 1).all()
@@ -319,7 +319,7 @@ def test_missing_columns_are_unknown_for_every_face_and_the_others_serve(folder)
 def test_without_units_every_face_still_serves_the_networks(columns, folder):
     rows = add_person(folder)
     write_csv(folder, rows, columns=columns)
-    person = load_target(folder)
+    person = load_person(folder)
     assert len(person.faces) == 4
     assert person.faces["has_image"].all()
     assert not person.faces["has_units"].any()
@@ -333,7 +333,7 @@ def test_a_byte_order_mark_and_a_column_written_twice(folder):
     path = folder / "person_AU.csv"
     head, *lines = path.read_text().splitlines()
     path.write_text("\n".join([f"\ufeff{head},AU01_r", *(f"{line},9" for line in lines)]))
-    person = load_target(folder)
+    person = load_person(folder)
     assert person.faces["has_units"].all()
     assert (person.intensities == 1).all()
     assert ("has the columns AU01_r more than once", "the first of them is read") in notes(
@@ -343,14 +343,14 @@ def test_a_byte_order_mark_and_a_column_written_twice(folder):
 
 def test_without_csv_every_face_still_serves_the_networks(folder):
     add_image(folder, "happy/1_01.jpg")
-    person = load_target(folder)
+    person = load_person(folder)
     assert not person.faces["has_units"].any()
     assert the_note(person, "*_AU.csv")[0] == "there is no such file"
 
 
 def test_without_images_every_row_still_serves_a2(folder):
     write_csv(folder, [row("1_01.jpg"), row("2_01.jpg", "unknown")])
-    person = load_target(folder)
+    person = load_person(folder)
     assert person.faces["has_units"].all()
     assert not person.faces["has_image"].any()
     assert the_note(person, "images")[0] == "holds no image"
@@ -359,7 +359,7 @@ def test_without_images_every_row_still_serves_a2(folder):
 def test_of_several_rows_the_first_counts(folder):
     rows = [*add_person(folder), row("1_01.jpg", AU01_r="4"), row("6_6.jpg"), row("6_6.jpg")]
     write_csv(folder, rows)
-    person = load_target(folder)
+    person = load_person(folder)
     assert (person.intensities == 1).all()
     assert person.faces["file_name"].is_unique
     assert the_note(person, "1_01.jpg") == ("has more than one row", "the first one counts")
@@ -369,7 +369,7 @@ def test_of_several_csv_files_the_first_counts(folder):
     write_csv(folder, add_person(folder))
     write_csv(folder, [row("1_01.jpg", AU01_r="4")], name="z_au.CSV")
     write_csv(folder, [row("1_01.jpg", AU01_r="4")], name="._a_AU.csv")
-    person = load_target(folder)
+    person = load_person(folder)
     assert (person.intensities == 1).all()
     assert the_note(person, "z_au.CSV") == ("person_AU.csv comes before it", "left out")
 
@@ -378,7 +378,7 @@ def test_rows_of_another_length_are_left_out(folder):
     add_person(folder)
     with (folder / "person_AU.csv").open("a") as stream:
         stream.write("1_01.jpg,0.9\n\n")
-    person = load_target(folder)
+    person = load_person(folder)
     assert ("row 5 has 2 fields, not 37", "left out") in notes(person, "person_AU.csv")
 
 
@@ -390,7 +390,7 @@ def test_what_is_no_image_is_left_out_and_litter_is_not_mentioned(folder):
     for litter in (".DS_Store", "Thumbs.db"):
         (folder / "images" / "happy" / litter).write_text("")
     os.mkfifo(folder / "images" / "happy" / "pipe.jpg")
-    person = load_target(folder)
+    person = load_person(folder)
     assert len(person.faces) == 4
     noted = set(person.irregularities["file_name"])
     expected = {"happy/notes.txt", "happy/more", "happy/pipe.jpg", "stray.jpg", "person_AU.csv"}
@@ -402,7 +402,7 @@ def test_a_folder_without_anything_is_refused_with_what_belongs_in_it(empty, fol
     if empty:
         folder.mkdir()
     with pytest.raises(DataError, match="images/<emotion>"):
-        load_target(folder)
+        load_person(folder)
 
 
 # names
@@ -425,7 +425,7 @@ def test_a_folder_without_anything_is_refused_with_what_belongs_in_it(empty, fol
 def test_any_file_name_is_a_face_and_names_its_clip(name, clip, folder):
     add_image(folder, f"happy/{name}")
     write_csv(folder, [row(name)])
-    person = load_target(folder)
+    person = load_person(folder)
     found = face(person, name)
     assert (found["clip"], found["has_image"], found["has_units"]) == (clip, True, True)
 
@@ -433,7 +433,7 @@ def test_any_file_name_is_a_face_and_names_its_clip(name, clip, folder):
 def test_names_match_whatever_their_case_and_unicode_form(folder):
     add_image(folder, f"happy/{unicodedata.normalize('NFD', 'Zoë')}_1.JPG")
     write_csv(folder, [row(f"{unicodedata.normalize('NFC', 'zoë')}_1.jpg")])
-    person = load_target(folder)
+    person = load_person(folder)
     assert len(person.faces) == 1
     assert person.faces["has_units"].all()
 
@@ -441,7 +441,7 @@ def test_names_match_whatever_their_case_and_unicode_form(folder):
 def test_names_that_are_no_unicode_can_be_written_down(folder):
     add_person(folder)
     add_image(folder, os.fsdecode(b"happy/\xff_1.jpg"))
-    person = load_target(folder)
+    person = load_person(folder)
     assert r"\xff_1.jpg" in set(person.faces["file_name"])
     person.irregularities.to_csv().encode()
 
@@ -450,7 +450,7 @@ def test_one_name_in_two_folders_is_two_faces(folder):
     add_image(folder, "happy/0001.jpg", grey=10)
     add_image(folder, "sad/0001.jpg", grey=20)
     write_csv(folder, [row("0001.jpg", "sad", AU01_r="2"), row("happy/0001.jpg", "", AU01_r="3")])
-    person = load_target(folder)
+    person = load_person(folder)
     assert person.faces["file_name"].tolist() == ["happy/0001.jpg", "sad/0001.jpg"]
     assert person.images[:, 0, 0].tolist() == [10, 20]
     assert person.intensities[:, 0].tolist() == [3, 2]
@@ -461,7 +461,7 @@ def test_a_row_that_fits_two_images_is_left_out(folder):
     add_image(folder, "happy/0001.jpg")
     add_image(folder, "sad/0001.jpg")
     write_csv(folder, [row("0001.jpg", "angry")])
-    person = load_target(folder)
+    person = load_person(folder)
     assert not person.faces["has_units"].any()
     assert ("a row fits several images of this name", "left out") in notes(person, "0001.jpg")
 
@@ -474,7 +474,7 @@ def test_a_name_in_the_csv_never_reaches_outside(name, folder, monkeypatch):
     add_person(folder)
     add_image(folder.parent, "../secret.jpg")
     write_csv(folder, [row(name)])
-    person = load_target(folder)
+    person = load_person(folder)
     assert not person.faces["file_name"].isin(["", ".", ".."]).any()
     assert person.faces["has_image"].sum() == 4
     assert not (person.faces["has_image"] & person.faces["has_units"]).any()
@@ -484,7 +484,7 @@ def test_a_name_in_the_csv_never_reaches_outside(name, folder, monkeypatch):
 def test_a_name_with_a_path_is_read_by_its_last_part(folder):
     add_person(folder)
     write_csv(folder, [row("/elsewhere/frames/1_01.jpg")])
-    person = load_target(folder)
+    person = load_person(folder)
     assert face(person, "1_01.jpg")["has_units"]
     assert the_note(person, "/elsewhere/frames/1_01.jpg")[1] == "read as 1_01.jpg"
 
@@ -498,7 +498,7 @@ def test_links_that_lead_out_are_left_out_and_links_within_are_not(folder):
     (folder / "images" / "happy" / "again.png").symlink_to("1_01.jpg")
     (folder.parent / "secret.csv").write_text("file_name,rater,label\n10_7.jpg,a,sad\n")
     (folder / "ratings.csv").symlink_to("../secret.csv")
-    person = load_target(folder)
+    person = load_person(folder)
     assert person.ratings.empty
     assert set(person.faces["file_name"]) == {
         *("1_01.jpg", "1_02.jpg", "2_01.jpg", "10_7.jpg", "again.png")
@@ -519,7 +519,7 @@ def test_whatever_the_csv_says_images_come_from_the_folder_alone(rows, tmp_path_
     add_image(folder.parent, "secret.jpg")
     columns = ["file_name", "confidence", "AU01_r", "AU01_c", "label"]
     write_csv(folder, rows, columns=columns)
-    person = load_target(folder)
+    person = load_person(folder)
     assert person.faces["has_image"].sum() == 1
     assert person.faces["file_name"].is_unique
     units = np.hstack([person.intensities[:, :1], person.presences[:, :1]])
@@ -533,7 +533,7 @@ def test_any_bytes_for_a_csv_leave_the_images_standing(content, where, tmp_path_
     folder = tmp_path_factory.mktemp("any") / "person"
     add_person(folder)
     (folder / where).write_bytes(content)
-    assert load_target(folder).faces["has_image"].sum() == 4
+    assert load_person(folder).faces["has_image"].sum() == 4
 
 
 # ratings
@@ -553,7 +553,7 @@ def test_the_majority_of_the_raters(folder):
         *("11_1.jpg,a,sad", "11_1.jpg,b,happy"),
         "12_1.jpg,a,fear",
     )
-    person = load_target(folder)
+    person = load_person(folder)
     majority = person.majority()
     assert majority.index.equals(person.faces.index)
     assert dict(zip(person.faces["file_name"], majority, strict=True)) == {
@@ -564,7 +564,7 @@ def test_the_majority_of_the_raters(folder):
 
 def test_without_ratings_there_is_no_majority(folder):
     add_person(folder)
-    assert load_target(folder).majority().tolist() == [""] * 4
+    assert load_person(folder).majority().tolist() == [""] * 4
 
 
 @pytest.mark.parametrize(
@@ -581,7 +581,7 @@ def test_without_ratings_there_is_no_majority(folder):
 def test_ratings_that_do_not_fit_are_noted_and_left_out(line, problem, folder):
     add_person(folder)
     rate(folder, "10_7.jpg,a,sad", line)
-    person = load_target(folder)
+    person = load_person(folder)
     assert person.ratings.to_numpy().tolist() == [["10_7.jpg", "a", "sad"]]
     assert the_note(person, line.split(",")[0]) == (problem, "left out")
 
@@ -590,8 +590,8 @@ def test_ratings_that_do_not_fit_are_noted_and_left_out(line, problem, folder):
 
 
 @pytest.mark.real
-def test_the_real_person_is_as_known(real_target):
-    person = load_target(real_target)
+def test_the_real_person_is_as_known(real_person):
+    person = load_person(real_person)
     faces = person.faces
     labelled = faces["set"] == "labelled"
     with_units = faces[labelled & faces["has_units"]]

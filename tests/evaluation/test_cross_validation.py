@@ -110,8 +110,8 @@ def test_folds_out_of_range_are_refused(how):
 
 
 @pytest.mark.real
-def test_real_clips_stay_whole(real_target):
-    table = pd.read_csv(real_target / "phoebe_AU.csv", skipinitialspace=True)
+def test_real_clips_stay_whole(real_person):
+    table = pd.read_csv(real_person / "phoebe_AU.csv", skipinitialspace=True)
     table = table[table["label"] != "unknown"]
     clips = table["file_name"].str.rpartition("_")[0].to_numpy()
     folds = grouped_folds(table["label"], clips, n_repeats=20)

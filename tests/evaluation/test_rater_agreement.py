@@ -150,6 +150,6 @@ def test_landis_and_kochs_words(kappa, word):
 
 
 @pytest.mark.real
-def test_real_raters(real_target):
-    result = rater_agreement(pd.read_csv(real_target / "ratings.csv"))
+def test_real_raters(real_person):
+    result = rater_agreement(pd.read_csv(real_person / "ratings.csv"))
     assert result.pairs.loc[0, ["n", "agree"]].tolist() == [12, 10]

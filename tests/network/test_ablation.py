@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mien.network import ablation, architecture, training
+from mien.network import ablation, training
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def test_an_ablation_changes_one_choice_at_a_time(faces, recipe, monkeypatch):
         asked.append({name: settings[name] for name in settings if name != "seed"})
         return pd.DataFrame({"seconds": [1.0, 2.0]})
 
-    monkeypatch.setattr(architecture, "train", train)
+    monkeypatch.setattr(ablation.training, "train", train)
     names = ("without augmentation", "with mixup", "at full size", "AdamW alone")
     names += ("with a constant learning rate",)
     found = ablation.ablation(faces, faces, recipe, choices=names, epochs=2)
@@ -47,7 +47,7 @@ def test_an_ablation_changes_one_choice_at_a_time(faces, recipe, monkeypatch):
 def test_the_trials_of_an_ablation_take_no_larger_steps_than_the_recipe(faces, recipe, monkeypatch):
     asked = []
     monkeypatch.setattr(
-        architecture,
+        ablation.training,
         "train",
         lambda *_, batch_size, **__: asked.append(batch_size) or pd.DataFrame({"seconds": [1]}),
     )

@@ -167,7 +167,7 @@ def test_muon_moves_a_kernel_along_all_its_directions_alike(muon):
 
 def test_folding_changes_no_answer_and_leaves_standard_layers_only(trained):
     model, _ = trained
-    plain = architecture.fold(model)
+    plain = architecture.fuse(model)
     faces, _ = patterns(20, seed=3)
     np.testing.assert_allclose(
         inference.predict(plain, faces), inference.predict(model, faces), atol=1e-4

@@ -84,7 +84,7 @@ def test_the_starting_network_and_the_frozen_layers_stay_as_they_were(crowd, per
     tuned = fine_tuning.fine_tune(crowd, faces, labels, epochs=2, tuning=TUNING)
     for one, other in zip(before, crowd.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
-    start = architecture.fold(crowd)
+    start = architecture.fuse(crowd)
     for layer in start.layers:
         changed = [
             not np.array_equal(one, other)

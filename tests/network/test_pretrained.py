@@ -45,7 +45,9 @@ def test_a_curve_is_shown_beside_figures_of_the_same_faces_only(tmp_path, monkey
 
 
 def test_the_shipped_temperature_is_the_one_on_the_card(root):
-    card = (root / "lib" / "mien" / "weights" / "MODEL_CARD.md").read_text(encoding="utf-8")
+    card = (root / "lib" / "mien" / "network" / "weights" / "MODEL_CARD.md").read_text(
+        encoding="utf-8"
+    )
     assert f"stored beside the weights: {pretrained.shipped_temperature():.2f}." in card
 
 

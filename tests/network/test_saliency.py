@@ -93,7 +93,7 @@ def test_the_gradient_is_the_gradient(trained):
     A step over a kink of a ReLU measures the mean of two slopes, a short one is rounded: the step
     is short enough that few faces meet a kink, and those few are let pass.
     """
-    early, late = saliency._halves(architecture.fold(trained), 1)
+    early, late = saliency._halves(architecture.fuse(trained), 1)
     faces, codes = corners(64, seed=5)
     seen = np.asarray(early.predict_on_batch(architecture.prepare(faces)))
     wanted = np.eye(7, dtype=np.float32)[codes]
@@ -122,5 +122,5 @@ def test_what_cannot_be_explained_is_refused(trained):
     with pytest.raises(ParameterError, match="stage is 9"):
         saliency.gradcam(trained, faces, codes, stage=9)
     foreign = keras.Sequential([keras.Input((48, 48, 1)), keras.layers.Flatten()])
-    with pytest.raises(DataError, match=r"not one of mien\.cnn\.build"):
+    with pytest.raises(DataError, match=r"not one of mien\.network\.architecture\.build"):
         saliency.gradcam(foreign, faces, codes)

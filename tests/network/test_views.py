@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mien.network import architecture, inference
+from mien.network import inference
 
 
 def test_every_kind_of_views_is_compared(monkeypatch):
@@ -16,7 +16,7 @@ def test_every_kind_of_views_is_compared(monkeypatch):
         answers[:, len(asked) % 7] = 0.4
         return answers
 
-    monkeypatch.setattr(architecture, "predict", predict)
+    monkeypatch.setattr(inference, "predict", predict)
     compared, answers = inference.compare_views(
         None, np.zeros((4, 48, 48), np.uint8), np.array([1, 2, 2, 2])
     )

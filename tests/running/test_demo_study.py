@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from tiny_study import hidden
 
-from mien.data.person import load_target
+from mien.data.person import load_person
 from mien.designed import storage
 from mien.emotions import EMOTIONS
 from mien.study import results
@@ -32,7 +32,7 @@ SETS = {
 
 @pytest.fixture(scope="module")
 def person():
-    return load_target(demo_folder(0) / "person")
+    return load_person(demo_folder(0) / "person")
 
 
 def test_it_says_what_it_does_and_where_the_page_is(demo_run):

@@ -7,7 +7,7 @@ import pytest
 
 from mien.emotions import EMOTIONS
 from mien.errors import DataError, ParameterError
-from mien.study.chapter import Chapter, repeats_table, target_predictions
+from mien.study.chapter import Chapter, person_predictions, repeats_table
 from mien.synthetic.dataset import write_demo
 
 
@@ -34,8 +34,8 @@ def test_a_wrong_parameter_names_the_chapter():
 
 
 def test_folds_are_the_same_for_chapters_that_read_images_and_units(chapter):
-    person = chapter.load_target()
-    dealt = chapter.target_folds(person, repeats=2)
+    person = chapter.load_person()
+    dealt = chapter.person_folds(person, repeats=2)
     labelled = (person.faces["set"] == "labelled").to_numpy()
     assert (dealt[:, ~labelled] == -1).all() and (dealt[:, labelled] >= 0).all()
     for fold in dealt:
@@ -44,11 +44,11 @@ def test_folds_are_the_same_for_chapters_that_read_images_and_units(chapter):
 
 
 def test_predictions_carry_truth_of_labels_and_of_raters(chapter):
-    person = chapter.load_target()
+    person = chapter.load_person()
     which = person.faces["has_image"].to_numpy()
     shares = np.zeros((which.sum(), 7))
     shares[:, EMOTIONS.index("happy")] = 1
-    frame = target_predictions(
+    frame = person_predictions(
         person, which=which, predicted=np.repeat("happy", which.sum()), probabilities=shares
     )
     unknown = frame["set"] == "unknown"
@@ -57,28 +57,28 @@ def test_predictions_carry_truth_of_labels_and_of_raters(chapter):
     assert (frame["truth"][~unknown] == shown["label"][~unknown]).all()
     assert (frame["truth"][unknown] == rated[unknown]).all()
     assert frame["fold"].isna().all()
-    scores = chapter.score_target(frame, labels=person.emotions)
+    scores = chapter.score_person(frame, labels=person.emotions)
     assert [score["set"] for score in scores] == ["target-labelled", "target-unknown"]
     assert scores[1]["n"] == (frame["truth"][unknown] != "").sum()
 
 
 def test_results_of_other_data_are_refused(drawn, chapter, tmp_path):
-    chapter.load_target()
+    chapter.load_person()
     chapter.save()
     other = tmp_path / "other"
     shutil.copytree(drawn / "person", other)
     next((other / "images").glob("happy/*")).unlink()
     later = Chapter("B2", target=str(other), out=str(tmp_path / "out"))
     assert later.metrics("A2")["part"] == "A2"
-    later.load_target()
+    later.load_person()
     with pytest.raises(DataError, match="chapter A2 of this study was run on another target"):
         later.predictions("A2")
 
 
 def test_every_answer_of_every_repeat_is_kept(chapter):
-    person = chapter.load_target()
+    person = chapter.load_person()
     which = chapter.labelled(person, "has_units")
-    folds = chapter.target_folds(person, repeats=2)[:, which]
+    folds = chapter.person_folds(person, repeats=2)[:, which]
     answers = np.array([["happy"] * which.sum(), ["sad"] * which.sum()])
     frame = repeats_table(person, which=which, folds=folds, answers=answers)
     assert len(frame) == 2 * which.sum()

@@ -4,7 +4,7 @@ import nbformat
 import pandas as pd
 import pytest
 
-from mien.data.person import load_target
+from mien.data.person import load_person
 from mien.errors import DataError
 from mien.study import results
 from mien.study.chapter import gaps, leave_out
@@ -19,7 +19,7 @@ def folder(tmp_path):
 
 
 def found(folder, **parameters):
-    return gaps(make_study({"target": str(folder), **parameters}), load_target(folder))
+    return gaps(make_study({"target": str(folder), **parameters}), load_person(folder))
 
 
 def test_nothing_is_missing_from_a_whole_study(folder):
@@ -58,14 +58,14 @@ def test_a_person_with_images_of_one_emotion_makes_no_study(folder):
 
 
 def test_fewer_clips_than_folds_are_refused_before_anything_runs(folder):
-    clips = load_target(folder).faces.query("set == 'labelled'")["clip"].nunique()
+    clips = load_person(folder).faces.query("set == 'labelled'")["clip"].nunique()
     assert found(folder, folds=min(20, clips)) == {}
     for image in (folder / "images").glob("*/*"):
         if image.parent.name not in ("happy", "sad", "unknown"):
             image.unlink()
     for table in folder.glob("*_AU.csv"):
         table.unlink()
-    clips = load_target(folder).faces.query("set == 'labelled'")["clip"].nunique()
+    clips = load_person(folder).faces.query("set == 'labelled'")["clip"].nunique()
     with pytest.raises(DataError, match=rf"{clips} clips, too few for 20 folds.*folds={clips}"):
         found(folder, folds=20)
 

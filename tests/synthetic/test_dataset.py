@@ -11,7 +11,7 @@ from PIL import Image
 
 from mien.data.action_units import UNITS
 from mien.data.fer2013 import constant_images, duplicates, load_fer2013
-from mien.data.person import load_target
+from mien.data.person import load_person
 from mien.emotions import EMOTIONS
 from mien.errors import ParameterError
 from mien.synthetic import dataset
@@ -33,7 +33,7 @@ def crowd(folder):
 
 @pytest.fixture(scope="module")
 def person(folder):
-    return load_target(folder / "person")
+    return load_person(folder / "person")
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -195,7 +195,7 @@ def test_two_at_once_do_no_harm(small):
         thread.join()
     assert len(folders) == 2 and len(set(folders)) == 1
     assert [path.name for path in small.iterdir()] == [folders[0].name]
-    assert load_target(folders[0] / "person").emotions
+    assert load_person(folders[0] / "person").emotions
 
 
 def test_a_failure_leaves_nothing_behind(small, monkeypatch):

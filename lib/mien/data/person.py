@@ -36,7 +36,7 @@ _LAYOUT = (
 
 
 @dataclass(frozen=True, eq=False)
-class Target:
+class Person:
     """One person's faces, in a stable order: labelled before unknown, then by file name.
 
     Attributes
@@ -112,7 +112,7 @@ class _Face:
         return stem.rpartition("_")[0] or stem
 
 
-def load_target(folder: str | Path) -> Target:
+def load_person(folder: str | Path) -> Person:
     """Load one person's faces.
 
     Where the folder of an image and the csv disagree about its label, the folder wins: it is what
@@ -136,7 +136,7 @@ def load_target(folder: str | Path) -> Target:
         told = "".join(f"\n  {note.file_name}: {note.problem}" for note in notes[:5])
         raise DataError(f"{source} holds no face that can be used; {_LAYOUT}{told}")
     faces.sort(key=lambda face: (face.label == emotions.UNKNOWN, _natural(face.file_name)))
-    return _target(faces, _read_ratings(folder, faces, notes), notes)
+    return _person(faces, _read_ratings(folder, faces, notes), notes)
 
 
 def _find_images(folder: Path, notes: list[Note]) -> list[_Face]:
@@ -298,7 +298,7 @@ def _read_ratings(folder: Path, faces: list[_Face], notes: list[Note]) -> pd.Dat
     return pd.DataFrame([(*key, label) for key, label in ratings.items()], columns=columns)
 
 
-def _target(faces: list[_Face], ratings: pd.DataFrame, notes: list[Note]) -> Target:
+def _person(faces: list[_Face], ratings: pd.DataFrame, notes: list[Note]) -> Person:
     """Turn the faces into arrays and frames."""
     blank, nothing = np.zeros((SIDE, SIDE), np.uint8), np.full(2 * len(UNITS), np.nan, np.float32)
     images = np.stack([blank if face.image is None else face.image for face in faces])
@@ -318,7 +318,7 @@ def _target(faces: list[_Face], ratings: pd.DataFrame, notes: list[Note]) -> Tar
     digest = hashlib.sha256(images.tobytes() + units.tobytes())
     for table in (frame, ratings, irregularities):
         digest.update(table.to_json(orient="split").encode())
-    return Target(
+    return Person(
         faces=frame,
         images=images,
         intensities=units[:, : len(UNITS)],

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from mien.data.fer2013 import Fer2013, constant_images, duplicates, has_copy_in
-from mien.data.person import Target
+from mien.data.person import Person
 from mien.emotions import EMOTIONS, UNKNOWN
 from mien.evaluation.rater_agreement import Agreement, strength
 from mien.report import text
@@ -68,7 +68,7 @@ def unusable(crowd: Fer2013) -> pd.DataFrame:
     return pd.concat([constant, skipped], ignore_index=True)
 
 
-def person_counts(person: Target) -> pd.DataFrame:
+def person_counts(person: Person) -> pd.DataFrame:
     """Return faces, images, rows of Action Units and clips of the person by label."""
     order = [*person.emotions, UNKNOWN]
     groups = person.faces.groupby("label")
@@ -83,7 +83,7 @@ def person_counts(person: Target) -> pd.DataFrame:
     )
 
 
-def person_samples(person: Target, *, each: int) -> tuple[np.ndarray, list[str]]:
+def person_samples(person: Person, *, each: int) -> tuple[np.ndarray, list[str]]:
     """Return rows of the first ``each`` labelled faces with image of every emotion, captioned."""
     faces = person.faces[person.faces["has_image"] & (person.faces["set"] == "labelled")]
     rows = [
@@ -109,7 +109,7 @@ def copies_sentence(crowd: Fer2013) -> str:
     return f"{text.listed(parts)} stand in Training too, pixel by pixel."
 
 
-def person_sentence(person: Target) -> str:
+def person_sentence(person: Person) -> str:
     """Return the size of the person's data and its commonest emotion, in two sentences."""
     labelled = person.faces[person.faces["set"] == "labelled"]
     with_units = labelled[labelled["has_units"]]
@@ -152,7 +152,7 @@ def crowd_answer(crowd: Fer2013) -> str:
     )
 
 
-def person_answer(person: Target, agreement: Agreement) -> str:
+def person_answer(person: Person, agreement: Agreement) -> str:
     """Return what chapter 0 answers about the person, as a Markdown list."""
     problems = text.count(len(person.irregularities), "irregularity", "irregularities")
     return (

@@ -155,7 +155,7 @@ def build(
     cosines : bool
         False starts the first convolution from random kernels.
     standardized : bool
-        False builds plain convolutions: what `fold` needs.
+        False builds plain convolutions: what `fuse` needs.
     seed : int
         Of the initial weights and of dropout.
 
@@ -211,7 +211,7 @@ def _convolution(channels, *, strides=1, gain="ones", seeds, dtype, standardized
     return layers.Conv2D(channels, 3, padding="same", **options)
 
 
-def fold(model: keras.Model, *, dtype: str | None = None) -> keras.Model:
+def fuse(model: keras.Model, *, dtype: str | None = None) -> keras.Model:
     """Return the same function as plain layers: every standardised kernel as an ordinary one.
 
     The result holds standard Keras layers only, and is what fine-tuning starts from: its kernels

@@ -113,7 +113,7 @@ class Tuner:
         self.tuning, self.seed = tuning or Tuning(), seed
         self.emotions = in_order(labels)
         self.codes = np.array([index(label) for label in labels])
-        self.model = architecture.fold(model)
+        self.model = architecture.fuse(model)
         cut = _last_of_stage(self.model, self.tuning.frozen)
         early = keras.Model(self.model.input, cut)
         self.late = keras.Model(cut, self.model.get_layer("logits").output)
@@ -275,7 +275,7 @@ class Tuner:
         rows = np.arange(len(self.codes))
         epochs = self.choose_epochs(rows, clips, n_splits=n_splits, seed=self.seed)
         self.fit(rows, epochs=epochs, seed=self.seed)
-        return architecture.fold(self.model), epochs
+        return architecture.fuse(self.model), epochs
 
 
 class _Pull(keras.regularizers.Regularizer):
@@ -304,7 +304,7 @@ def fine_tune(
     """
     tuner = Tuner(model, images, labels, tuning=tuning, seed=seed)
     tuner.fit(np.arange(len(images)), epochs=epochs, seed=seed)
-    return architecture.fold(tuner.model)
+    return architecture.fuse(tuner.model)
 
 
 def feature_classifier(kind: str = "logistic", *, penalty: float = 0.01, seed: int = 0) -> Pipeline:

@@ -196,7 +196,7 @@ def load_network(path: str | Path | None = None) -> Network:
         raise ParameterError(f"{path} should end in .keras or .npz")
     model, temperature = pretrained.load(path), _fitted_temperature(Path(path))
     try:
-        return Network(architecture.fold(model, dtype=dtype), temperature)
+        return Network(architecture.fuse(model, dtype=dtype), temperature)
     except DataError:  # no network of ours, but one that answers the seven emotions
         return Network(model, temperature)
 

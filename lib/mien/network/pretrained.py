@@ -78,7 +78,7 @@ def export_weights(model: keras.Model, path: str | Path, *, temperature: float =
         What `mien.evaluation.calibration.fit_temperature` found for the network; 1 where nobody
         measured.
     """
-    plain = architecture.fold(model, dtype="float32")
+    plain = architecture.fuse(model, dtype="float32")
     arrays = {f"w{i}": weight.astype(np.float16) for i, weight in enumerate(plain.get_weights())}
     arrays |= {"shape": np.array(json.dumps(architecture.shape(plain))), "temperature": temperature}
     with atomic_write(path) as part, part.open("wb") as file:

@@ -48,7 +48,7 @@ def gradcam(
         If the network has no such stage.
     """
     _check(images, codes)
-    early, late = _halves(architecture.fold(model, dtype="float32"), stage)
+    early, late = _halves(architecture.fuse(model, dtype="float32"), stage)
     maps = [np.zeros((0, architecture.SIZE, architecture.SIZE), np.float32)]
     probe = _probe(late)
     for start in range(0, len(images), _BATCH):
@@ -112,7 +112,7 @@ def sanity_check(
         randomised (name), correlation (Spearman's, mean over the faces whose maps are not flat).
     """
     trained = gradcam(model, images, codes)
-    forgetful = architecture.fold(model, dtype="float32")
+    forgetful = architecture.fuse(model, dtype="float32")
     shape = architecture.shape(forgetful)
     random = architecture.build(**shape, cosines=False, standardized=False, seed=seed)
     names = [layer.name for layer in forgetful.layers if layer.get_weights()]

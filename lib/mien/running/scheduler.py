@@ -250,7 +250,7 @@ def check_data(study: Study) -> tuple[dict[str, str], dict[str, str]]:
         If Keras is told to use a backend that is not there.
     """
     from mien.data.fer2013 import load_fer2013
-    from mien.data.person import load_target
+    from mien.data.person import load_person
     from mien.study.chapter import gaps
 
     check_backend()
@@ -259,7 +259,7 @@ def check_data(study: Study) -> tuple[dict[str, str], dict[str, str]]:
     if study.fer2013:
         crowd = load_fer2013(fer2013, skip_bad_rows=study.skip_bad_rows)
         found["fer2013"] = crowd.fingerprint
-    person = load_target(target)
+    person = load_person(target)
     return {**found, "target": person.fingerprint}, gaps(study, person)
 
 

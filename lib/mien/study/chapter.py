@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
+from IPython import get_ipython
 
 from mien.data.fer2013 import Fer2013, load_fer2013
-from mien.data.person import Target, load_target
+from mien.data.person import Person, load_person
 from mien.emotions import EMOTIONS
 from mien.errors import DataError, ParameterError
 from mien.evaluation.cross_validation import grouped_folds
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 TAG = "needs-"
 
 
-def gaps(study: Study, person: Target) -> dict[str, str]:
+def gaps(study: Study, person: Person) -> dict[str, str]:
     """Return what the study must do without: ``"fer2013"`` or a part, and the reason in words.
 
     Raises
@@ -193,12 +194,12 @@ class Chapter:
         self._fingerprints["fer2013"] = crowd.fingerprint
         return crowd
 
-    def load_target(self) -> Target:
+    def load_person(self) -> Person:
         """Load the target person, or the drawn person."""
         self._declared("data", "target")
         _, path = data_paths("", self.study.target, self.study.seed)
         with self.timed("load"):
-            person = load_target(path)
+            person = load_person(path)
         self._fingerprints["target"] = person.fingerprint
         self.missing = gaps(self.study, person)
         return person
@@ -252,11 +253,11 @@ class Chapter:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
-    def labelled(self, person: Target, what: str) -> np.ndarray:
+    def labelled(self, person: Person, what: str) -> np.ndarray:
         """Return the mask (n,) of the labelled faces that have ``has_image`` or ``has_units``."""
         return ((person.faces["set"] == "labelled") & person.faces[what]).to_numpy()
 
-    def target_folds(self, person: Target, *, repeats: int) -> np.ndarray:
+    def person_folds(self, person: Person, *, repeats: int) -> np.ndarray:
         """Return the folds of the person's labelled faces, clips kept together.
 
         They are dealt over all labelled faces at once, so that a chapter which reads images and
@@ -278,7 +279,7 @@ class Chapter:
         )
         return dealt
 
-    def score_target(
+    def score_person(
         self, predictions: pd.DataFrame, *, labels: Sequence[str], suffix: str = ""
     ) -> list[dict[str, Any]]:
         """Return the scores of predictions.csv on the labelled faces and on the unknown ones.
@@ -324,8 +325,9 @@ class Chapter:
         ``more`` goes into metrics.json beside ``part``, ``model``, ``scores``, ``seconds`` and
         ``provenance``.
         """
-        for folder in sorted({name.split(".")[1] for name in sys.modules if _in_folder(name)}):
-            self._declared("library", folder)
+        if get_ipython() is not None:  # a kernel of its own: what is loaded, the notebook loaded
+            for folder in sorted({name.split(".")[1] for name in sys.modules if _in_folder(name)}):
+                self._declared("library", folder)
         metrics = {
             "part": self.part,
             "model": MODELS.get(self.part),
@@ -354,8 +356,8 @@ def _in_folder(name: str) -> bool:
     return name.startswith("mien.") and name.count(".") > 1 and "mien.synthetic" not in name
 
 
-def target_predictions(
-    person: Target,
+def person_predictions(
+    person: Person,
     *,
     which: np.ndarray,
     predicted: np.ndarray,
@@ -366,7 +368,7 @@ def target_predictions(
 
     Parameters
     ----------
-    person : Target
+    person : Person
     which : array of bool or int
         The faces (rows of ``person.faces``) that were predicted, k of them.
     predicted : array of str, shape (k,)
@@ -395,13 +397,13 @@ def target_predictions(
 
 
 def repeats_table(
-    person: Target, *, which: np.ndarray, folds: np.ndarray, answers: np.ndarray
+    person: Person, *, which: np.ndarray, folds: np.ndarray, answers: np.ndarray
 ) -> pd.DataFrame:
     """Return every out-of-fold answer of every repeat, one row each.
 
     Parameters
     ----------
-    person : Target
+    person : Person
     which : array of bool or int
         The faces that were predicted, k of them.
     folds : array of int, shape (repeats, k)

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from mien.data.person import Target
+from mien.data.person import Person
 from mien.emotions import EMOTIONS
 from mien.evaluation import scores
 from mien.report import text
@@ -192,7 +192,7 @@ def _file(chapter: Chapter, model: str) -> Path:
     return chapter.model_path(files.get(model, "B3.keras"))
 
 
-def gallery_items(chapter: Chapter, person: Target, *, which: str) -> list[GalleryItem]:
+def gallery_items(chapter: Chapter, person: Person, *, which: str) -> list[GalleryItem]:
     """Return the faces of a set with truth, raters and answers, for the gallery.
 
     Parameters
@@ -289,5 +289,5 @@ def _answer(row: Mapping[str, Any]) -> Answer:
     return Answer(row["predicted"], {name: share for name, share in shares.items() if share > 0})
 
 
-def _crop(person: Target, row: int) -> Image.Image | None:
+def _crop(person: Person, row: int) -> Image.Image | None:
     return person.crops[row]
