@@ -171,6 +171,22 @@ def test_a_row_without_image_serves_a2(folder):
     assert "a row without image" in the_note(person, "6_01.jpg")[0]
 
 
+def test_labelled_and_unknown_faces_are_found_by_what_they_have(folder):
+    rows = add_person(folder)
+    write_csv(folder, [rows[0], rows[2], rows[3], row("2_02.jpg", "sad")])
+    add_image(folder, "unknown/11_1.jpg")
+    person = load_person(folder)
+    for what, labelled, unknown in [
+        ("has_units", ["1_01.jpg", "2_01.jpg", "2_02.jpg"], ["10_7.jpg"]),
+        ("has_image", ["1_01.jpg", "1_02.jpg", "2_01.jpg"], ["10_7.jpg", "11_1.jpg"]),
+    ]:
+        found = person.labelled(what)
+        assert person.faces["file_name"][found.rows].tolist() == labelled
+        assert person.faces["file_name"][person.unknown(what)].tolist() == unknown
+        assert found.clips.tolist() == [name[0] for name in labelled]
+        assert found.truth.tolist() == person.faces["label"][found.rows].tolist()
+
+
 def test_an_image_without_row_serves_the_networks(folder):
     add_person(folder)
     add_image(folder, "surprise/17_10.jpg")

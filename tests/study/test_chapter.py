@@ -77,11 +77,11 @@ def test_results_of_other_data_are_refused(drawn, chapter, tmp_path):
 
 def test_every_answer_of_every_repeat_is_kept(chapter):
     person = chapter.load_person()
-    which = chapter.labelled(person, "has_units")
+    which = person.labelled("has_units").rows
     folds = chapter.person_folds(person, repeats=2)[:, which]
-    answers = np.array([["happy"] * which.sum(), ["sad"] * which.sum()])
+    answers = np.array([["happy"] * len(which), ["sad"] * len(which)])
     frame = repeats_table(person, which=which, folds=folds, answers=answers)
-    assert len(frame) == 2 * which.sum()
+    assert len(frame) == 2 * len(which)
     assert frame.groupby("repeat")["predicted"].unique().map(list).to_dict() == {
         0: ["happy"],
         1: ["sad"],

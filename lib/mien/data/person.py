@@ -36,6 +36,23 @@ _LAYOUT = (
 
 
 @dataclass(frozen=True, eq=False)
+class Labelled:
+    """The labelled faces of a person that a model can read, k of n.
+
+    Attributes
+    ----------
+    rows : ndarray of int, shape (k,)
+        Where they stand in the person's arrays and frame.
+    truth, clips : ndarray of str, shape (k,)
+        Label (an emotion) and clip of each.
+    """
+
+    rows: np.ndarray
+    truth: np.ndarray
+    clips: np.ndarray
+
+
+@dataclass(frozen=True, eq=False)
 class Person:
     """One person's faces, in a stable order: labelled before unknown, then by file name.
 
@@ -75,6 +92,21 @@ class Person:
     def emotions(self) -> list[str]:
         """The emotions that occur among the labelled faces, in FER2013's order."""
         return emotions.in_order(self.faces["label"])
+
+    def labelled(self, what: str) -> Labelled:
+        """Return the labelled faces that have ``what``: ``"has_image"`` or ``"has_units"``."""
+        rows = self._rows("labelled", what)
+        truth, clips = (
+            self.faces[column].to_numpy(dtype=str)[rows] for column in ("label", "clip")
+        )
+        return Labelled(rows, truth, clips)
+
+    def unknown(self, what: str) -> np.ndarray:
+        """Return the rows (k,) of the unknown faces that have ``what``, as `labelled`."""
+        return self._rows("unknown", what)
+
+    def _rows(self, name: str, what: str) -> np.ndarray:
+        return np.flatnonzero((self.faces["set"] == name) & self.faces[what])
 
     def majority(self) -> pd.Series:
         """Return what most raters said of each face; ``""`` where they tie or nobody rated it.

@@ -253,10 +253,6 @@ class Chapter:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
-    def labelled(self, person: Person, what: str) -> np.ndarray:
-        """Return the mask (n,) of the labelled faces that have ``has_image`` or ``has_units``."""
-        return ((person.faces["set"] == "labelled") & person.faces[what]).to_numpy()
-
     def person_folds(self, person: Person, *, repeats: int) -> np.ndarray:
         """Return the folds of the person's labelled faces, clips kept together.
 

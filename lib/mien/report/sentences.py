@@ -1,0 +1,150 @@
+"""What the numbers say, in sentences: the only room of mien that makes any.
+
+Every function takes numbers and frames as they were computed and returns Markdown for
+`mien.report.text.say`; no sentence knows a winner before the numbers do.
+"""
+
+from collections.abc import Mapping
+
+import pandas as pd
+
+from mien.report.text import count, escape, interval, listed, minutes, p_value, percent, points
+
+_PLACES = {
+    "PublicTest": "PublicTest images",
+    "PrivateTest": "PrivateTest images",
+    "PrivateTest-deduplicated": "PrivateTest images that have no copy in Training",
+    "target-labelled": "labelled faces of the person",
+    "target-labelled-plain-folds": "labelled faces of the person, with clips on both sides",
+    "target-labelled-rival": "labelled faces of the person",
+    "target-labelled-unmasked": "labelled faces of the person, with all seven emotions allowed",
+    "target-unknown": "unknown faces of the person that the raters agree on",
+    "target-unknown-unmasked": "unknown faces of the person, with all seven emotions allowed",
+}
+
+
+def accuracy(score: Mapping, model: str = "The model") -> str:
+    """Return one sentence on the accuracy of a score (`mien.evaluation.scores.scores`).
+
+    Examples
+    --------
+    >>> accuracy({"set": "PublicTest", "n": 10, "accuracy": 0.5,
+    ...           "accuracy_ci95": [0.237, 0.763], "f1_macro": 0.44}, "SVM-FER2013")
+    'SVM-FER2013 is right on 50.0 % of 10 PublicTest images (95 % interval 23.7 to 76.3 %; \
+macro F1 44.0 %).'
+    """
+    place = _PLACES.get(score["set"], escape(score["set"]) + " images")
+    repeats = f", mean of {score['repeats']} repeats" if score.get("repeats", 1) > 1 else ""
+    return (
+        f"{model} is right on {percent(score['accuracy'])} of {score['n']:,} {place}{repeats} "
+        f"(95 % interval {interval(score['accuracy_ci95'])}; "
+        f"macro F1 {percent(score['f1_macro'])})."
+    )
+
+
+def comparison(row: Mapping) -> str:
+    """Return one honest sentence on a row of `mien.evaluation.paired_tests.pairwise`.
+
+    A winner is named only where the exact McNemar test after Holm's correction and the interval
+    from resampled clips both say so (``separated``).
+    """
+    better, worse = (row["a"], row["b"]) if row["difference"] >= 0 else (row["b"], row["a"])
+    numbers = _numbers(row)
+    if row["separated"]:
+        return f"{better} is better than {worse}: {numbers}."
+    if row["ci_low"] * row["ci_high"] > 0:
+        return (
+            f"{better} is ahead of {worse}, but the test does not confirm it, "
+            f"so the data do not separate the two: {numbers}."
+        )
+    return f"The data do not separate {row['a']} and {row['b']}: {numbers}."
+
+
+def verdict(
+    scores: Mapping[str, Mapping],
+    pairs: pd.DataFrame,
+    costs: Mapping[str, Mapping],
+    *,
+    detectable: float | None = None,
+) -> list[str]:
+    """Return the study's verdict in two sentences: which model by how much, and at what cost.
+
+    Parameters
+    ----------
+    scores : mapping of model to element of ``scores``
+        All on the same set.
+    pairs : DataFrame
+        `mien.evaluation.paired_tests.pairwise` of the same models.
+    costs : mapping of model to mapping
+        ``seconds`` (to train; None for a network that came trained) and ``labels`` (how many
+        labelled faces of the person it needs), for every model in ``scores``.
+    detectable : float, optional
+        The smallest difference that would likely have been found
+        (`mien.evaluation.paired_tests.detectable_difference`); said where the models cannot be
+        separated.
+
+    Returns
+    -------
+    list of two str
+    """
+    ranked = sorted(scores, key=lambda model: -scores[model]["accuracy"])
+    best, rest = ranked[0], ranked[1:]
+    beaten = [model for model in rest if _pair(pairs, best, model)["separated"]]
+    tied = [model for model in rest if model not in beaten]
+    first = f"{best} reads this person best" if not tied else f"{best} has the highest accuracy"
+    first += (
+        f", right on {percent(scores[best]['accuracy'])} of {scores[best]['n']} labelled faces "
+        f"(95 % interval {interval(scores[best]['accuracy_ci95'])})"
+    )
+    if tied:
+        first += f", but the data do not separate it from {listed(tied)}"
+        first += f" ({_numbers(_pair(pairs, best, tied[0]))})"
+        if detectable is not None:
+            size = f"{100 * detectable:.1f} points"
+            first += f"; a difference under {size} would probably have gone unseen"
+        if beaten:
+            first += f"; it is better than {listed(beaten)}"
+    elif rest:
+        first += f"; the next, {rest[0]}, is behind: {_numbers(_pair(pairs, best, rest[0]))}"
+    return [first + ".", _cost(best, tied, costs)]
+
+
+def _cost(best: str, tied: list[str], costs: Mapping[str, Mapping]) -> str:
+    def price(model: str) -> str:
+        labels = costs[model]["labels"]
+        needs = "no labelled face of the person"
+        if labels:
+            needs = count(labels, "labelled face of the person", "labelled faces of the person")
+        seconds = costs[model]["seconds"]
+        training = "no training here" if seconds is None else f"{minutes(seconds)} of training"
+        return f"{training} and {needs}"
+
+    return "; ".join(f"{model} took {price(model)}" for model in (best, *tied)) + "."
+
+
+def _pair(pairs: pd.DataFrame, a: str, b: str) -> dict:
+    """Return the row of two models as seen from ``a``."""
+    for row in pairs.to_dict("records"):
+        if (row["a"], row["b"]) == (a, b):
+            return row
+        if (row["a"], row["b"]) == (b, a):
+            return row | {
+                "a": a,
+                "b": b,
+                "difference": -row["difference"],
+                "ci_low": -row["ci_high"],
+                "ci_high": -row["ci_low"],
+            }
+    raise KeyError(f"{a} and {b} were not compared")
+
+
+def _numbers(row: Mapping) -> str:
+    """Return difference, interval, n and p of a pair, seen from the better one."""
+    low, high, difference = row["ci_low"], row["ci_high"], row["difference"]
+    if difference < 0:
+        low, high, difference = -high, -low, -difference
+    return (
+        f"{points(difference)} on {count(row['n'], 'image')} that both answered, "
+        f"95 % interval {interval((low, high), signed=True)}, "
+        f"exact McNemar {p_value(row['p_holm'])} after Holm"
+    )

@@ -1,0 +1,79 @@
+import pandas as pd
+
+from mien.evaluation.paired_tests import pairwise
+from mien.report import sentences
+
+SCORE = {"set": "target-labelled", "n": 86, "accuracy": 0.581, "accuracy_ci95": [0.472, 0.689],
+         "f1_macro": 0.5}  # fmt: skip
+
+
+def test_accuracy_sentence():
+    assert sentences.accuracy(SCORE, "SVM-OpenFace") == (
+        "SVM-OpenFace is right on 58.1 % of 86 labelled faces of the person "
+        "(95 % interval 47.2 to 68.9 %; macro F1 50.0 %)."
+    )
+    assert "mean of 20 repeats" in sentences.accuracy(SCORE | {"repeats": 20})
+
+
+def models(*right: int, n: int = 60) -> tuple[dict, pd.DataFrame]:
+    """Scores and pairs of models A, B, … that are right on the first so many of n images."""
+    truth = ["sad"] * n
+    answers = {
+        name: ["sad"] * k + ["happy"] * (n - k) for name, k in zip("ABCD", right, strict=False)
+    }
+    pairs = pairwise(truth, answers, range(n), resamples=500)
+    scores = {
+        name: {"accuracy": k / n, "n": n, "accuracy_ci95": [0, 1]}
+        for name, k in zip("ABCD", right, strict=False)
+    }
+    return scores, pairs
+
+
+COSTS = {name: {"seconds": 90, "labels": 0 if name == "A" else 60} for name in "ABCD"}
+
+
+def test_a_separated_pair_has_a_winner_whatever_its_order():
+    for right, better, worse in [((50, 20), "A", "B"), ((20, 50), "B", "A")]:
+        sentence = sentences.comparison(models(*right)[1].iloc[0])
+        assert sentence.startswith(f"{better} is better than {worse}: +50.0 points on 60 images")
+        assert "p < 0.001" in sentence
+
+
+def test_a_pair_that_is_not_separated_has_no_winner():
+    sentence = sentences.comparison(models(31, 30)[1].iloc[0])
+    assert sentence.startswith("The data do not separate A and B: +1.7 points")
+    assert "better" not in sentence
+
+
+def test_a_pair_on_which_test_and_interval_differ_has_no_winner():
+    row = models(35, 30)[1].iloc[0]
+    assert row["ci_low"] > 0
+    assert row["p_holm"] > 0.05
+    assert "do not separate the two" in sentences.comparison(row)
+
+
+def test_verdict_with_a_clear_winner():
+    first, second = sentences.verdict(*models(10, 55, 30), COSTS)
+    assert first.startswith("B reads this person best, right on 91.7 % of 60 labelled faces")
+    assert "the next, C, is behind: +41.7 points" in first
+    assert second == "B took 1.5 minutes of training and 60 labelled faces of the person."
+
+
+def test_verdict_without_a_winner_says_so():
+    scores, pairs = models(50, 49, 10)
+    first, second = sentences.verdict(scores, pairs, COSTS, detectable=0.18)
+    assert first.startswith("A has the highest accuracy")
+    assert "the data do not separate it from B" in first
+    assert "a difference under 18.0 points would probably have gone unseen" in first
+    assert "it is better than C" in first
+    assert "best" not in first
+    assert second == (
+        "A took 1.5 minutes of training and no labelled face of the person; "
+        "B took 1.5 minutes of training and 60 labelled faces of the person."
+    )
+
+
+def test_verdict_is_the_same_in_any_order_of_the_models():
+    scores, pairs = models(10, 55, 30)
+    turned = dict(reversed(scores.items()))
+    assert sentences.verdict(turned, pairs, COSTS) == sentences.verdict(scores, pairs, COSTS)
