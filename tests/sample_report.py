@@ -9,13 +9,14 @@ import pandas as pd
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image, ImageDraw
 
+from mien.models import MODELS
 from mien.report import text
 from mien.report.face_sheets import Answer, GalleryItem, gallery
 from mien.report.tables import WithInterval, table
 from mien.study.parameters import CHAPTERS
 
 EMOTIONS = ("angry", "happy", "sad", "surprise")
-MODELS = ("SVM-FER2013", "SVM-OpenFace", "NN-FER2013", "NN-FineTuned")
+NAMES = tuple(MODELS)
 
 
 class Html:
@@ -60,7 +61,7 @@ def picture(alt: str, *, faces: bool = False) -> Html:
     bars = "".join(
         f'<rect x="150" y="{30 + 50 * row}" width="{width}" height="30" fill="#3a7ca5"/>'
         f'<text x="140" y="{51 + 50 * row}" text-anchor="end" font-size="16">{name}</text>'
-        for row, (name, width) in enumerate(zip(MODELS, (240, 300, 330, 390), strict=True))
+        for row, (name, width) in enumerate(zip(NAMES, (240, 300, 330, 390), strict=True))
     )
     svg = (
         '<svg xmlns="http://www.w3.org/2000/svg" width="600" height="240" viewBox="0 0 600 240" '
@@ -90,7 +91,7 @@ def faces(names, *, raters=("R1", "R2"), truth=None) -> list[GalleryItem]:
     for number, name in enumerate(names):
         label = truth or (EMOTIONS[number % 4] if number % 5 else "")
         answers = {}
-        for place, model in enumerate(MODELS):
+        for place, model in enumerate(NAMES):
             guess = EMOTIONS[(number + (number + place) % 3 // 2) % 4]
             answers[model] = Answer(guess, {guess: 0.35 + 0.05 * place, "neutral": 0.2})
         votes = {rater: label or EMOTIONS[place] for place, rater in enumerate(raters)}
@@ -112,7 +113,7 @@ def comparison_table() -> pd.DataFrame:
             "macro F1": [0.38, 0.51, 0.6, None],
             "train, s": [58.1, 0.4, 1737.0, 130.25],
         },
-        index=pd.Index(MODELS, name="model"),
+        index=pd.Index(NAMES, name="model"),
     )
 
 
@@ -124,7 +125,7 @@ def comparison(hostile: str = "") -> list:
     frame = comparison_table()
     if hostile:
         frame["sees"] = hostile
-        frame = frame.rename(index={MODELS[0]: hostile}).rename(columns={"labels": hostile})
+        frame = frame.rename(index={NAMES[0]: hostile}).rename(columns={"labels": hostile})
     people = faces(names, raters=raters, truth=hostile or None)
     return [
         new_markdown_cell(

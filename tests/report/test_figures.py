@@ -16,10 +16,12 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 from mien.emotions import EMOTIONS
 from mien.evaluation.paired_tests import pairwise
 from mien.evaluation.scores import calibration, scores
+from mien.models import MODELS
 from mien.report import curves, face_sheets, figures, style
 from mien.report.style import FAINT, INK, Picture, readable_on
 
 PERSON = ["angry", "disgust", "happy", "sad", "surprise"]
+MODEL_COLOURS = {name: model.colour for name, model in MODELS.items()}
 
 # Severity 1.0 of Machado, Oliveira and Fernandes 2009, "A Physiologically-based Model for
 # Simulation of Color Vision Deficiency", on linear RGB
@@ -53,7 +55,7 @@ def results():
     truth, clips = random.choice(PERSON, 86), random.integers(0, 48, 86)
     answers = {
         model: np.where(random.random(86) < skill, truth, random.choice(PERSON, 86))
-        for model, skill in zip(style.MODEL_COLOURS, (0.2, 0.5, 0.45, 0.7), strict=True)
+        for model, skill in zip(MODELS, (0.2, 0.5, 0.45, 0.7), strict=True)
     }
     found = {
         model: scores(truth, given, labels=PERSON, set="target-labelled", clips=clips)
@@ -192,7 +194,7 @@ def test_alt_text_is_escaped():
 
 
 @pytest.mark.parametrize("seen", SEEN_BY)
-@pytest.mark.parametrize("colours", [style.EMOTION_COLOURS, style.MODEL_COLOURS])
+@pytest.mark.parametrize("colours", [style.EMOTION_COLOURS, MODEL_COLOURS])
 def test_colours_stand_apart_for_everybody(seen, colours):
     shown = np.clip(
         np.array([linear(c) for c in colours.values()]) @ np.transpose(SEEN_BY[seen]), 0, 1
@@ -204,15 +206,16 @@ def test_colours_stand_apart_for_everybody(seen, colours):
 
 
 def test_colours_stand_out_from_the_ground():
-    for colours in (style.EMOTION_COLOURS, style.MODEL_COLOURS):
+    for colours in (style.EMOTION_COLOURS, MODEL_COLOURS):
         assert min(contrast(colour, "white") for colour in colours.values()) > 3
     assert min(contrast(colour, "white") for colour in (INK, FAINT)) > 4.5
 
 
 def test_every_emotion_and_model_has_its_own_look():
     assert list(style.EMOTION_COLOURS) == list(EMOTIONS)
-    assert len(set(style.MODEL_MARKERS.values())) == len(style.MODEL_COLOURS) == 4
-    assert style.MODEL_MARKERS.keys() == style.MODEL_COLOURS.keys()
+    looks = [style.look(model) for model in MODELS]
+    assert len({colour for colour, _ in looks}) == len({mark for _, mark in looks}) == len(MODELS)
+    assert style.look("somebody's model") == (INK, "o")
 
 
 @pytest.mark.parametrize("name", ["Blues", "viridis", "RdBu"])

@@ -8,16 +8,16 @@ import seaborn
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from mien.errors import printable
+from mien.models import MODELS
 from mien.report.style import (
     EMOTION_COLOURS,
     FAINT,
     INK,
-    MODEL_COLOURS,
-    MODEL_MARKERS,
     WIDE,
     Picture,
     blank,
     heat,
+    look,
     percent_axis,
     style,
 )
@@ -113,7 +113,7 @@ def accuracy_by_minutes(progress: pd.DataFrame) -> Picture:
         (`mien.network.ablation.beside_the_assignment`).
     """
     looks = {
-        "ours": ("this study's network", "o", "-", MODEL_COLOURS["NN-FER2013"]),
+        "ours": ("this study's network", "o", "-", MODELS["NN-FER2013"].colour),
         "assignment's": ("the assignment's", "s", "--", INK),
         "packaged": ("the package's, trained earlier", ".", ":", FAINT),
     }
@@ -194,8 +194,8 @@ def fold_leak(*, plain: Sequence[float], grouped: Sequence[float]) -> Picture:
         axes = axes[0, 0]
         for place, (values, marker) in enumerate(zip(groups.values(), "^o", strict=True)):
             spread = place + np.linspace(-0.18, 0.18, len(values))
-            fill = ("white", MODEL_COLOURS["SVM-OpenFace"])[place]
-            axes.plot(values, spread, marker, ms=6, mfc=fill, mec=MODEL_COLOURS["SVM-OpenFace"])
+            fill = ("white", MODELS["SVM-OpenFace"].colour)[place]
+            axes.plot(values, spread, marker, ms=6, mfc=fill, mec=MODELS["SVM-OpenFace"].colour)
             axes.plot([values.mean()] * 2, [place - 0.32, place + 0.32], color=INK, lw=2)
         axes.set_yticks(range(2), list(groups))
         axes.set_ylim(1.5, -0.5)
@@ -235,7 +235,7 @@ def learning_curve_labels(curve: pd.DataFrame) -> Picture:
             hue="measure",
             style="measure",
             markers=["o", "s"],
-            palette=[MODEL_COLOURS["SVM-OpenFace"], MODEL_COLOURS["NN-FER2013"]],
+            palette=[MODELS["SVM-OpenFace"].colour, MODELS["NN-FER2013"].colour],
             errorbar="sd",
             ax=axes,
         )
@@ -267,12 +267,13 @@ def accuracy_against_minutes(models: pd.DataFrame) -> Picture:
         figure, axes = blank(3.3)
         axes = axes[0, 0]
         for row in models.itertuples():
+            colour, marker = look(row.model)
             axes.errorbar(
                 row.minutes,
                 row.accuracy,
                 [[row.accuracy - row.lo], [row.hi - row.accuracy]],
-                fmt=MODEL_MARKERS.get(row.model, "o"),
-                color=MODEL_COLOURS.get(row.model, INK),
+                fmt=marker,
+                color=colour,
                 mec="white",
                 ms=9,
                 elinewidth=2.2,

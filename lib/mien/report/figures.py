@@ -8,17 +8,17 @@ from matplotlib.axes import Axes
 
 from mien.emotions import in_order
 from mien.errors import printable
+from mien.models import MODELS
 from mien.report.style import (
     FAINT,
     GRID,
     INK,
-    MODEL_COLOURS,
-    MODEL_MARKERS,
     WIDE,
     WIDTH,
     Picture,
     blank,
     heat,
+    look,
     percent_axis,
     style,
 )
@@ -134,11 +134,9 @@ def accuracies(
         figure, axes = blank(0.42 * len(rows) + 0.95 + 0.2 * (chance is not None))
         axes = axes[0, 0]
         for place, (name, accuracy, low, high, _) in enumerate(rows):
-            colour = MODEL_COLOURS.get(name, INK)
+            colour, marker = look(name)
             axes.plot([low, high], [place, place], color=colour, solid_capstyle="butt", lw=2.4)
-            axes.plot(
-                accuracy, place, MODEL_MARKERS.get(name, "o"), color=colour, mec="white", ms=9
-            )
+            axes.plot(accuracy, place, marker, color=colour, mec="white", ms=9)
             axes.annotate(
                 percent(accuracy), (accuracy, place), (0, 7), textcoords="offset points",
                 ha="center", size=9.5,
@@ -189,16 +187,16 @@ def reliability(bins: pd.DataFrame, error: float, *, model: str = "The model") -
         The expected calibration error.
     model : str
     """
+    colour, _ = look(model)
     with style():
         figure, axes = blank(3.6, width=4.4)
         axes = axes[0, 0]
         axes.plot([0, 1], [0, 1], color=FAINT, ls="--", lw=1.2)
         sizes = 20 + 180 * bins["n"] / bins["n"].max()
-        axes.plot(bins["confidence"], bins["accuracy"], color=MODEL_COLOURS.get(model, INK))
+        axes.plot(bins["confidence"], bins["accuracy"], color=colour)
         axes.scatter(
-            bins["confidence"], bins["accuracy"], s=sizes, color=MODEL_COLOURS.get(model, INK),
-            edgecolor="white", zorder=3,
-        )  # fmt: skip
+            bins["confidence"], bins["accuracy"], s=sizes, color=colour, edgecolor="white", zorder=3
+        )
         axes.set_xlim(0, 1)
         axes.set_ylim(0, 1)
         axes.grid()
@@ -233,7 +231,7 @@ def differences(pairs: pd.DataFrame) -> Picture:
         figure, axes = blank(0.45 * len(pairs) + 0.9)
         axes = axes[0, 0]
         for place, row in enumerate(pairs.itertuples()):
-            colour = MODEL_COLOURS["SVM-OpenFace"] if row.separated else FAINT
+            colour = MODELS["SVM-OpenFace"].colour if row.separated else FAINT
             axes.plot([row.ci_low, row.ci_high], [place, place], color=colour, lw=2.2)
             axes.plot(
                 row.difference, place, "D" if row.separated else "o", color=colour,
@@ -275,10 +273,10 @@ def per_emotion_recall(scores: Mapping[str, Mapping]) -> Picture:
         for number, (model, score) in enumerate(scores.items()):
             recalls = [score["per_class"][name]["recall"] for name in emotions]
             places = np.arange(len(emotions)) + 0.16 * (number - (len(scores) - 1) / 2)
+            colour, marker = look(model)
             axes.plot(
-                recalls, places, MODEL_MARKERS.get(model, "o"), color=MODEL_COLOURS.get(model, INK),
-                ms=7.5, mec="white", label=printable(model),
-            )  # fmt: skip
+                recalls, places, marker, color=colour, ms=7.5, mec="white", label=printable(model)
+            )
         for place in range(1, len(emotions)):
             axes.axhline(place - 0.5, color=GRID, lw=0.8)
         axes.set_yticks(

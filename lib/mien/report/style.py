@@ -23,6 +23,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from mien.models import MODELS
+
 #: The colour of every emotion, the same in the whole study.
 EMOTION_COLOURS = {
     "angry": "#901b10",
@@ -34,14 +36,6 @@ EMOTION_COLOURS = {
     "neutral": "#3b3b3b",
 }
 
-#: Colour and marker of every model: blue reads designed features, red and ochre learned ones.
-MODEL_COLOURS = {
-    "SVM-FER2013": "#5b90c7",
-    "SVM-OpenFace": "#004488",
-    "NN-FER2013": "#c17a17",
-    "NN-FineTuned": "#8a2e44",
-}
-MODEL_MARKERS = {"SVM-FER2013": "o", "SVM-OpenFace": "s", "NN-FER2013": "^", "NN-FineTuned": "D"}
 INK, FAINT, GRID = "#1a1a1a", "#595959", "#dcdcdc"
 
 #: Width in inches of a figure that stays readable on a telephone.
@@ -212,6 +206,12 @@ def readable_on(colour: Sequence[float]) -> str:
     channels = np.asarray(colour[:3], dtype=float)
     linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)
     return "black" if linear @ (0.2126, 0.7152, 0.0722) > 0.179 else "white"
+
+
+def look(model: str) -> tuple[str, str]:
+    """Return the colour and the marker of a model; ink and a disc for whatever else is drawn."""
+    known = MODELS.get(model)
+    return (known.colour, known.marker) if known else (INK, "o")
 
 
 def percent_axis(axis, *, signed: bool = False) -> None:

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import nbformat
 
+from mien.models import name_of
 from mien.running import pages
 from mien.running.execution import Children, Failure
 from mien.running.staleness import Source
 from mien.study import results
-from mien.study.chapter import MODELS, leave_out
+from mien.study.chapter import leave_out
 from mien.study.parameters import ChapterPlan, Study
 
 
@@ -69,7 +70,7 @@ def leave_chapter_out(study: Study, plan: ChapterPlan, missing: Mapping[str, str
     target = results.notebook_path(study.folder, plan.notebook)
     target.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(_cells_that_can_run(plan, missing), target)
-    metrics = {"part": plan.part, "model": MODELS.get(plan.part), "scores": [], "seconds": {}}
+    metrics = {"part": plan.part, "model": name_of(plan.part), "scores": [], "seconds": {}}
     results.save(study.folder, plan.part, metrics | {"skipped": missing[plan.part]})
 
 

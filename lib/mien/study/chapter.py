@@ -26,6 +26,7 @@ from mien.emotions import EMOTIONS
 from mien.errors import DataError, ParameterError
 from mien.evaluation.cross_validation import grouped_folds
 from mien.evaluation.scores import scores
+from mien.models import name_of
 from mien.study import profiles, provenance, results
 from mien.study.parameters import BY_PART, Study, data_paths, make_study, without_folders
 
@@ -108,16 +109,6 @@ def _note(reason: str, gap: str, what: str) -> NotebookNode:
     from nbformat.v4 import new_markdown_cell  # here, because importing nbformat takes a second
 
     return new_markdown_cell(f"*{what}: {reason}.*", id=f"without-{gap}")
-
-
-#: The model of each part that has one.
-MODELS = {
-    "A1": "SVM-FER2013",
-    "A2": "SVM-OpenFace",
-    "B1": "NN-FER2013",
-    "B2": "NN-FER2013",
-    "B3": "NN-FineTuned",
-}
 
 
 class Chapter:
@@ -326,7 +317,7 @@ class Chapter:
                 self._declared("library", folder)
         metrics = {
             "part": self.part,
-            "model": MODELS.get(self.part),
+            "model": name_of(self.part),
             "scores": list(scores),
             "seconds": {what: round(taken, 3) for what, taken in self.seconds.items()},
             **more,

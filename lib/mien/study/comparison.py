@@ -12,32 +12,14 @@ from PIL import Image
 from mien.data.person import Person
 from mien.emotions import EMOTIONS
 from mien.evaluation import scores
+from mien.models import MODELS
 from mien.report import text
 from mien.report import text as prose
 from mien.report.face_sheets import Answer, GalleryItem
 from mien.study.chapter import Chapter
 
-#: The four models of a whole study and the chapter that made each one's answers.
-MODELS: dict[str, str] = {
-    "SVM-FER2013": "A1",
-    "SVM-OpenFace": "A2",
-    "NN-FER2013": "B2",
-    "NN-FineTuned": "B3",
-}
-
 #: The weights that come with mien.
 SHIPPED = Path(__file__).parents[1] / "network" / "weights" / "fer2013.npz"
-
-#: What each model saw before it answered.
-SAW: dict[str, str] = {
-    "SVM-FER2013": "the crowd's pictures, by designed features",
-    "SVM-OpenFace": "the person's labelled Action Units",
-    "NN-FER2013": "the crowd's pictures",
-    "NN-FineTuned": "the crowd's pictures, then the person's",
-}
-
-#: The models that were fitted on the person, and are therefore judged out of fold.
-FITTED_ON_PERSON = ("SVM-OpenFace", "NN-FineTuned")
 
 
 @dataclass(frozen=True)
@@ -63,16 +45,16 @@ class Answers:
 
 def models(chapter: Chapter) -> dict[str, str]:
     """Return the models that this study has, and the chapter that made each one's answers."""
-    return {model: part for model, part in MODELS.items() if part not in chapter.missing}
+    return {model.name: model.part for model in MODELS.values() if model.gap not in chapter.missing}
 
 
 def opening(chapter: Chapter) -> str:
     """Return which models are compared, and why one is missing, in sentences."""
     here = models(chapter)
     text = f"This study compares **{prose.listed(list(here))}**."
-    for model, part in MODELS.items():
-        if model not in here:
-            text += f" It has no {model}: {prose.escape(chapter.missing[part])}."
+    for model in MODELS.values():
+        if model.name not in here:
+            text += f" It has no {model.name}: {prose.escape(chapter.missing[model.gap])}."
     if chapter.study.takes_shipped:
         text += (
             " NN-FER2013 is the network that comes with mien, trained on FER2013; its model card "
@@ -90,8 +72,8 @@ def labelled_answers(chapter: Chapter) -> Answers:
     faces = first[first["file_name"].isin(shared)].reset_index(drop=True)
     given, folds = {}, {}
     for model, frame in frames.items():
-        if model in FITTED_ON_PERSON:
-            repeats = chapter.table(MODELS[model], "repeats")
+        if MODELS[model].fitted_on_person:
+            repeats = chapter.table(MODELS[model].part, "repeats")
             given[model] = _by_repeat(repeats, "predicted", faces["file_name"])
             folds[model] = _by_repeat(repeats, "fold", faces["file_name"]).astype(int)
         else:
@@ -171,16 +153,16 @@ def _training_seconds(chapter: Chapter, model: str) -> float | None:
 
 
 def _labels(chapter: Chapter, model: str) -> int:
-    if model not in FITTED_ON_PERSON:
+    if not MODELS[model].fitted_on_person:
         return 0
-    return int((chapter.predictions(MODELS[model])["set"] == "labelled").sum())
+    return int((chapter.predictions(MODELS[model].part)["set"] == "labelled").sum())
 
 
 def _milliseconds(chapter: Chapter, model: str) -> float:
-    part = MODELS[model]
+    part = MODELS[model].part
     faces = chapter.predictions(part)["set"]
     # The models that were fitted on the person were timed on the unknown faces alone.
-    read = int((faces == "unknown").sum()) if model in FITTED_ON_PERSON else len(faces)
+    read = int((faces == "unknown").sum()) if MODELS[model].fitted_on_person else len(faces)
     spent = chapter.metrics(part)["seconds"]["predict the person" if part == "A1" else "predict"]
     return 1000 * spent / max(1, read)
 
@@ -188,8 +170,7 @@ def _milliseconds(chapter: Chapter, model: str) -> float:
 def _file(chapter: Chapter, model: str) -> Path:
     if model == "NN-FER2013" and chapter.study.takes_shipped:
         return SHIPPED
-    files = {"SVM-FER2013": "A1.skops", "SVM-OpenFace": "A2.skops", "NN-FER2013": "B1.keras"}
-    return chapter.model_path(files.get(model, "B3.keras"))
+    return chapter.model_path(MODELS[model].file)
 
 
 def gallery_items(chapter: Chapter, person: Person, *, which: str) -> list[GalleryItem]:
@@ -268,7 +249,7 @@ def model_card(chapter: Chapter, prices: Mapping[str, Mapping[str, Any]]) -> pd.
     """Return what each stored model is: its data, labels, seed, file and size."""
     rows = [
         {
-            "learned from": SAW[model],
+            "learned from": MODELS[model].learned_from,
             "labelled faces of the person": prices[model]["labels"],
             "seed": chapter.study.seed,
             "megabytes": prices[model]["bytes"] / 1e6,

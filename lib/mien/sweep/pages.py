@@ -15,8 +15,9 @@ from matplotlib.axes import Axes
 from nbformat import NotebookNode
 
 from mien.errors import printable
+from mien.models import MODELS
 from mien.report.html import Page, PageExporter
-from mien.report.style import FAINT, MODEL_COLOURS, WIDE, Picture, blank, percent_axis, style
+from mien.report.style import FAINT, WIDE, Picture, blank, percent_axis, style
 from mien.report.tables import Link, WithInterval, table
 from mien.report.text import count, escape, interval, listed, percent, points
 from mien.running import pages
@@ -47,13 +48,13 @@ def settings_figure(board: Board) -> Picture:
         for place, (column, title) in zip(
             axes[0], (("accuracy", "accuracy"), ("f1_macro", "macro F1")), strict=True
         ):
-            _strip(place, settings, draws, column, MODEL_COLOURS[board.model])
+            _strip(place, settings, draws, column, MODELS[board.model].colour)
             place.set_title(title)
             place.set_xlim(*_limits(settings, draws))
         first = axes[0, 0]
         first.hlines(
             range(len(settings)), settings["low"], settings["high"],
-            color=MODEL_COLOURS[board.model], lw=2.4,
+            color=MODELS[board.model].colour, lw=2.4,
         )  # fmt: skip
         first.set_yticks(range(len(settings)), [printable(name) for name in settings.index])
         if board.chooses and len(settings) > 1:

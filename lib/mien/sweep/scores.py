@@ -18,16 +18,9 @@ from scipy import stats
 
 from mien.errors import DataError
 from mien.evaluation.scores import corrected_resampled, per_clip
+from mien.models import MODELS, name_of
 from mien.study import results
-from mien.study.chapter import MODELS
-
-#: The part and set by which the settings of a model are chosen.
-CHOOSERS = {
-    "SVM-FER2013": ("A1", "PublicTest"),
-    "SVM-OpenFace": ("A2", "target-labelled"),
-    "NN-FER2013": ("B1", "PublicTest"),
-    "NN-FineTuned": ("B3", "target-labelled"),
-}
+from mien.study.parameters import CHAPTERS
 
 #: The sets that choose nothing.
 HELD_OUT = ("PrivateTest", "target-unknown")
@@ -68,12 +61,12 @@ class Board:
     @property
     def model(self) -> str:
         """The name of the model that was scored."""
-        return MODELS[self.part]
+        return name_of(self.part)
 
     @property
     def chooses(self) -> bool:
         """Whether the settings of the model are chosen by this score."""
-        return CHOOSERS[self.model] == (self.part, self.set)
+        return MODELS[self.model].chosen_on == (self.part, self.set)
 
     @cached_property
     def settings(self) -> pd.DataFrame:
@@ -141,7 +134,7 @@ def boards(
         In reading order; what no run has is left out.
     """
     found = {}
-    for part in MODELS:
+    for part in [plan.part for plan in CHAPTERS if name_of(plan.part)]:
         names = tuple(
             name for name, parts in dependants.items() if part in parts and name != "seed"
         )
