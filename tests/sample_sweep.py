@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mien.evaluation.scores import repeated_scores, scores
+from mien.evaluation.scores import repeated_scores, score_set
 from mien.study import results
 from mien.sweep import planning
 from mien.sweep.runs import Progress, Status
@@ -47,7 +47,7 @@ def write_run(folder: Path, run: planning.Run) -> None:
 def _answers(random, n: int, skill: float, set_: str) -> dict:
     truth = random.choice(LABELS, n)
     answers = np.where(random.random(n) < skill, truth, random.choice(LABELS, n))
-    return scores(truth, answers, labels=LABELS, set=set_, resamples=100)
+    return score_set(truth, answers, labels=LABELS, set=set_, resamples=100)
 
 
 def _repeated(random, skill: float) -> tuple[dict, pd.DataFrame]:

@@ -13,8 +13,9 @@ from mien.evaluation.scores import (
     calibration,
     clip_interval,
     corrected_resampled,
+    private_scores,
     repeated_scores,
-    scores,
+    score_set,
     wilson_interval,
 )
 
@@ -30,7 +31,7 @@ def drawn_answers(minimum: int = 1):
 
 
 def test_scores_by_hand():
-    result = scores(TRUTH, ANSWER, labels=LABELS, set="PrivateTest")
+    result = score_set(TRUTH, ANSWER, labels=LABELS, set="PrivateTest")
     assert result["labels"] == ["angry", "fear", "happy", "sad"]
     assert result["confusion_matrix"] == [[1, 1, 0, 0], [0, 0, 0, 0], [0, 0, 4, 1], [0, 0, 1, 2]]
     assert result["accuracy"] == 0.7
@@ -47,8 +48,16 @@ def test_scores_by_hand():
     assert result["recall_weighted"] == pytest.approx(0.7)
 
 
+def test_private_images_that_training_holds_too_are_left_out_of_the_second_score():
+    copied = np.array([True] * 4 + [False] * 6)
+    whole, deduplicated = private_scores(TRUTH, ANSWER, copied=copied)
+    assert (whole["set"], whole["n"], whole["accuracy"]) == ("PrivateTest", 10, 0.7)
+    assert (deduplicated["set"], deduplicated["n"]) == ("PrivateTest-deduplicated", 6)
+    assert deduplicated["accuracy"] == 0.5
+
+
 def test_scores_survive_json_unchanged():
-    result = scores(TRUTH, ANSWER, labels=LABELS, set="PrivateTest", clips=list("aabbccddee"))
+    result = score_set(TRUTH, ANSWER, labels=LABELS, set="PrivateTest", clips=list("aabbccddee"))
     assert json.loads(json.dumps(result)) == result
     assert {
         *("set", "n", "accuracy", "accuracy_ci95", "precision_macro", "recall_macro", "f1_macro"),
@@ -58,7 +67,7 @@ def test_scores_survive_json_unchanged():
 
 
 def test_an_emotion_that_is_never_answered_has_precision_zero():
-    result = scores(["sad", "happy"], ["sad", "sad"], labels=["sad", "happy"], set="PublicTest")
+    result = score_set(["sad", "happy"], ["sad", "sad"], labels=["sad", "happy"], set="PublicTest")
     assert result["per_class"]["happy"]["precision"] == 0.0
     assert result["f1_macro"] == pytest.approx((2 / 3 + 0) / 2)
 
@@ -76,7 +85,7 @@ def test_wilson_interval_matches_published_figures(right, n, low, high):
 
 
 def test_independent_images_get_wilsons_interval():
-    result = scores(TRUTH, ANSWER, labels=LABELS, set="PrivateTest")
+    result = score_set(TRUTH, ANSWER, labels=LABELS, set="PrivateTest")
     interval = stats.binomtest(7, 10).proportion_ci(method="wilson")
     assert result["accuracy_ci95"] == pytest.approx([interval.low, interval.high])
     assert result["accuracy_ci95_method"] == "Wilson"
@@ -101,8 +110,8 @@ def test_clip_interval_agrees_with_scipys_bootstrap():
 def test_copies_within_a_clip_do_not_narrow_the_interval():
     truth = np.array(["sad"] * 40)
     answers = np.array(["sad", "happy"] * 20)
-    once = scores(truth, answers, labels=["sad"], set="x", clips=np.arange(40), seed=1)
-    copied = scores(
+    once = score_set(truth, answers, labels=["sad"], set="x", clips=np.arange(40), seed=1)
+    copied = score_set(
         np.repeat(truth, 5), np.repeat(answers, 5), labels=["sad"], set="x",
         clips=np.repeat(np.arange(40), 5), seed=1,
     )  # fmt: skip
@@ -112,7 +121,7 @@ def test_copies_within_a_clip_do_not_narrow_the_interval():
 
 @pytest.mark.parametrize("clips", [["a"] * 8, list("aabbccdd")])
 def test_always_right_is_not_certainly_right(clips):
-    result = scores(["sad"] * 8, ["sad"] * 8, labels=["sad"], set="target-unknown", clips=clips)
+    result = score_set(["sad"] * 8, ["sad"] * 8, labels=["sad"], set="target-unknown", clips=clips)
     n = len(set(clips))
     assert result["accuracy_ci95"] == pytest.approx(wilson_interval(n, n))
     assert result["accuracy_ci95"][0] < 0.6
@@ -125,7 +134,7 @@ def test_f1_interval_agrees_with_drawing_images_one_by_one():
     answers = np.where(random.random(80) < 0.6, truth, random.choice(["sad", "happy"], 80))
     # the one face in fear is missing from a third of the draws
     truth[0] = answers[0] = "fear"
-    ours = scores(truth, answers, labels=EMOTIONS, set="x")["f1_macro_ci95"]
+    ours = score_set(truth, answers, labels=EMOTIONS, set="x")["f1_macro_ci95"]
     draws = [random.integers(0, 80, 80) for _ in range(500)]
     theirs = [
         f1_score(truth[draw], answers[draw], labels=np.unique(truth[draw]), average="macro")
@@ -139,7 +148,7 @@ def test_f1_interval_agrees_with_drawing_images_one_by_one():
 def test_accuracy_lies_inside_its_interval(rows):
     truth, answers, clips = rows
     for given_clips in (None, clips):
-        result = scores(
+        result = score_set(
             truth, answers, labels=EMOTIONS[:4], set="x", clips=given_clips, resamples=300
         )
         low, high = result["accuracy_ci95"]
@@ -153,9 +162,9 @@ def test_the_order_of_the_images_changes_nothing(rows, random):
     order = list(range(rows.shape[1]))
     random.shuffle(order)
     truth, answers, clips = rows
-    first = scores(truth, answers, labels=EMOTIONS[:4], set="x", clips=clips, resamples=200)
+    first = score_set(truth, answers, labels=EMOTIONS[:4], set="x", clips=clips, resamples=200)
     truth, answers, clips = rows[:, order]
-    again = scores(truth, answers, labels=EMOTIONS[:4], set="x", clips=clips, resamples=200)
+    again = score_set(truth, answers, labels=EMOTIONS[:4], set="x", clips=clips, resamples=200)
     assert again == first
 
 
@@ -166,7 +175,7 @@ def test_the_order_of_the_images_changes_nothing(rows, random):
 )  # fmt: skip
 def test_what_cannot_be_scored_is_refused_in_words(truth, answers, message):
     with pytest.raises(DataError, match=message):
-        scores(truth, answers, labels=["sad"], set="target-unknown")
+        score_set(truth, answers, labels=["sad"], set="target-unknown")
 
 
 def test_nadeau_and_bengio_by_hand():
@@ -214,7 +223,7 @@ def test_repeated_scores_resample_clips_of_mean_correctness():
 
 def test_repeated_scores_of_one_repeat_are_its_scores():
     folds = np.arange(10)[None] % 5
-    one = scores(TRUTH, ANSWER, labels=LABELS, set="x", clips=np.arange(10))
+    one = score_set(TRUTH, ANSWER, labels=LABELS, set="x", clips=np.arange(10))
     repeated = repeated_scores(
         TRUTH, ANSWER[None], folds, labels=LABELS, set="x", clips=np.arange(10)
     )

@@ -15,7 +15,7 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 
 from mien.emotions import EMOTIONS
 from mien.evaluation.paired_tests import pairwise
-from mien.evaluation.scores import calibration, scores
+from mien.evaluation.scores import calibration, score_set
 from mien.models import MODELS
 from mien.report import curves, face_sheets, figures, style
 from mien.report.style import FAINT, INK, Picture, readable_on
@@ -58,7 +58,7 @@ def results():
         for model, skill in zip(MODELS, (0.2, 0.5, 0.45, 0.7), strict=True)
     }
     found = {
-        model: scores(truth, given, labels=PERSON, set="target-labelled", clips=clips)
+        model: score_set(truth, given, labels=PERSON, set="target-labelled", clips=clips)
         for model, given in answers.items()
     }
     return found, pairwise(truth, answers, clips, resamples=200)
@@ -238,7 +238,7 @@ def test_names_from_the_data_are_never_formulas():
 def test_alt_of_a_confusion_matrix_states_the_finding():
     truth = ["happy"] * 33 + ["sad"] * 17
     answers = ["happy"] * 28 + ["sad"] * 5 + ["sad"] * 8 + ["angry"] * 7 + ["happy"] * 2
-    score = scores(truth, answers, labels=["happy", "sad"], set="target-labelled")
+    score = score_set(truth, answers, labels=["happy", "sad"], set="target-labelled")
     assert figures.confusion(score, model="SVM-OpenFace").alt == (
         "Confusion matrix of SVM-OpenFace on target-labelled, 50 images: most often right on "
         "happy (28 of 33); most often confused: sad read as angry (7 of 17)."
@@ -246,7 +246,7 @@ def test_alt_of_a_confusion_matrix_states_the_finding():
 
 
 def test_alt_of_a_perfect_confusion_matrix():
-    score = scores(["sad"], ["sad"], labels=["sad", "happy"], set="target-unknown")
+    score = score_set(["sad"], ["sad"], labels=["sad", "happy"], set="target-unknown")
     assert figures.confusion(score).alt.endswith("right on sad (1 of 1); nothing confused.")
 
 

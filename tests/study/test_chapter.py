@@ -2,12 +2,10 @@
 
 import shutil
 
-import numpy as np
 import pytest
 
-from mien.emotions import EMOTIONS
 from mien.errors import DataError, ParameterError
-from mien.study.chapter import Chapter, person_predictions, repeats_table
+from mien.study.chapter import Chapter
 from mien.synthetic.dataset import write_demo
 
 
@@ -43,25 +41,6 @@ def test_folds_are_the_same_for_chapters_that_read_images_and_units(chapter):
         assert all(len(set(fold[list(rows)])) == 1 for rows in clips)
 
 
-def test_predictions_carry_truth_of_labels_and_of_raters(chapter):
-    person = chapter.load_person()
-    which = person.faces["has_image"].to_numpy()
-    shares = np.zeros((which.sum(), 7))
-    shares[:, EMOTIONS.index("happy")] = 1
-    frame = person_predictions(
-        person, which=which, predicted=np.repeat("happy", which.sum()), probabilities=shares
-    )
-    unknown = frame["set"] == "unknown"
-    shown = person.faces.loc[which].reset_index(drop=True)
-    rated = person.majority()[which].reset_index(drop=True)
-    assert (frame["truth"][~unknown] == shown["label"][~unknown]).all()
-    assert (frame["truth"][unknown] == rated[unknown]).all()
-    assert frame["fold"].isna().all()
-    scores = chapter.score_person(frame, labels=person.emotions)
-    assert [score["set"] for score in scores] == ["target-labelled", "target-unknown"]
-    assert scores[1]["n"] == (frame["truth"][unknown] != "").sum()
-
-
 def test_results_of_other_data_are_refused(drawn, chapter, tmp_path):
     chapter.load_person()
     chapter.save()
@@ -75,14 +54,8 @@ def test_results_of_other_data_are_refused(drawn, chapter, tmp_path):
         later.predictions("A2")
 
 
-def test_every_answer_of_every_repeat_is_kept(chapter):
-    person = chapter.load_person()
-    which = person.labelled("has_units").rows
-    folds = chapter.person_folds(person, repeats=2)[:, which]
-    answers = np.array([["happy"] * len(which), ["sad"] * len(which)])
-    frame = repeats_table(person, which=which, folds=folds, answers=answers)
-    assert len(frame) == 2 * len(which)
-    assert frame.groupby("repeat")["predicted"].unique().map(list).to_dict() == {
-        0: ["happy"],
-        1: ["sad"],
-    }
+def test_numbers_that_were_noted_stand_in_the_metrics(chapter):
+    chapter.note(curve={"faces": 12})
+    chapter.save(leak=0.1)
+    metrics = Chapter("B2", out=chapter.parameters["out"]).metrics("A2")
+    assert (metrics["curve"], metrics["leak"]) == ({"faces": 12}, 0.1)

@@ -21,7 +21,7 @@ _LEVEL = 0.95
 _TAILS = [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2]
 
 
-def scores(
+def score_set(
     truth: Sequence[str],
     predicted: Sequence[str],
     *,
@@ -67,8 +67,8 @@ def scores(
 
     Examples
     --------
-    >>> result = scores(["sad", "sad", "happy"], ["sad", "angry", "happy"],
-    ...                 labels=["happy", "sad"], set="PrivateTest")
+    >>> result = score_set(["sad", "sad", "happy"], ["sad", "angry", "happy"],
+    ...                    labels=["happy", "sad"], set="PrivateTest")
     >>> result["labels"], result["confusion_matrix"]
     (['angry', 'happy', 'sad'], [[0, 0, 0], [0, 1, 0], [1, 0, 1]])
     >>> round(result["accuracy"], 3), round(result["recall_macro"], 3)
@@ -76,6 +76,32 @@ def scores(
     """
     truth, predicted = _emotions(truth, "truth", set), _emotions(predicted, "answer", set)
     return _summary(truth, predicted[None], labels, set, clips, seed, resamples)
+
+
+def private_scores(
+    truth: Sequence[str], predicted: Sequence[str], *, copied: np.ndarray
+) -> list[dict]:
+    """Score one model on PrivateTest, whole and without the images that Training contains.
+
+    Parameters
+    ----------
+    truth, predicted : array-like of str, shape (n,)
+        As for `score_set`.
+    copied : ndarray of bool, shape (n,)
+        Whether Training holds the same picture (`mien.data.fer2013.has_copy_in`).
+
+    Returns
+    -------
+    list of two dict
+        Of the sets ``PrivateTest`` and ``PrivateTest-deduplicated``.
+    """
+    truth, predicted = np.asarray(truth), np.asarray(predicted)
+    return [
+        score_set(truth, predicted, labels=EMOTIONS, set="PrivateTest"),
+        score_set(
+            truth[~copied], predicted[~copied], labels=EMOTIONS, set="PrivateTest-deduplicated"
+        ),
+    ]
 
 
 def repeated_scores(
@@ -100,12 +126,12 @@ def repeated_scores(
     folds : array-like of int, shape (repeats, n)
         The fold in which every answer was given (`mien.evaluation.cross_validation`).
     labels, set, clips, seed, resamples
-        As for `scores`.
+        As for `score_set`.
 
     Returns
     -------
     dict
-        As `scores`; every rate and count is the mean over the repeats, so the confusion matrix
+        As `score_set`; every rate and count is the mean over the repeats, so the confusion matrix
         holds fractions. ``accuracy_ci95`` resamples clips (images, where there are no clips) and
         takes each image's mean correctness over the repeats: it covers which faces happened to
         be filmed. ``accuracy_ci95_corrected`` comes from the folds' accuracies
@@ -115,7 +141,7 @@ def repeated_scores(
     Raises
     ------
     DataError
-        As `scores`, and if a repeat has fewer than two folds.
+        As `score_set`, and if a repeat has fewer than two folds.
     """
     truth, predicted = _emotions(truth, "truth", set), _emotions(predicted, "answer", set)
     folds = np.asarray(folds)

@@ -31,7 +31,7 @@ def confusion(score: Mapping, *, model: str = "The model") -> Picture:
     Parameters
     ----------
     score : mapping
-        An element of ``scores`` (`mien.evaluation.scores.scores`).
+        An element of ``scores`` (`mien.evaluation.scores.score_set`).
     model : str
         Its name, for the alt text.
     """

@@ -24,7 +24,7 @@ _PLACES = {
 
 
 def accuracy(score: Mapping, model: str = "The model") -> str:
-    """Return one sentence on the accuracy of a score (`mien.evaluation.scores.scores`).
+    """Return one sentence on the accuracy of a score (`mien.evaluation.scores.score_set`).
 
     Examples
     --------

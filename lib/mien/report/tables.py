@@ -294,7 +294,7 @@ def scoreboard(
     Parameters
     ----------
     scores : mapping of str or tuple to score
-        What a row is about, and an element of ``scores`` (`mien.evaluation.scores.scores`).
+        What a row is about, and an element of ``scores`` (`mien.evaluation.scores.score_set`).
     caption : str
     names : sequence of str
         The names of the parts of the keys.

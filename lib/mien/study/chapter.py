@@ -21,11 +21,10 @@ import pandas as pd
 from IPython import get_ipython
 
 from mien.data.fer2013 import Fer2013, load_fer2013
-from mien.data.person import Person, load_person
-from mien.emotions import EMOTIONS
+from mien.data.person import Labelled, Person, load_person
 from mien.errors import DataError, ParameterError
 from mien.evaluation.cross_validation import grouped_folds
-from mien.evaluation.scores import scores
+from mien.evaluation.scores import repeated_scores, score_set
 from mien.models import name_of
 from mien.study import profiles, provenance, results
 from mien.study.parameters import BY_PART, Study, data_paths, make_study, without_folders
@@ -138,6 +137,7 @@ class Chapter:
         self.missing: dict[str, str] = {}  # see mien.study.chapter; known once the person is loaded
         self._fingerprints: dict[str, str] = {}
         self._kept: dict[str, pd.DataFrame] = {}
+        self._noted: dict[str, Any] = {}
 
     def setting(self, name: str) -> Any:
         """Return a parameter's value, or the profile's choice where the parameter leaves it."""
@@ -238,6 +238,10 @@ class Chapter:
         """Put tables aside; `save` writes each as ``<name>.csv``."""
         self._kept |= tables
 
+    def note(self, **numbers: Any) -> None:
+        """Put numbers aside; `save` writes them into metrics.json."""
+        self._noted |= numbers
+
     def model_path(self, name: str) -> Path:
         """Return where a model of this study is stored; the folder exists."""
         path = results.model_path(self.folder, name)
@@ -280,7 +284,7 @@ class Chapter:
             if rows.empty:
                 continue
             found.append(
-                scores(
+                score_set(
                     rows["truth"],
                     rows["predicted"],
                     labels=labels,
@@ -291,6 +295,27 @@ class Chapter:
                 )
             )
         return found
+
+    def score_folds(
+        self,
+        person: Person,
+        labelled: Labelled,
+        answers: np.ndarray,
+        folds: np.ndarray,
+        *,
+        set: str = "target-labelled",
+    ) -> dict[str, Any]:
+        """Return the score of out-of-fold answers (repeats, k) to the k labelled faces."""
+        return repeated_scores(
+            labelled.truth,
+            answers,
+            folds,
+            labels=person.emotions,
+            set=set,
+            clips=labelled.clips,
+            seed=self.study.seed,
+            resamples=self.study.resamples,
+        )
 
     def _declared(self, kind: str, name: str) -> None:
         """Raise where a chapter asks for what its plan does not declare: it would not go stale."""
@@ -307,7 +332,7 @@ class Chapter:
         predictions: pd.DataFrame | None = None,
         **more: Any,
     ) -> None:
-        """Write this chapter's results: metrics, predictions, and the tables of `keep`.
+        """Write this chapter's results: metrics, predictions, and what `keep` and `note` put aside.
 
         ``more`` goes into metrics.json beside ``part``, ``model``, ``scores``, ``seconds`` and
         ``provenance``.
@@ -320,6 +345,7 @@ class Chapter:
             "model": name_of(self.part),
             "scores": list(scores),
             "seconds": {what: round(taken, 3) for what, taken in self.seconds.items()},
+            **self._noted,
             **more,
             "provenance": {
                 "parameters": self.parameters,
@@ -341,73 +367,3 @@ class Chapter:
 def _in_folder(name: str) -> bool:
     """Whether a module lies in a folder of mien; drawn faces are compared by content."""
     return name.startswith("mien.") and name.count(".") > 1 and "mien.synthetic" not in name
-
-
-def person_predictions(
-    person: Person,
-    *,
-    which: np.ndarray,
-    predicted: np.ndarray,
-    probabilities: np.ndarray,
-    fold: np.ndarray | int = -1,
-) -> pd.DataFrame:
-    """Return predictions on some faces of the target person in the columns of predictions.csv.
-
-    Parameters
-    ----------
-    person : Person
-    which : array of bool or int
-        The faces (rows of ``person.faces``) that were predicted, k of them.
-    predicted : array of str, shape (k,)
-        Emotion names.
-    probabilities : array of float, shape (k, 7)
-        In the order of `mien.emotions.EMOTIONS`; 0 for what a model cannot answer.
-    fold : array of int, shape (k,), or int
-        The fold in which a face was held out; -1 (written as an empty cell) for none.
-
-    Returns
-    -------
-    DataFrame
-        k rows; the truth of an unknown face is its raters' majority, empty where there is none.
-    """
-    faces = person.faces.loc[which].reset_index(drop=True)
-    majority = person.majority().loc[which].reset_index(drop=True)
-    truth = faces["label"].where(faces["set"] == "labelled", majority)
-    frame = faces[["file_name", "set", "clip"]].copy()
-    folds = pd.Series(np.broadcast_to(fold, len(faces)).astype(int))
-    frame["fold"] = folds.astype("Int64").mask(folds < 0)
-    frame["truth"] = truth
-    frame["predicted"] = np.asarray(predicted, dtype=object)
-    for column, emotion in enumerate(EMOTIONS):
-        frame[f"p_{emotion}"] = probabilities[:, column]
-    return frame
-
-
-def repeats_table(
-    person: Person, *, which: np.ndarray, folds: np.ndarray, answers: np.ndarray
-) -> pd.DataFrame:
-    """Return every out-of-fold answer of every repeat, one row each.
-
-    Parameters
-    ----------
-    person : Person
-    which : array of bool or int
-        The faces that were predicted, k of them.
-    folds : array of int, shape (repeats, k)
-    answers : array of str, shape (repeats, k)
-
-    Returns
-    -------
-    DataFrame
-        ``file_name, clip, truth, repeat, fold, predicted``; repeat 0 is what predictions.csv
-        holds.
-    """
-    faces = person.faces.loc[which, ["file_name", "clip", "label"]].reset_index(drop=True)
-    faces = faces.rename(columns={"label": "truth"})
-    return pd.concat(
-        [
-            faces.assign(repeat=number, fold=fold, predicted=given)
-            for number, (fold, given) in enumerate(zip(folds, answers, strict=True))
-        ],
-        ignore_index=True,
-    )

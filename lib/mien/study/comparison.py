@@ -98,7 +98,7 @@ def labelled_scores(
         model: (
             scores.repeated_scores(answers.truth, given, answers.folds[model], **how)
             if model in answers.folds
-            else scores.scores(answers.truth, given[0], **how)
+            else scores.score_set(answers.truth, given[0], **how)
         )
         for model, given in answers.given.items()
     }

@@ -1,0 +1,123 @@
+"""What a chapter's model answered about the person, as tables and scores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from mien.emotions import EMOTIONS, named, restrict
+
+if TYPE_CHECKING:
+    from mien.data.person import Person
+    from mien.study.chapter import Chapter
+
+
+def person_predictions(
+    person: Person, rows: np.ndarray, probabilities: np.ndarray, *, fold: np.ndarray | int = -1
+) -> pd.DataFrame:
+    """Return predictions on some faces of the person in the columns of predictions.csv.
+
+    Parameters
+    ----------
+    person : Person
+    rows : array of bool or int
+        The faces (rows of ``person.faces``) that were predicted, k of them.
+    probabilities : array of float, shape (k, 7)
+        In the order of `mien.emotions.EMOTIONS`; 0 for what a model cannot answer. The largest is
+        the answer.
+    fold : array of int, shape (k,), or int
+        The fold in which a face was held out; -1 (written as an empty cell) for none.
+
+    Returns
+    -------
+    DataFrame
+        k rows; the truth of an unknown face is its raters' majority, empty where there is none.
+    """
+    faces = person.faces.loc[rows].reset_index(drop=True)
+    majority = person.majority().loc[rows].reset_index(drop=True)
+    frame = faces[["file_name", "set", "clip"]].copy()
+    folds = pd.Series(np.broadcast_to(fold, len(faces)).astype(int))
+    frame["fold"] = folds.astype("Int64").mask(folds < 0)
+    frame["truth"] = faces["label"].where(faces["set"] == "labelled", majority)
+    frame["predicted"] = named(probabilities.argmax(axis=1)).astype(object)
+    for column, emotion in enumerate(EMOTIONS):
+        frame[f"p_{emotion}"] = probabilities[:, column]
+    return frame
+
+
+def repeats_table(
+    person: Person, rows: np.ndarray, *, folds: np.ndarray, answers: np.ndarray
+) -> pd.DataFrame:
+    """Return every out-of-fold answer of every repeat, one row each.
+
+    Parameters
+    ----------
+    person : Person
+    rows : array of bool or int
+        The faces that were predicted, k of them.
+    folds : array of int, shape (repeats, k)
+    answers : array of str, shape (repeats, k)
+
+    Returns
+    -------
+    DataFrame
+        ``file_name, clip, truth, repeat, fold, predicted``; repeat 0 is what predictions.csv
+        holds.
+    """
+    faces = person.faces.loc[rows, ["file_name", "clip", "label"]].reset_index(drop=True)
+    faces = faces.rename(columns={"label": "truth"})
+    return pd.concat(
+        [
+            faces.assign(repeat=number, fold=fold, predicted=given)
+            for number, (fold, given) in enumerate(zip(folds, answers, strict=True))
+        ],
+        ignore_index=True,
+    )
+
+
+@dataclass(frozen=True)
+class PersonAnswers:
+    """The answers of a model of the crowd to one person.
+
+    Attributes
+    ----------
+    predictions, unrestricted : DataFrame
+        In the columns of predictions.csv: with the emotions of the person's labelled faces
+        alone, their probabilities rescaled, and with all seven allowed.
+    scores, unrestricted_scores : list of dict
+        Of both (`mien.study.chapter.Chapter.score_person`), the latter with the suffix
+        ``-unmasked``.
+    """
+
+    predictions: pd.DataFrame
+    unrestricted: pd.DataFrame
+    scores: list[dict[str, Any]]
+    unrestricted_scores: list[dict[str, Any]]
+
+
+def answers_on_person(
+    chapter: Chapter, person: Person, probabilities: np.ndarray, *, which: np.ndarray
+) -> PersonAnswers:
+    """Return a crowd model's answers to the person, restricted to its emotions and not, scored.
+
+    Parameters
+    ----------
+    chapter : Chapter
+    person : Person
+    probabilities : array of float, shape (k, 7)
+        In the order of `mien.emotions.EMOTIONS`.
+    which : array of bool or int
+        The faces that were predicted, k of them.
+    """
+    restricted = restrict(probabilities, person.emotions)
+    predictions = person_predictions(person, which, restricted)
+    unrestricted = person_predictions(person, which, probabilities)
+    return PersonAnswers(
+        predictions,
+        unrestricted,
+        chapter.score_person(predictions, labels=person.emotions),
+        chapter.score_person(unrestricted, labels=person.emotions, suffix="-unmasked"),
+    )
