@@ -15,6 +15,7 @@ from mien.evaluation.paired_tests import (
     holm,
     mcnemar_exact,
     mcnemar_power,
+    pair,
     pairwise,
 )
 
@@ -174,6 +175,25 @@ def test_cochrans_q_matches_worked_examples(patterns, q, p):
 def test_cochrans_q_of_two_models_is_mcnemars_statistic():
     truth, a, b = answers_with(9, 2)
     assert cochrans_q(truth, {"a": a, "b": b})["q"] == pytest.approx((9 - 2) ** 2 / (9 + 2))
+
+
+def test_cochrans_q_takes_the_first_of_several_repeats():
+    truth, a, b = answers_with(9, 2)
+    repeated = {"a": np.stack([a, b]), "b": np.stack([b, a])}
+    assert cochrans_q(truth, repeated) == cochrans_q(truth, {"a": a, "b": b})
+
+
+def test_a_pair_is_seen_from_whom_one_asks():
+    truth, a, b = answers_with(9, 2)
+    pairs = pairwise(truth, {"a": a, "b": b}, np.arange(len(truth)), resamples=100)
+    turned = pairwise(truth, {"b": b, "a": a}, np.arange(len(truth)), resamples=100).iloc[0]
+    seen, back = pair(pairs, "a", "b"), pair(pairs, "b", "a")
+    assert seen == pairs.iloc[0].to_dict()
+    drawn = ["ci_low", "ci_high"]  # from other draws
+    assert [back[name] for name in turned.index.drop(drawn)] == turned.drop(drawn).tolist()
+    assert [back[name] for name in drawn] == [-seen["ci_high"], -seen["ci_low"]]
+    with pytest.raises(KeyError, match="were not compared"):
+        pair(pairs, "a", "c")
 
 
 def test_cochrans_q_without_variation_is_undefined():

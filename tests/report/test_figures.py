@@ -48,6 +48,11 @@ def contrast(one, other) -> float:
     return (light + 0.05) / (dark + 0.05)
 
 
+def accuracy(value: float, n: int = 10) -> dict:
+    """Return as much of a score as a figure of accuracies needs."""
+    return {"accuracy": value, "accuracy_ci95": [value - 0.1, value + 0.1], "n": n}
+
+
 @pytest.fixture(scope="module")
 def results():
     """Scores of four models on 86 faces, and their pairs."""
@@ -99,9 +104,7 @@ def every_chart(results):
     return {
         "confusion": figures.confusion(found["NN-FineTuned"], model="NN-FineTuned"),
         "confusions": figures.confusions(found),
-        "accuracies": figures.accuracies(
-            [(m, s["accuracy"], *s["accuracy_ci95"], s["n"]) for m, s in found.items()], chance=0.3
-        ),
+        "accuracies": figures.accuracies(found, chance=0.3),
         "class_balance": curves.class_balance(
             pd.DataFrame({"Training": [30, 10], "PublicTest": [5, 5]}, index=["happy", "sad"])
         ),
@@ -154,7 +157,7 @@ def test_no_chart_is_wider_than_its_page(every_chart):
 
 
 def test_nothing_is_cut_off_at_the_edge(every_chart):
-    long_names = figures.accuracies([("a rather long name of a model", 0.98, 0.9, 1.0, 28709)])
+    long_names = figures.accuracies({"a rather long name of a model": accuracy(0.98, 28709)})
     for name, picture in (every_chart | {"long names": long_names}).items():
         pixels = np.asarray(Image.open(io.BytesIO(picture.png())).convert("L"))
         edge = np.concatenate([pixels[0], pixels[-1], pixels[:, 0], pixels[:, -1]])
@@ -174,7 +177,7 @@ def test_figures_leave_nothing_behind(every_chart):
 
     before = dict(mpl.rcParams)
     every_chart["accuracies"].svg()
-    figures.accuracies([("a", 0.5, 0.4, 0.6, 10)]).png()
+    figures.accuracies({"a": accuracy(0.5)}).png()
     assert pyplot.get_fignums() == []
     assert dict(mpl.rcParams) == before
 
@@ -231,7 +234,7 @@ def test_names_from_the_data_are_never_formulas():
         face = np.zeros((48, 48), np.uint8)
         for name in ("$\\frac{1$", "a$b$c", "笑\x00\udcff", "<b>"):
             face_sheets.face_grid([face], [name]).png()
-            figures.accuracies([(name, 0.5, 0.4, 0.6, 10)]).svg()
+            figures.accuracies({name: accuracy(0.5)}).svg()
             curves.class_balance(pd.DataFrame({name: [3, 4]}, index=["happy", "sad"])).svg()
 
 
@@ -263,12 +266,12 @@ def test_confusions_have_the_same_emotions_and_scale(results):
 
 
 def test_alt_of_accuracies():
-    picture = figures.accuracies(
-        [("A1", 0.4, 0.3, 0.5, 86), ("B3", 0.7, 0.6, 0.8, 86)], chance=0.384, chance_name="happy"
-    )
+    scores = {"A1": accuracy(0.4, 86), "B3": accuracy(0.7, 86)}
+    picture = figures.accuracies(scores, chance=0.384)
     assert picture.alt == (
         "Accuracies with 95 % intervals, from high to low: B3 70.0 % (60.0 to 80.0 %, n = 86); "
-        "A1 40.0 % (30.0 to 50.0 %, n = 86). Happy: 38.4 %; intervals that reach down to it: A1."
+        "A1 40.0 % (30.0 to 50.0 %, n = 86). Most frequent emotion: 38.4 %; intervals that "
+        "reach down to it: A1."
     )
 
 

@@ -29,7 +29,10 @@ def models(*right: int, n: int = 60) -> tuple[dict, pd.DataFrame]:
     return scores, pairs
 
 
-COSTS = {name: {"seconds": 90, "labels": 0 if name == "A" else 60} for name in "ABCD"}
+COSTS = {
+    name: {"trained_here": True, "seconds": 90, "labels": 0 if name == "A" else 60}
+    for name in "ABCD"
+}
 
 
 def test_a_separated_pair_has_a_winner_whatever_its_order():
@@ -77,3 +80,41 @@ def test_verdict_is_the_same_in_any_order_of_the_models():
     scores, pairs = models(10, 55, 30)
     turned = dict(reversed(scores.items()))
     assert sentences.verdict(turned, pairs, COSTS) == sentences.verdict(scores, pairs, COSTS)
+
+
+def test_what_is_compared_names_what_is_missing_and_why():
+    found = {
+        "models": ["SVM-OpenFace", "NN-FER2013"],
+        "missing": {"SVM-FER2013": "no <b>FER2013</b>"},
+        "came_trained": ["NN-FER2013"],
+    }
+    told = sentences.compared(found)
+    assert told.startswith("This study compares **SVM-OpenFace and NN-FER2013**. It has no SVM-FER")
+    assert "<b>" not in told
+    assert "NN-FER2013 is the network that comes with mien" in told
+
+
+def test_a_cost_that_is_not_known_is_said_to_be_unknown():
+    scores, pairs = models(31, 30)
+    unknown = COSTS | {"A": {"trained_here": True, "seconds": None, "labels": 0}}
+    assert "A took an unknown time of training" in sentences.verdict(scores, pairs, unknown)[1]
+    came = COSTS | {"A": {"trained_here": False, "seconds": None, "labels": 0}}
+    assert "A took no training here" in sentences.verdict(scores, pairs, came)[1]
+
+
+LIMITS = {"faces": 98, "clips": 62, "pairs": 6, "undecided": 4, "detectable_difference": 0.18,
+          "unknown": 12, "rated": 11, "models": ["NN-FER2013"]}  # fmt: skip
+
+
+def test_limits_say_what_could_not_have_been_seen():
+    told = sentences.limits(LIMITS)
+    assert "a difference under 18 points would probably have gone unseen; 4 of 6 pairs" in told
+    assert "no difference of any size" in sentences.limits(LIMITS | {"detectable_difference": None})
+    assert "Action Units" not in told
+    assert "Action Units" in sentences.limits(LIMITS | {"models": ["SVM-OpenFace"]})
+
+
+def test_the_choice_says_whether_anything_could_leak():
+    fitted = {"model": "B3", "accuracy_ci95_corrected": [0.7, 0.9]}
+    assert "interval for repeated folds is 70.0 to 90.0 %" in sentences.choice(fitted, "B3 wins.")
+    assert "nothing could leak" in sentences.choice({"model": "B2"}, "B2 wins.")

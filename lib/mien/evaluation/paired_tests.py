@@ -126,6 +126,32 @@ def pairwise(
     return frame
 
 
+def pair(pairs: pd.DataFrame, a: str, b: str) -> dict:
+    """Return the row of two models of `pairwise`, as seen from ``a``.
+
+    Raises
+    ------
+    KeyError
+        If the two were not compared.
+    """
+    for row in pairs.to_dict("records"):
+        if (row["a"], row["b"]) == (a, b):
+            return row
+        if (row["a"], row["b"]) == (b, a):
+            return row | {
+                "a": a,
+                "b": b,
+                "accuracy_a": row["accuracy_b"],
+                "accuracy_b": row["accuracy_a"],
+                "difference": -row["difference"],
+                "ci_low": -row["ci_high"],
+                "ci_high": -row["ci_low"],
+                "only_a": row["only_b"],
+                "only_b": row["only_a"],
+            }
+    raise KeyError(f"{a} and {b} were not compared")
+
+
 def difference_interval(
     difference: np.ndarray, clips: Sequence[str], *, seed: int = 0, resamples: int = 2000
 ) -> list[float]:
@@ -156,7 +182,8 @@ def cochrans_q(truth: Sequence[str], predictions: Mapping[str, Sequence[str]]) -
     Parameters
     ----------
     truth, predictions
-        As for `pairwise`; only images that every model answered count.
+        As for `pairwise`, of several repeats the first; only images that every model answered
+        count.
 
     Returns
     -------
@@ -171,7 +198,7 @@ def cochrans_q(truth: Sequence[str], predictions: Mapping[str, Sequence[str]]) -
         If there are fewer than two models or no image that all answered.
     """
     truth = np.asarray(truth).astype(str)
-    answers = [np.asarray(given).astype(str) for given in predictions.values()]
+    answers = [np.atleast_2d(np.asarray(given).astype(str))[0] for given in predictions.values()]
     if len(answers) < 2:
         raise DataError("Cochran's Q compares two models or more")
     answered = np.all([truth != "", *(given != "" for given in answers)], axis=0)

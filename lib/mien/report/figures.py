@@ -114,22 +114,23 @@ def _confusion_alt(model: str, score: Mapping) -> str:
 
 
 def accuracies(
-    rows: Sequence[tuple[str, float, float, float, int]],
+    scores: Mapping[str, Mapping],
     *,
     chance: float | None = None,
-    chance_name: str = "most frequent emotion",
 ) -> Picture:
     """Show accuracies as dots with their 95 % intervals.
 
     Parameters
     ----------
-    rows : sequence of (name, accuracy, lo, hi, n)
-        Rates in 0..1; drawn from top to bottom. Names of the four models get their colours.
+    scores : mapping of name to element of ``scores``
+        Drawn from top to bottom; models (`mien.models`) get their colours.
     chance : float, optional
-        The accuracy without any skill, as a dashed line.
-    chance_name : str
-        What that line is.
+        The accuracy of always answering the commonest emotion, as a dashed line.
     """
+    rows = [
+        (printable(name), score["accuracy"], *score["accuracy_ci95"], score["n"])
+        for name, score in scores.items()
+    ]
     with style():
         figure, axes = blank(0.42 * len(rows) + 0.95 + 0.2 * (chance is not None))
         axes = axes[0, 0]
@@ -141,7 +142,7 @@ def accuracies(
                 percent(accuracy), (accuracy, place), (0, 7), textcoords="offset points",
                 ha="center", size=9.5,
             )  # fmt: skip
-        axes.set_yticks(range(len(rows)), [f"{printable(name)}\nn = {n:,}" for name, *_, n in rows])
+        axes.set_yticks(range(len(rows)), [f"{name}\nn = {n:,}" for name, *_, n in rows])
         axes.set_ylim(len(rows) - 0.5, -0.75)
         axes.set_xlim(0, 1)
         axes.grid(axis="x")
@@ -151,24 +152,23 @@ def accuracies(
         axes.set_xlabel("accuracy with 95 % interval")
         if chance is not None:
             axes.axvline(chance, color=FAINT, ls="--", lw=1.4, zorder=0)
-            axes.set_title(
-                f"- - -  {chance_name}: {percent(chance)}", size=9.5, weight="normal", color=FAINT
-            )
-    return Picture(figure, _accuracies_alt(rows, chance, chance_name))
+            told = f"- - -  most frequent emotion: {percent(chance)}"
+            axes.set_title(told, size=9.5, weight="normal", color=FAINT)
+    return Picture(figure, _accuracies_alt(rows, chance))
 
 
-def _accuracies_alt(rows, chance, chance_name) -> str:
+def _accuracies_alt(rows: Sequence[tuple], chance: float | None) -> str:
     ranked = sorted(rows, key=lambda row: -row[1])
     text = "Accuracies with 95 % intervals, from high to low: " + "; ".join(
-        f"{printable(name)} {percent(accuracy)} ({interval((low, high))}, n = {n:,})"
+        f"{name} {percent(accuracy)} ({interval((low, high))}, n = {n:,})"
         for name, accuracy, low, high, n in ranked
     )
     if chance is None:
         return text + "."
-    under = [printable(row[0]) for row in ranked if row[2] <= chance]
+    under = [row[0] for row in ranked if row[2] <= chance]
     return (
-        f"{text}. {chance_name[0].upper()}{chance_name[1:]}: {percent(chance)}; "
-        f"intervals that reach down to it: {listed(under)}."
+        f"{text}. Most frequent emotion: {percent(chance)}; intervals that reach down to it: "
+        f"{listed(under)}."
     )
 
 

@@ -8,7 +8,17 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from mien.report.text import count, escape, interval, listed, minutes, p_value, percent, points
+from mien.evaluation.paired_tests import pair
+from mien.report.text import (
+    count,
+    escape,
+    interval,
+    listed,
+    p_value,
+    percent,
+    points,
+    training_time,
+)
 
 _PLACES = {
     "PublicTest": "PublicTest images",
@@ -76,8 +86,7 @@ def verdict(
     pairs : DataFrame
         `mien.evaluation.paired_tests.pairwise` of the same models.
     costs : mapping of model to mapping
-        ``seconds`` (to train; None for a network that came trained) and ``labels`` (how many
-        labelled faces of the person it needs), for every model in ``scores``.
+        `mien.study.comparison.costs` of every model in ``scores``.
     detectable : float, optional
         The smallest difference that would likely have been found
         (`mien.evaluation.paired_tests.detectable_difference`); said where the models cannot be
@@ -89,7 +98,7 @@ def verdict(
     """
     ranked = sorted(scores, key=lambda model: -scores[model]["accuracy"])
     best, rest = ranked[0], ranked[1:]
-    beaten = [model for model in rest if _pair(pairs, best, model)["separated"]]
+    beaten = [model for model in rest if pair(pairs, best, model)["separated"]]
     tied = [model for model in rest if model not in beaten]
     first = f"{best} reads this person best" if not tied else f"{best} has the highest accuracy"
     first += (
@@ -98,14 +107,14 @@ def verdict(
     )
     if tied:
         first += f", but the data do not separate it from {listed(tied)}"
-        first += f" ({_numbers(_pair(pairs, best, tied[0]))})"
+        first += f" ({_numbers(pair(pairs, best, tied[0]))})"
         if detectable is not None:
             size = f"{100 * detectable:.1f} points"
             first += f"; a difference under {size} would probably have gone unseen"
         if beaten:
             first += f"; it is better than {listed(beaten)}"
     elif rest:
-        first += f"; the next, {rest[0]}, is behind: {_numbers(_pair(pairs, best, rest[0]))}"
+        first += f"; the next, {rest[0]}, is behind: {_numbers(pair(pairs, best, rest[0]))}"
     return [first + ".", _cost(best, tied, costs)]
 
 
@@ -115,27 +124,96 @@ def _cost(best: str, tied: list[str], costs: Mapping[str, Mapping]) -> str:
         needs = "no labelled face of the person"
         if labels:
             needs = count(labels, "labelled face of the person", "labelled faces of the person")
-        seconds = costs[model]["seconds"]
-        training = "no training here" if seconds is None else f"{minutes(seconds)} of training"
-        return f"{training} and {needs}"
+        return f"{training_time(costs[model])} and {needs}"
 
     return "; ".join(f"{model} took {price(model)}" for model in (best, *tied)) + "."
 
 
-def _pair(pairs: pd.DataFrame, a: str, b: str) -> dict:
-    """Return the row of two models as seen from ``a``."""
-    for row in pairs.to_dict("records"):
-        if (row["a"], row["b"]) == (a, b):
-            return row
-        if (row["a"], row["b"]) == (b, a):
-            return row | {
-                "a": a,
-                "b": b,
-                "difference": -row["difference"],
-                "ci_low": -row["ci_high"],
-                "ci_high": -row["ci_low"],
-            }
-    raise KeyError(f"{a} and {b} were not compared")
+def compared(found: Mapping) -> str:
+    """Return which models a study compares and why others are missing.
+
+    Parameters
+    ----------
+    found : mapping
+        `mien.study.comparison.compared`.
+    """
+    told = [f"This study compares **{listed(found['models'])}**."]
+    told += [f"It has no {model}: {escape(why)}." for model, why in found["missing"].items()]
+    told += [
+        f"{model} is the network that comes with mien, trained on FER2013; its model card tells "
+        "how."
+        for model in found["came_trained"]
+    ]
+    return " ".join(told)
+
+
+def all_at_once(test: Mapping) -> str:
+    """Return whether models are equally often right (`mien.evaluation.paired_tests.cochrans_q`)."""
+    if test["p"] is None:
+        return "All models are right on exactly the same faces."
+    return (
+        f"Over all at once, Cochran's Q is {test['q']:.2f} ({p_value(test['p'])}, {test['n']} "
+        f"faces; on {test['varied']} of them some models are right and others wrong)."
+    )
+
+
+def disputed(faces: int, of: int) -> str:
+    """Return on how many of the labelled faces models disagree.
+
+    Examples
+    --------
+    >>> disputed(1, 98)
+    'The models disagree on 1 of 98 labelled faces.'
+    """
+    if not faces:
+        return f"The models agree on all of {count(of, 'labelled face')}."
+    return f"The models disagree on {faces} of {count(of, 'labelled face')}."
+
+
+def choice(score: Mapping, verdict: str) -> str:
+    """Return which model a study chooses, and why.
+
+    Parameters
+    ----------
+    score : mapping
+        Of the best model (`mien.study.comparison.labelled_scores`).
+    verdict : str
+        The first sentence of `verdict`.
+    """
+    corrected = score.get("accuracy_ci95_corrected")
+    leak = "It was not fitted on this person, so nothing could leak into its score."
+    if corrected:
+        leak = f"Nadeau and Bengio's interval for repeated folds is {interval(corrected)}."
+    return (
+        f"**{score['model']}**, because it has the highest accuracy on the labelled faces, out of "
+        f"fold where it has learned from them. {verdict} {leak}"
+    )
+
+
+def limits(found: Mapping) -> str:
+    """Return what a study cannot say, as a list (`mien.study.comparison.limits`)."""
+    smallest = found["detectable_difference"]
+    seen = "no difference of any size could be expected to be found"
+    if smallest is not None:
+        seen = f"a difference under {100 * smallest:.0f} points would probably have gone unseen"
+    lines = [
+        f"One person, {count(found['faces'], 'labelled face')}, {count(found['clips'], 'clip')}: "
+        "the figures are about this person in these scenes.",
+        f"With so few clips, {seen}; {found['undecided']} of {count(found['pairs'], 'pair')} of "
+        "models stay undecided.",
+        f"The unknown faces illustrate: raters have a majority on {found['rated']} of "
+        f"{found['unknown']}, and an accuracy on a dozen faces has an interval that spans half the "
+        "scale.",
+        "The labels of the person's faces come from whoever sorted them; nobody measured how far "
+        "a second labeller would agree.",
+        "FER2013's labels are noisy, and its copies cross its splits.",
+    ]
+    if "SVM-OpenFace" in found["models"]:
+        lines.append(
+            "Action Units are OpenFace's estimates from single images, which carry the person's "
+            "resting face as a bias."
+        )
+    return "\n".join(f"- {line}" for line in lines)
 
 
 def _numbers(row: Mapping) -> str:

@@ -10,6 +10,9 @@ from typing import Any
 
 import pandas as pd
 
+from mien.models import MODELS
+from mien.report.text import training_time
+
 #: What stands in a cell that has no value.
 MISSING = "–"
 
@@ -273,14 +276,6 @@ def _plain(value: object) -> str:
     return MISSING if _missing(value) else str(value)
 
 
-_AVERAGES = {
-    "precision": "precision_macro",
-    "recall": "recall_macro",
-    "F1": "f1_macro",
-    "weighted F1": "f1_weighted",
-}
-
-
 def scoreboard(
     scores: Mapping[Any, Mapping[str, Any]],
     *,
@@ -307,17 +302,20 @@ def scoreboard(
         {
             "n": score["n"],
             "accuracy": WithInterval(score["accuracy"], *score["accuracy_ci95"]),
-            **{title: score[key] for title, key in _AVERAGES.items()},
+            "precision": score["precision_macro"],
+            "recall": score["recall_macro"],
             "F1": WithInterval(
                 score["f1_macro"], *(score.get("f1_macro_ci95") or (math.nan, math.nan))
             ),
+            "weighted F1": score["f1_weighted"],
         }
         for score in scores.values()
     )
     frame.index = _index(scores, names)
     for column, values in (more or {}).items():
         frame[column] = list(values)
-    return table(frame, caption=caption, percent=["accuracy", *_AVERAGES, *percent], digits=1)
+    rates = ["accuracy", "precision", "recall", "F1", "weighted F1"]
+    return table(frame, caption=caption, percent=[*rates, *percent], digits=1)
 
 
 def by_emotion(score: Mapping[str, Any], *, caption: str) -> Table:
@@ -335,19 +333,55 @@ def flat(
     rows = []
     for score in scores.values():
         low, high = score["accuracy_ci95"]
-        rows.append(
-            {
-                "set": score["set"],
-                "n": score["n"],
-                "accuracy": score["accuracy"],
-                "ci_low": low,
-                "ci_high": high,
-                **{key: score[key] for key in _AVERAGES.values()},
-            }
-        )
-    frame = pd.DataFrame(rows)
-    frame.index = _index(scores, names)
-    return frame.drop(columns="set" if "set" in names else []).reset_index()
+        row = {"n": score["n"], "accuracy": score["accuracy"], "ci_low": low, "ci_high": high}
+        rates = ("precision_macro", "recall_macro", "f1_macro", "f1_weighted")
+        rows.append({"set": score["set"], **row, **{rate: score[rate] for rate in rates}})
+    frame = pd.DataFrame(rows, index=_index(scores, names))
+    if "set" in names:
+        frame = frame.drop(columns="set")
+    return frame.reset_index()
+
+
+def model_pairs(pairs: pd.DataFrame, *, caption: str) -> Table:
+    """Return a table of `mien.evaluation.paired_tests.pairwise`."""
+    titles = {
+        "a": "first",
+        "b": "second",
+        "n": "n",
+        "accuracy_a": "first right",
+        "accuracy_b": "second right",
+        "difference": "difference",
+        "ci_low": "from",
+        "ci_high": "to",
+        "only_a": "only first",
+        "only_b": "only second",
+        "p_mcnemar": "p",
+        "p_holm": "p after Holm",
+        "separated": "separated",
+    }
+    return table(
+        pairs[list(titles)].rename(columns=titles),
+        caption=caption,
+        percent=["first right", "second right", "difference", "from", "to"],
+        signed=["difference", "from", "to"],
+        digits=3,
+    )
+
+
+def model_costs(costs: Mapping[str, Mapping[str, Any]], *, caption: str) -> Table:
+    """Return a table of what models learned from and cost (`mien.study.comparison.costs`)."""
+    frame = pd.DataFrame(
+        {
+            "learned from": MODELS[model].learned_from,
+            "labelled faces of the person": cost["labels"],
+            "training": training_time(cost),
+            "ms to read a face": cost["milliseconds"],
+            "model file, MB": cost["bytes"] / 1e6,
+        }
+        for model, cost in costs.items()
+    )
+    frame.index = pd.Index(costs, name="model")
+    return table(frame, caption=caption)
 
 
 def _index(scores: Mapping[Any, Any], names: Sequence[str]) -> pd.Index:
