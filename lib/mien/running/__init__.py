@@ -3,3 +3,9 @@
 Start with `scheduler`; `staleness` says why a chapter runs again. Imports `mien.study`,
 `mien.report` and what they import.
 """
+
+import sys
+
+# Else jsonschema, which nbformat imports, compiles a grammar of web addresses that no notebook
+# needs: 1.8 seconds in every process of a chapter (rfc3987-syntax 1.1).
+sys.modules.setdefault("rfc3987_syntax", None)
