@@ -1,5 +1,8 @@
 """Where the tests find the real data, the browser and one finished run of the demo study."""
 
+import lean  # noqa: F401 - before all others
+
+# isort: split
 import os
 import signal
 import subprocess
@@ -10,7 +13,8 @@ from pathlib import Path
 
 import fer2013_csv
 import pytest
-import tiny_study
+import tiny_project
+from papermill.engines import papermill_engines
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL = ROOT.parent / "shared" / "data"
@@ -103,14 +107,23 @@ def missing() -> dict[str, str]:
 
 @pytest.fixture
 def project(tmp_path, monkeypatch, missing) -> Path:
-    """Return a folder of notebooks that save one number each (`tiny_study`)."""
+    """Return a folder of notebooks that save one number each (`tiny_project`)."""
     from mien.running import scheduler
     from mien.study import results
 
     folder = tmp_path / "notebooks"
     folder.mkdir()
-    for plan in tiny_study.PLANS:
-        tiny_study.write_notebook(folder, plan)
+    for plan in tiny_project.PLANS:
+        tiny_project.write_notebook(folder, plan)
     monkeypatch.setattr(results, "project_root", lambda: tmp_path)
     monkeypatch.setattr(scheduler, "check_data", lambda study: ({"fer2013": "abc"}, missing))
     return folder
+
+
+@pytest.fixture
+def without_kernel(monkeypatch) -> None:
+    """Let chapters be executed in this process: by papermill, but with no kernel to start."""
+    from mien.running import execution
+
+    monkeypatch.setattr(execution, "Child", tiny_project.ChildHere)
+    monkeypatch.setitem(papermill_engines._engines, None, tiny_project.Here)

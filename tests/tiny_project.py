@@ -1,10 +1,11 @@
-"""A throw-away project: mien's own code, with chapters that take a moment instead of minutes."""
+"""Throw-away projects of tiny notebooks: run in this process, or by the command in its own."""
 
 import json
 import os
 import shutil
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,12 +13,132 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import nbformat
+import psutil
+from papermill.engines import Engine
 
+from mien.running import execution, scheduler
+from mien.running.scheduler import Options
+from mien.study.parameters import CHAPTERS, make_study
 from mien.synthetic.dataset import demo_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 
-#: What every chapter computes: it says so in a file, may have to wait, and saves one score.
+COMMON = 'profile: str = "demo"  # p\nseed: int = 0  # s\nout: str = ""  # o\n'
+PARAMETERS = {
+    "A1": COMMON + "hog_cell: int = 0  # h",
+    "A2": COMMON + "folds: int = 5  # f",
+    "B1": COMMON + "epochs: int = 0  # e",
+    "B2": COMMON + "resamples: int = 2000  # r",
+}
+PLANS = [plan for plan in CHAPTERS if plan.part in PARAMETERS]
+OPTIONS = Options()
+
+
+def write_notebook(folder, plan, body="value = seed"):
+    """Write a chapter that saves one number."""
+    notebook = nbformat.v4.new_notebook()
+    notebook.metadata["kernelspec"] = {
+        "name": "python3",
+        "display_name": "Python 3",
+        "language": "python",
+    }
+    parameters = nbformat.v4.new_code_cell(PARAMETERS[plan.part], id="p")
+    parameters.metadata["tags"] = ["parameters"]
+    save = (
+        "from pathlib import Path\nfrom mien.study import results\n"
+        f"{body}\nresults.save(Path(out), '{plan.part}', {{'value': value}})"
+    )
+    notebook.cells = [
+        nbformat.v4.new_markdown_cell(f"# {plan.title}", id="t"),
+        parameters,
+        nbformat.v4.new_code_cell(save, id="s"),
+    ]
+    nbformat.write(notebook, folder / f"{plan.notebook}.ipynb")
+
+
+def run(out, options=OPTIONS, **parameters):
+    """Run the tiny study and return what the runner told last of each part, as {part: state}."""
+    told = {}
+
+    def tell(event):
+        told[event.plan.part] = event.state
+
+    study = make_study({"out": str(out), **parameters})
+    scheduler.run(study, PLANS, options, tell=tell)
+    return told
+
+
+class Here(Engine):
+    """An engine of papermill that executes the cells of a notebook in this process."""
+
+    @classmethod
+    def execute_managed_notebook(cls, nb_man, kernel_name, **options):
+        """Execute cells until one fails, as a kernel does."""
+        names = {}
+        for place, cell in enumerate(nb_man.nb.cells):
+            if cell.cell_type != "code":
+                continue
+            cell.execution_count = place
+            try:
+                exec(cell.source, names)
+            except Exception as error:
+                name, text = type(error).__name__, str(error)
+                shown = [f"{name}: {text}"]
+                cell.outputs = [
+                    nbformat.v4.new_output("error", ename=name, evalue=text, traceback=shown)
+                ]
+                nb_man.cell_exception(cell, place, exception=error)
+                return
+
+
+class ChildHere:
+    """A child of the runner (`mien.running.execution.Child`) that is no process of its own."""
+
+    _alone = threading.Lock()
+
+    def __init__(self, job, environment):
+        self.job = job
+
+    def answer(self, minutes=None):
+        """Execute the notebook, one at a time; return its failure, or None."""
+        with self._alone:
+            return execution.execute(self.job)
+
+    def end(self):
+        """There is nothing to end."""
+
+
+#: Becomes the command, for a project in the folder that its first argument names.
+DRIVER = """
+import sys
+from pathlib import Path
+from mien import cli
+from mien.running import scheduler
+from mien.study import results
+project = Path(sys.argv.pop(1))
+results.project_root = lambda: project
+scheduler.check_data = lambda study: ({"fer2013": "abc"}, {})
+sys.argv[0] = "mien"
+cli.main()
+"""
+
+
+def start(project, out, *arguments, only="A1"):
+    """Start ``mien run`` for a tiny project, in a process group of its own."""
+    (project / "tiny.yaml").write_text("name: tiny\n")
+    command = ["run", str(project / "tiny.yaml"), "--only", only, "--out", str(out)]
+    return subprocess.Popen(
+        [sys.executable, "-c", DRIVER, str(project.parent), *command, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ,
+        start_new_session=True,
+    )
+
+
+#: What every chapter of a sweep's project computes: it says so in a file, may have to wait, and
+#: saves one score.
 BODY = """
 import os, time
 from pathlib import Path
@@ -39,10 +160,25 @@ results.save(Path(out), "PART", {"part": "PART", "scores": [score]})
 
 @dataclass(frozen=True)
 class Project:
-    """The project's folder, and the mien command in it."""
+    """mien's own code with tiny chapters that take the real ones' parameters; its command."""
 
     folder: Path
     started: list[subprocess.Popen] = field(default_factory=list)
+
+    @classmethod
+    def make(cls, folder: Path) -> "Project":
+        """Copy code and studies into a folder, and write the chapters."""
+        ignored = shutil.ignore_patterns("__pycache__", "weights", "*.egg-info")
+        shutil.copytree(ROOT / "lib", folder / "lib", ignore=ignored)
+        shutil.copytree(ROOT / "notebooks" / "studies", folder / "notebooks" / "studies")
+        shutil.copy(ROOT / "pyproject.toml", folder)
+        for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+            notebook = nbformat.read(path, as_version=4)
+            tagged = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
+            body = nbformat.v4.new_code_cell(BODY.replace("PART", path.name.partition("_")[0]))
+            notebook.cells = [*tagged, body]
+            nbformat.write(notebook, folder / "notebooks" / path.name)
+        return cls(folder)
 
     def start(self, out: Path, *arguments: str) -> subprocess.Popen:
         """Start a sweep; every seed reads the same drawn faces, which are drawn already."""
@@ -70,7 +206,7 @@ class Project:
     def sweep(self, out: Path, *arguments: str) -> subprocess.CompletedProcess:
         """Run a sweep of the demo study to its end."""
         process = self.start(out, *arguments)
-        output, error = process.communicate(timeout=600)
+        output, error = process.communicate(timeout=PATIENCE)
         return subprocess.CompletedProcess(process.args, process.returncode, output, error)
 
     @property
@@ -95,28 +231,13 @@ class Project:
 
 
 @contextmanager
-def project(folder: Path) -> Iterator[Project]:
+def opened(folder: Path) -> Iterator[Project]:
     """Give a project, and end what a failed test has left running in it."""
-    made = make(folder)
+    made = Project.make(folder)
     try:
         yield made
     finally:
         made.close()
-
-
-def make(folder: Path) -> Project:
-    """Make a project whose chapters take the same parameters as the real ones."""
-    ignored = shutil.ignore_patterns("__pycache__", "weights", "*.egg-info")
-    shutil.copytree(ROOT / "lib", folder / "lib", ignore=ignored)
-    shutil.copytree(ROOT / "notebooks" / "studies", folder / "notebooks" / "studies")
-    shutil.copy(ROOT / "pyproject.toml", folder)
-    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
-        notebook = nbformat.read(path, as_version=4)
-        tagged = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
-        body = nbformat.v4.new_code_cell(BODY.replace("PART", path.name.partition("_")[0]))
-        notebook.cells = [*tagged, body]
-        nbformat.write(notebook, folder / "notebooks" / path.name)
-    return Project(folder)
 
 
 def record(out: Path) -> dict:
@@ -124,21 +245,56 @@ def record(out: Path) -> dict:
     return json.loads((out / "sweep.json").read_text())
 
 
-def wait_until(
-    true: Callable[[], object], process: subprocess.Popen | None = None, seconds: float = 180
-) -> None:
-    """Wait for a condition that a process is to bring about."""
-    end = time.monotonic() + seconds
-    while not true():
+#: Seconds to wait for what must happen, however busy the machine is.
+PATIENCE = 600
+
+
+def wait_until(condition: Callable[[], object], process: subprocess.Popen | None = None) -> None:
+    """Wait until a condition holds; fail if it never does, or if its process ends before."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
         assert process is None or process.poll() is None, process.communicate()
-        assert time.monotonic() < end, "waited in vain"
+        assert time.monotonic() < deadline, "what was waited for did not happen"
         time.sleep(0.05)
 
 
-def lives(pid: int) -> bool:
-    """Return whether a process runs; one that has ended and waits to be asked for does not."""
+def family(process):
+    """Return the processes that a process has started, and theirs."""
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
+        return psutil.Process(process.pid).children(recursive=True)
+    except psutil.NoSuchProcess:
+        return []
+
+
+def command(process):
+    """Return the command line of a process; nothing if it has ended in the meantime."""
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:  # a zombie, too
+        return []
+
+
+def alive(process):
+    """Return whether a process lives (one that nobody has waited for is dead)."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:  # it ended between the two questions
         return False
-    return state != "Z"
+
+
+def gone(processes):
+    """Return whether none of these processes lives."""
+    return not any(map(alive, processes))
+
+
+def lives(pid: int) -> bool:
+    """Return whether the process of this number lives."""
+    try:
+        return alive(psutil.Process(pid))
+    except psutil.NoSuchProcess:
+        return False
+
+
+def hidden(out):
+    """Return the hidden files below a folder, locks aside: what was not finished."""
+    return [path for path in Path(out).rglob(".*") if not path.name.endswith(".lock")]

@@ -6,7 +6,7 @@ import nbformat
 import numpy as np
 import pandas as pd
 import pytest
-from tiny_study import hidden
+from tiny_project import hidden
 
 from mien.data.person import load_person
 from mien.designed import storage

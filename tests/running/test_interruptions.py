@@ -7,7 +7,17 @@ import subprocess
 
 import pytest
 from jupyter_client.provisioning import local_provisioner
-from tiny_study import PLANS, command, family, gone, hidden, start, wait_until, write_notebook
+from tiny_project import (
+    PATIENCE,
+    PLANS,
+    command,
+    family,
+    gone,
+    hidden,
+    start,
+    wait_until,
+    write_notebook,
+)
 
 from mien.running import execution
 from mien.study import results
@@ -46,7 +56,7 @@ def endless(project, out, *arguments):
 
 def said(runner, status):
     """Return what a run said on standard error; it has ended with this status."""
-    _, error = runner.communicate(timeout=120)
+    _, error = runner.communicate(timeout=PATIENCE)
     assert runner.returncode == status, error
     assert "Traceback" not in error
     return error
@@ -70,10 +80,10 @@ def test_killed_it_leaves_no_kernel_and_the_next_run_takes_over(project, out, vi
     {"runner": runner, "child": child, "kernel": kernel}[victim].kill()
     if victim == "kernel":
         assert "kernel died" in said(runner, 1)
-    runner.communicate(timeout=120)
+    runner.communicate(timeout=PATIENCE)
     wait_until(lambda: gone(processes))
     write_notebook(project, PLANS[0])
-    assert start(project, out).wait(timeout=120) == 0
+    assert start(project, out).wait(timeout=PATIENCE) == 0
     assert results.load_metrics(out, "A1") == {"value": 0} and not hidden(out)
 
 
@@ -119,7 +129,7 @@ def test_of_two_runners_that_want_the_same_one_computes_and_the_other_waits(proj
 
 def finished(runner):
     """Return what a run said on standard output; it has ended well."""
-    spoken, error = runner.communicate(timeout=120)
+    spoken, error = runner.communicate(timeout=PATIENCE)
     assert runner.returncode == 0, error
     return spoken
 

@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import psutil
 import pytest
-from tiny_study import command, family, gone, hidden, wait_until
+from tiny_project import command, family, gone, hidden, wait_until
 
 from mien.study import results
 from mien.study.parameters import CHAPTERS
@@ -103,7 +103,7 @@ def test_twenty_kills_lose_nothing(arguments, undisturbed, tmp_path):
     )
     for position, cell, victim in moments:
         runner, plan = start(tmp_path, *arguments), CHAPTERS[position]
-        wait_until(lambda: cells_done(tmp_path, plan) >= cell or runner.poll() is not None, 600)  # noqa: B023
+        wait_until(lambda: cells_done(tmp_path, plan) >= cell or runner.poll() is not None)  # noqa: B023
         assert runner.poll() is None, runner.communicate()[0]
         with contextlib.suppress(subprocess.TimeoutExpired):
             runner.wait(timeout=chance.random())
@@ -117,7 +117,7 @@ def test_twenty_kills_lose_nothing(arguments, undisturbed, tmp_path):
 def test_a_killed_training_goes_on_from_its_last_epoch(arguments, undisturbed, tmp_path):
     longer = [*arguments, "--set", "epochs=20", "--only", "B1"]
     runner, checkpoint = start(tmp_path, *longer), tmp_path / "models" / "B1.checkpoint.npz"
-    wait_until(lambda: checkpoint.exists() or runner.poll() is not None, 600)
+    wait_until(lambda: checkpoint.exists() or runner.poll() is not None)
     kill(runner, "kernel")
     with np.load(checkpoint) as stored:
         before = json.loads(str(stored["progress"]))["history"]

@@ -6,11 +6,13 @@ import filelock
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
-from tiny_study import PARAMETERS, PLANS, run, write_notebook
+from tiny_project import PARAMETERS, PLANS, run, write_notebook
 
 from mien.running.scheduler import ChapterFailed, Options, StudyBusy
 from mien.study import results
 from mien.study.parameters import BY_PART
+
+pytestmark = pytest.mark.usefixtures("without_kernel")
 
 
 def test_chapters_run_then_are_current_then_only_what_changed_runs_again(project, tmp_path):
@@ -71,12 +73,6 @@ def test_a_failing_chapter_stops_the_study_and_harms_nothing(project, tmp_path):
     assert not list((out / "notebooks").glob(".*running*"))
     assert run(out, seed=6) == dict.fromkeys(PARAMETERS, "done")
     assert not (out / "failure.html").exists()
-
-
-def test_a_dead_kernel_is_a_failure_in_words(project, tmp_path):
-    write_notebook(project, PLANS[0], "import os\nvalue = os._exit(9)")
-    with pytest.raises(ChapterFailed, match="kernel died"):
-        run(tmp_path / "out")
 
 
 def test_a_second_runner_is_refused(project, tmp_path):

@@ -4,7 +4,7 @@ import json
 import shutil
 
 import pytest
-from tiny_study import PARAMETERS, PLANS, run, write_notebook
+from tiny_project import PARAMETERS, PLANS, run, write_notebook
 
 from mien.running import staleness
 from mien.running.scheduler import ChapterFailed
@@ -89,7 +89,7 @@ def test_every_kind_of_change_has_its_words():
     ]
 
 
-def test_status_says_how_every_chapter_stands_and_why(project, tmp_path):
+def test_status_says_how_every_chapter_stands_and_why(project, without_kernel, tmp_path):
     out = str(tmp_path / "out")
 
     def states(**parameters):

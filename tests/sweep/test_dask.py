@@ -13,7 +13,7 @@ import tiny_project
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    with tiny_project.project(tmp_path_factory.mktemp("project")) as made:
+    with tiny_project.opened(tmp_path_factory.mktemp("project")) as made:
         yield made
 
 
@@ -76,7 +76,7 @@ def test_a_sweep_outlives_a_worker(project, cluster, tmp_path):
     tiny_project.wait_until(waiting.exists, process)
     assert worker_of(waiting, processes) is not victim
     project.release()
-    output, error = process.communicate(timeout=600)
+    output, error = process.communicate(timeout=tiny_project.PATIENCE)
     assert process.returncode == 0, output + error
     assert [run["state"] for run in tiny_project.record(out)["runs"]] == ["done"] * 3
     assert project.computed("B1") == 3

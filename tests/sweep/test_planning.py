@@ -157,7 +157,7 @@ def test_a_full_disk_ends_the_runs_and_is_told_in_words(tmp_path, monkeypatch):
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    with tiny_project.project(tmp_path_factory.mktemp("project")) as made:
+    with tiny_project.opened(tmp_path_factory.mktemp("project")) as made:
         yield made
 
 
@@ -183,7 +183,7 @@ def test_ctrl_c_ends_every_run_and_the_rest_can_be_taken_up(project, tmp_path):
     tiny_project.wait_until(waiting.exists, process)
     kernel = int(waiting.read_text())
     process.send_signal(signal.SIGINT)
-    out, error = process.communicate(timeout=300)
+    out, error = process.communicate(timeout=tiny_project.PATIENCE)
     assert process.returncode == 130
     assert error.strip() == "mien: stopped", out + error
     tiny_project.wait_until(lambda: not tiny_project.lives(kernel))

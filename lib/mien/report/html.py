@@ -8,6 +8,7 @@ import re
 import tokenize
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from html import escape
 from pathlib import Path, PurePath
 from typing import Any
@@ -192,6 +193,12 @@ class PageExporter(HTMLExporter):
             page.parameters = shown._repr_html_()
         html, _ = self.from_notebook_node(notebook, resources={"page": page})
         return html
+
+
+@cache
+def exporter() -> PageExporter:
+    """Return this process' exporter, which compiles its templates once, not for every page."""
+    return PageExporter()
 
 
 class _Renderer(IPythonRenderer):

@@ -12,7 +12,7 @@ from nbconvert.filters.ansi import strip_ansi
 from nbformat import NotebookNode
 
 from mien.errors import DataError
-from mien.report.html import Page, PageExporter, heading_one, parameters
+from mien.report.html import Page, exporter, heading_one, parameters
 from mien.study.parameters import CHAPTERS, ChapterPlan, without_folders
 from mien.study.results import notebook_path
 
@@ -108,7 +108,7 @@ def render_failure(out: str | Path, notebook: str | Path) -> Path:
         failure=_failure(executed, path.name),
     )
     executed.cells = executed.cells[: failed_cell(executed)]
-    write_pages(out, {FAILURE: PageExporter().export(executed, page)})
+    write_pages(out, {FAILURE: exporter().export(executed, page)})
     return out / FAILURE
 
 
@@ -165,7 +165,7 @@ def _html(
 ) -> str:
     title = heading_one(notebook) or next(plan.title for plan in CHAPTERS if plan.part == part)
     page = Page(title=f"{title} · {facts['name']}", facts=facts, chapters=chapters, part=part)
-    return PageExporter().export(notebook, page)
+    return exporter().export(notebook, page)
 
 
 def _link(plan: ChapterPlan) -> dict[str, str]:

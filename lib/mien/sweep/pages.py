@@ -16,7 +16,7 @@ from nbformat import NotebookNode
 
 from mien.errors import printable
 from mien.models import MODELS
-from mien.report.html import Page, PageExporter
+from mien.report.html import Page, exporter
 from mien.report.style import FAINT, WIDE, Picture, blank, percent_axis, style
 from mien.report.tables import Link, WithInterval, table
 from mien.report.text import count, escape, interval, listed, percent, points
@@ -125,7 +125,7 @@ def render(sweep: Sweep, progress: Progress) -> Path:
     title = f"Sweep of {', '.join(sweep.grid)}"
     chapters = [{"part": "", "title": "The sweep", "file": "index.html"}]
     page = Page(title=f"{title} · {sweep.name}", facts=_facts(sweep), chapters=chapters, part="")
-    pages.write_pages(sweep.folder, {"index.html": PageExporter().export(notebook, page)})
+    pages.write_pages(sweep.folder, {"index.html": exporter().export(notebook, page)})
     return sweep.folder / "index.html"
 
 
