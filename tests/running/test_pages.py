@@ -92,7 +92,7 @@ def test_code_is_folded_under_what_it_shows(index):
     assert [child.name for child in cell.find_all(recursive=False)] == ["img", "details"]
     fold = cell.select_one("details")
     assert not fold.has_attr("open")
-    assert "plots.accuracies(scores)" in fold.get_text()
+    assert "figures.accuracies(scores)" in fold.get_text()
 
 
 def test_output_of_programs(index):
