@@ -7,10 +7,10 @@ import nbformat
 import pytest
 from papermill import inspect_notebook
 
-from mien.study.parameters import CHAPTERS, Study
+from mien.study.gaps import TAG
+from mien.study.parameters import CHAPTERS, COMMON, Study
 
 MOST_LINES = 20
-COMMON = ("name", "fer2013", "target", "profile", "seed", "out")
 
 
 @pytest.fixture(params=CHAPTERS, ids=lambda plan: plan.notebook)
@@ -60,7 +60,7 @@ def test_parameters_are_literals_with_types_and_comments(chapter):
 
 
 def test_parameters_agree_with_the_study(chapter):
-    _, notebook = chapter
+    plan, notebook = chapter
     (cell,) = _parameters(notebook)
     names = []
     for statement in ast.parse(cell.source).body:
@@ -69,7 +69,14 @@ def test_parameters_agree_with_the_study(chapter):
         assert default == field.default, statement.target.id
         assert statement.annotation.id == type(field.default).__name__, statement.target.id
         names.append(statement.target.id)
-    assert tuple(names[: len(COMMON)]) == COMMON
+    assert tuple(names) == (*COMMON, *plan.parameters)
+
+
+def test_cells_need_only_what_the_chapter_declares(chapter):
+    plan, notebook = chapter
+    tags = [tag for cell in notebook.cells for tag in cell.metadata.get("tags", [])]
+    needs = {tag.removeprefix(TAG) for tag in tags if tag.startswith(TAG)}
+    assert needs <= {*plan.reads, *plan.data}
 
 
 def test_papermill_understands_the_parameters(chapter, root):

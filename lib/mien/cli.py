@@ -136,7 +136,7 @@ def check(study_file: StudyFile, settings: Settings = None, out: Out = "") -> No
     """Check the parameters and the data of a study; run nothing."""
     from mien.data.fer2013 import load_fer2013
     from mien.data.person import load_person
-    from mien.study.chapter import gaps
+    from mien.study.gaps import gaps
 
     check_backend()
     study = _load(study_file, settings, out)

@@ -1,16 +1,18 @@
 """Compute one chapter of a study, or leave it out, and put its notebook where it belongs."""
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 
 import nbformat
+from nbformat import NotebookNode
+from nbformat.v4 import new_markdown_cell
 
 from mien.models import name_of
 from mien.running import pages
 from mien.running.execution import Children, Failure
-from mien.running.staleness import Source
 from mien.study import results
-from mien.study.chapter import leave_out
+from mien.study.gaps import TAG
 from mien.study.parameters import ChapterPlan, Study
 
 
@@ -29,7 +31,7 @@ def compute(
     ----------
     study, plan
     missing : mapping
-        What the study must do without (`mien.study.chapter`).
+        What the study must do without (`mien.study.gaps`).
     children : Children
         Where its process belongs.
     environment : mapping
@@ -50,7 +52,7 @@ def compute(
         nbformat.write(_cells_that_can_run(plan, missing), running)
         job = {
             "notebook": str(running),
-            "parameters": study.model_dump(include=set(Source.of(plan).parameters)),
+            "parameters": study.model_dump(include=plan.takes),
             "lock": str(study.folder / f".{plan.part}.lock"),
         }
         failure = children.execute(job, environment, minutes)
@@ -86,6 +88,36 @@ def failure_text(folder: Path, plan: ChapterPlan, failure: Failure) -> str:
     )
 
 
-def _cells_that_can_run(plan: ChapterPlan, missing: Mapping[str, str]) -> nbformat.NotebookNode:
+def _cells_that_can_run(plan: ChapterPlan, missing: Mapping[str, str]) -> NotebookNode:
     source = nbformat.read(results.notebook_source(plan.notebook), as_version=4)
-    return leave_out(source, plan.part, dict(missing))
+    return leave_out(source, plan.part, missing)
+
+
+def leave_out(notebook: NotebookNode, part: str, missing: Mapping[str, str]) -> NotebookNode:
+    """Return the notebook of a chapter without what cannot be computed, each time with the reason.
+
+    Parameters
+    ----------
+    notebook : NotebookNode
+    part : str
+        Of the chapter. If it is itself missing, its title stays, and the reason.
+    missing : mapping of str to str
+        From `mien.study.gaps`.
+    """
+    kept = copy.copy(notebook)
+    if part in missing:
+        kept.cells = [notebook.cells[0], _note(missing[part], part, "This chapter is left out")]
+        return kept
+    kept.cells, told = [], set()
+    for cell in notebook.cells:
+        gap = next((gap for gap in missing if TAG + gap in cell.metadata.get("tags", [])), None)
+        if gap is None:
+            kept.cells.append(cell)
+        elif gap not in told:
+            told.add(gap)
+            kept.cells.append(_note(missing[gap], gap, "Some of this chapter is left out"))
+    return kept
+
+
+def _note(reason: str, gap: str, what: str) -> NotebookNode:
+    return new_markdown_cell(f"*{what}: {reason}.*", id=f"without-{gap}")

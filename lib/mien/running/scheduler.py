@@ -251,7 +251,7 @@ def check_data(study: Study) -> tuple[dict[str, str], dict[str, str]]:
     """
     from mien.data.fer2013 import load_fer2013
     from mien.data.person import load_person
-    from mien.study.chapter import gaps
+    from mien.study.gaps import gaps
 
     check_backend()
     fer2013, target = data_paths(study.fer2013, study.target, study.seed)

@@ -1,16 +1,12 @@
 """What a chapter's results depend on, and what of it has changed since they were made."""
 
-import ast
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from mien.study import profiles, provenance, results
-from mien.study.chapter import TAG
 from mien.study.parameters import ChapterPlan, Study
 
 PACKAGE = Path(__file__).parents[1]
@@ -55,41 +51,14 @@ PLACES = {"name", "out", "fer2013", "target"}
 _SILENT_PACKAGES = {"mien", "nbconvert"}
 
 
-@dataclass(frozen=True)
-class Source:
-    """The notebook of a chapter as it stands in the project."""
-
-    path: Path
-
-    @classmethod
-    def of(cls, plan: ChapterPlan) -> "Source":
-        """Return the notebook of a chapter."""
-        return cls(results.notebook_source(plan.notebook))
-
-    @cached_property
-    def cells(self) -> list[dict[str, Any]]:
-        """The notebook's cells."""
-        return json.loads(self.path.read_text(encoding="utf-8"))["cells"]
-
-    @property
-    def digest(self) -> str:
-        """SHA-256 (hex) of the text of all cells."""
-        told = [[cell["cell_type"], _text(cell)] for cell in self.cells]
-        return hashlib.sha256(json.dumps(told).encode()).hexdigest()
-
-    @property
-    def parameters(self) -> list[str]:
-        """The names in the cell tagged ``parameters``."""
-        cells = [cell for cell in self.cells if "parameters" in cell["metadata"].get("tags", [])]
-        lines = [line for cell in cells for line in ast.parse(_text(cell)).body]
-        targets = [getattr(line, "target", None) or line.targets[0] for line in lines]
-        return [target.id for target in targets]
-
-    @property
-    def gaps(self) -> list[str]:
-        """The gaps that take cells away (`mien.study.chapter`)."""
-        tags = [tag for cell in self.cells for tag in cell["metadata"].get("tags", [])]
-        return [tag.removeprefix(TAG) for tag in tags if tag.startswith(TAG)]
+def notebook_digest(plan: ChapterPlan) -> str:
+    """Return the SHA-256 (hex) of text and tags of all cells of a chapter's notebook."""
+    text = results.notebook_source(plan.notebook).read_text(encoding="utf-8")
+    cells = [
+        [cell["cell_type"], "".join(cell["source"]), cell["metadata"].get("tags", [])]
+        for cell in json.loads(text)["cells"]
+    ]
+    return fingerprint(cells)
 
 
 def ingredients(
@@ -108,7 +77,7 @@ def ingredients(
     data : mapping
         Fingerprints of ``fer2013`` and ``target``.
     missing : mapping
-        What the study must do without (`mien.study.chapter`).
+        What the study must do without (`mien.study.gaps`).
     outcomes : mapping
         What is known of the results of earlier parts (`mien.running.record.outcome`).
 
@@ -120,10 +89,9 @@ def ingredients(
         ``profile`` (the settings that it declares), ``data`` (that it declares), ``missing``
         (that concerns it), ``versions``, ``reads``.
     """
-    source = Source.of(plan)
-    takes = set(Study.model_fields if plan.tells_command else source.parameters)
+    takes = set(Study.model_fields) if plan.tells_command else plan.takes
     return {
-        "notebook": source.digest,
+        "notebook": notebook_digest(plan),
         "library": library(plan.library),
         "parameters": study.model_dump(include=takes - PLACES),
         "profile": {
@@ -135,7 +103,7 @@ def ingredients(
         "missing": {
             gap: reason
             for gap, reason in missing.items()
-            if gap in (plan.part, *plan.reads, *source.gaps)
+            if gap in (plan.part, *plan.reads, *plan.data)
         },
         "versions": {
             name: number
@@ -146,9 +114,21 @@ def ingredients(
     }
 
 
-def fingerprint(ingredients: Mapping[str, Any]) -> str:
-    """Return the SHA-256 (hex) of a chapter's ingredients."""
+def fingerprint(ingredients: Any) -> str:
+    """Return the SHA-256 (hex) of what JSON can hold, such as a chapter's ingredients."""
     return hashlib.sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()
+
+
+#: What is said of a name of each kind of ingredient that has changed.
+_SAID = {
+    "library": "library: {name} changed",
+    "parameters": "parameter {name} was {was}, is {now}",
+    "profile": "profile setting {name} was {was}, is {now}",
+    "data": "data: {name} changed",
+    "missing": "{name} is left out or back",
+    "versions": "{name} was {was}, is {now}",
+    "reads": "{name} ran again, with other results",
+}
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
@@ -159,37 +139,17 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     >>> changes({"parameters": {"epochs": 3}}, {"parameters": {"epochs": 5}})
     ['parameter epochs was 3, is 5']
     """
-    found = {kind: _differing(before.get(kind), now.get(kind)) for kind in _KINDS}
+    for name in before.get("library", {}):
+        if name != "mien" and not (PACKAGE / name).is_dir():
+            return [f"it was made by an earlier mien, whose {name} has moved; run it again"]
     said = ["notebook changed"] if before.get("notebook") != now.get("notebook") else []
-    said += ["library: " + ", ".join(found["library"]) + " changed"] if found["library"] else []
-    said += _was_is("parameter ", "parameters", found, before, now)
-    if "profile" not in found["parameters"]:
-        said += _was_is("profile setting ", "profile", found, before, now)
-    said += [f"data: {name} changed" for name in found["data"]]
-    said += [f"{gap} is left out or back" for gap in found["missing"]]
-    said += _was_is("", "versions", found, before, now)
-    said += [f"{part} ran again, with other results" for part in found["reads"]]
+    for kind, sentence in _SAID.items():
+        was, has = before.get(kind, {}), now.get(kind, {})
+        changed = [name for name in {**was, **has} if was.get(name) != has.get(name)]
+        said += [
+            sentence.format(name=name, was=was.get(name, "not there"), now=has.get(name, "gone"))
+            for name in changed
+        ]
+        if kind == "parameters" and "profile" in changed:
+            before, now = before | {"profile": {}}, now | {"profile": {}}  # it says all of them
     return said
-
-
-_KINDS = ("library", "parameters", "profile", "data", "missing", "versions", "reads")
-
-
-def _differing(before: Mapping | None, now: Mapping | None) -> list[str]:
-    before, now = before or {}, now or {}
-    return [name for name in {**before, **now} if before.get(name) != now.get(name)]
-
-
-def _was_is(
-    prefix: str, kind: str, found: Mapping[str, list[str]], before: Mapping, now: Mapping
-) -> list[str]:
-    was, has = before.get(kind) or {}, now.get(kind) or {}
-    return [
-        f"{prefix}{name} was {was.get(name, 'not there')}, is {has.get(name, 'gone')}"
-        for name in found[kind]
-    ]
-
-
-def _text(cell: Mapping[str, Any]) -> str:
-    source = cell["source"]
-    return source if isinstance(source, str) else "".join(source)

@@ -16,6 +16,9 @@ from pydantic_core import PydanticCustomError
 from mien.errors import ParameterError
 from mien.study import results
 
+#: Parameters that every notebook takes.
+COMMON = ("name", "fer2013", "target", "profile", "seed", "out")
+
 
 @dataclass(frozen=True)
 class ChapterPlan:
@@ -31,6 +34,8 @@ class ChapterPlan:
     reads: tuple[str, ...] = ()
     #: What it loads: ``fer2013``, ``target``.
     data: tuple[str, ...] = ("fer2013", "target")
+    #: Parameters of the study that its notebook takes beside `COMMON`.
+    parameters: tuple[str, ...] = ()
     #: Settings of the profile (`mien.study.profiles`) that it takes.
     settings: tuple[str, ...] = ()
     #: Folders of the library whose code it runs, directly or through others.
@@ -38,14 +43,20 @@ class ChapterPlan:
     #: Whether it shows the command that repeats the study, and so every parameter.
     tells_command: bool = False
 
+    @property
+    def takes(self) -> set[str]:
+        """The names of all parameters that the notebook takes."""
+        return {*COMMON, *self.parameters}
+
 
 #: The chapters in the order in which they are read and run.
 CHAPTERS: tuple[ChapterPlan, ...] = (
-    ChapterPlan("0", "0_data", "The data"),
+    ChapterPlan("0", "0_data", "The data", parameters=("skip_bad_rows",)),
     ChapterPlan(
         "A1",
         "A1_svm_fer2013",
         "SVM on FER2013",
+        parameters=("skip_bad_rows", "hog_cell", "svm_penalty", "resamples"),
         settings=("pixel_rows", "hog_cell", "hog_components", "svm_penalty"),
         library=("data", "evaluation", "designed", "report", "study"),
     ),
@@ -54,6 +65,7 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
         "A2_svm_action_units",
         "SVM on Action Units",
         data=("target",),
+        parameters=("folds", "repeats", "resamples"),
         settings=("unit_model", "repeats", "permutations", "curve_repeats", "shuffles"),
         library=("data", "evaluation", "designed", "report", "study"),
     ),
@@ -62,6 +74,7 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
         "B1_cnn_fer2013",
         "Network on FER2013",
         data=("fer2013",),
+        parameters=("skip_bad_rows", "epochs", "batch_size", "learning_rate"),
         settings=(
             "trial_rows",
             "trial_batch_sizes",
@@ -78,6 +91,7 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
         "The network on the person",
         reads=("A2", "B1"),
         data=("target",),
+        parameters=("weights", "resamples"),
         library=("data", "evaluation", "network", "report", "study"),
     ),
     ChapterPlan(
@@ -86,6 +100,14 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
         "The network fine-tuned",
         reads=("B1", "B2"),
         data=("target",),
+        parameters=(
+            "folds",
+            "repeats",
+            "fine_tune_epochs",
+            "fine_tune_rate",
+            "weights",
+            "resamples",
+        ),
         settings=("tuning_repeats",),
         library=("data", "evaluation", "network", "report", "study"),
     ),
@@ -95,6 +117,7 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
         "The comparison",
         reads=("0", "A1", "A2", "B1", "B2", "B3"),
         data=("target",),
+        parameters=("weights", "resamples"),
         library=("data", "evaluation", "designed", "network", "report", "study"),
         tells_command=True,
     ),

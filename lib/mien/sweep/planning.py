@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mien.errors import ParameterError
-from mien.running import scheduler, staleness
+from mien.running import scheduler
 from mien.study import results
 from mien.study.parameters import CHAPTERS, ChapterPlan, Study, load_study, parts_to_run
 
@@ -218,12 +218,11 @@ def dependants(names: Sequence[str]) -> dict[str, frozenset[str]]:
 
     Those whose notebook takes it, and those that read the results of such parts.
     """
-    takes = {plan.part: set(staleness.Source.of(plan).parameters) for plan in CHAPTERS}
     found = {}
     for name in names:
         parts: set[str] = set()
         for plan in CHAPTERS:  # in reading order, so what a chapter reads is known before it
-            if name in takes[plan.part] or parts & set(plan.reads):
+            if name in plan.takes or parts & set(plan.reads):
                 parts.add(plan.part)
         found[name] = frozenset(parts)
     return found
