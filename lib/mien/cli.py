@@ -151,7 +151,7 @@ def check(study_file: StudyFile, settings: Settings = None, out: Out = "") -> No
         out_console.print(f"FER2013   {read}")
     out_console.print(
         f"person    {labelled} labelled and {len(person.faces) - labelled} unknown faces,"
-        f" {len(person.irregularities)} irregularities"
+        f" {len(person.told)} irregularities"
     )
     for part in [plan.part for plan in CHAPTERS if plan.part in missing]:
         out_console.print(f"left out  {part}: {missing[part]}", markup=False)

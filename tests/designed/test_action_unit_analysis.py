@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mien.data.action_units import UNITS
+from mien.data.measured import UNITS
 from mien.designed.action_unit_analysis import (
     ALL,
     PROTOTYPES,

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mien.data.action_units import UNITS
+from mien.data.measured import UNITS
 from mien.designed.action_unit_svm import (
     UnitFeatures,
     UnitSvm,

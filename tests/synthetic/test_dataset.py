@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from mien.data.action_units import UNITS
 from mien.data.fer2013 import constant_images, duplicates, load_fer2013
+from mien.data.measured import UNITS
 from mien.data.person import load_person
 from mien.emotions import EMOTIONS
 from mien.errors import ParameterError
@@ -127,7 +127,7 @@ def test_there_is_an_image_without_row_a_row_without_image_and_a_doubt(person):
     faces = person.faces
     assert (~faces["has_image"]).sum() == 1
     assert (~faces["has_units"]).sum() == 1
-    assert len(person.irregularities) == 3
+    assert person.told["lost"].tolist() == [False] * 3
 
 
 def test_raters_know_every_unknown_face_and_differ_now_and_then(tmp_path, person):

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mien.data.action_units import UNITS
+from mien.data.measured import UNITS
 from mien.synthetic.anatomy import FACS, STYLES, Identity, creases, shapes, spline
 from mien.synthetic.rendering import View, draw_face
 

@@ -1,8 +1,11 @@
 """From any image file to what the models see: one grey square of 48 x 48 pixels."""
 
+import contextlib
 import glob
+import re
 import warnings
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -56,6 +59,29 @@ def open_image(path: str | Path) -> Image.Image:
         raise DataError(f"{path} has more than {MAX_PIXELS:,} pixels") from error
     except Exception as error:  # Pillow raises many kinds on damaged files
         raise DataError(f"{path} is damaged, cut off or no image that mien can read") from error
+
+
+#: Names that cameras, phones and screenshots give; the part before their last _ is no clip.
+CAMERA_NAME = re.compile(
+    r"(?:_?(?:img|dsc[nf]?|mg|imgp|pxl|mvimg|sam|cimg|gopr|dji|hpim|kimg|vid|wp|win|fb_img|burst"
+    r"|p)[_-]?e?[0-9]{4,}|[0-9]{8}[_-][0-9]{6}|[0-9]{4}-[0-9]{2}-[0-9]{2}[ _][0-9]{2}[.-][0-9]{2}"
+    r"|(?:screenshot|screen shot|bildschirmfoto|whatsapp image|signal)[ _-].*[0-9]).*",
+    re.IGNORECASE,
+)
+
+
+def shooting_time(path: Path | None, name: str = "") -> datetime | None:
+    """Return when a photo was taken: by its EXIF, else by date and time in a name."""
+    texts = [name]
+    if path is not None:
+        with contextlib.suppress(Exception), Image.open(path, formats=_FORMATS) as image:
+            exif = image.getexif()
+            texts = [str(exif.get_ifd(0x8769).get(0x9003, "")), str(exif.get(0x0132, "")), name]
+    pattern = r"(\d{4})[-_.:]?(\d\d)[-_.:]?(\d\d)(?:[-_. ]|T| at )(\d\d)[-_.:]?(\d\d)[-_.:]?(\d\d)"
+    for found in filter(None, (re.search(pattern, text) for text in texts)):
+        with contextlib.suppress(ValueError):
+            return datetime(*map(int, found.groups()))
+    return None
 
 
 def plain_image(image: Image.Image) -> Image.Image:

@@ -1,38 +1,52 @@
-"""Reading one person's faces: images, Action Units, labels and ratings.
+"""Reading one person's faces: images, measured features, labels and ratings.
 
-The folder holds ``images/<label>/*.jpg``, ``images/unknown/*.jpg``, one ``*_AU.csv`` (see
-`mien.data.action_units`) and perhaps ``ratings.csv`` (``file_name,rater,label``). Real data is
-irregular: whatever does not fit is noted in a table with its consequence, and every face still
-serves where it can. Only files found by listing the folder are opened, never a path that a csv
-names.
+The folder holds ``images/<label>/*.jpg``, ``images/unknown/*.jpg``, tables of measured features as
+the tools write them (`mien.data.measured`), anywhere below it, and perhaps ``ratings.csv``
+(``file_name,rater,label``). Real data is irregular: whatever is not used is told with reason and
+remedy, and every face still serves where it can. Only files found by listing the folder are opened,
+never a path that a table names.
 """
 
-import csv
 import hashlib
 import os
 import re
-import unicodedata
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from mien import emotions
-from mien.data.action_units import LEFT_OUT, NO_UNITS, UNITS, Note, UnitRow, read_units
-from mien.data.images import IMAGE_SUFFIXES, SIDE, open_image, thumbnail, to_grey48
-from mien.errors import DataError
-from mien.files import LITTER
-
-NO_IMAGE = "serves the models on Action Units, not those that look at images"
+from mien.data.images import (
+    CAMERA_NAME,
+    IMAGE_SUFFIXES,
+    SIDE,
+    open_image,
+    shooting_time,
+    thumbnail,
+    to_grey48,
+)
+from mien.data.matching import Face, Source, label_in, match
+from mien.data.measured import ACTION_UNITS, UNITS, Measured, Table, read_tables
+from mien.errors import DataError, Finding, grouped
+from mien.files import Pictures, files_within, leads_out, name_key, read_sheet
 
 _LAYOUT = (
-    "a person's folder holds images/<emotion>/*.jpg, images/unknown/*.jpg and one *_AU.csv"
-    " (columns file_name, AU01_r …, AU01_c …, label)"
+    "a person's folder holds images/<emotion>/*.jpg, images/unknown/*.jpg and tables of measured"
+    " features as the tools write them (OpenFace, py-feat, LibreFace …)"
 )
+#: Endings of files that may hold a table, and of those that should.
+_TEXTS = (".csv", ".tsv", ".tab", ".txt", ".dat", ".log")
+_TABLES = _TEXTS[:3]
+#: What mien itself writes into a person's folder beside images and blendshapes.csv.
+_OWN = ("ratings.csv", "collected.csv", "contact.html")
+_VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".wmv", ".3gp")
+#: Photos of one label that were taken within so many minutes of each other are one clip.
+CLIP_MINUTES = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,39 +73,72 @@ class Person:
     Attributes
     ----------
     faces : DataFrame
-        One line a face, index 0..n-1: ``file_name`` (unique; ``<label>/<name>`` where two folders
-        hold files of the same name), ``set`` (``"labelled"`` or ``"unknown"``), ``clip`` (what
-        stands before the last ``_`` of the name, else the name without its ending), ``label`` (an
-        emotion or ``"unknown"``), ``has_image``, ``has_units``, ``confidence`` (0..1 or NaN).
+        One line a face, index 0..n-1: ``file_name`` (unique; with its folders below ``images``
+        where several files have the name), ``set`` (``"labelled"`` or ``"unknown"``), ``clip``
+        (what stands before the last ``_`` of the name, else the name without its ending; photos
+        under a camera's names by shooting time), ``label`` (an emotion or ``"unknown"``),
+        ``has_image``, ``has_units`` (a row of `action_units`), ``confidence`` (of that row, 0..1
+        or NaN).
     images : ndarray of uint8, shape (n, 48, 48)
         Network input as `to_grey48` gives it; zeros where ``has_image`` is False.
-    intensities : ndarray of float32, shape (n, 17)
-        Of `UNITS`, 0..5; NaN where ``has_units`` is False, and in a column that the csv lacks.
-    presences : ndarray of float32, shape (n, 17)
-        Of `UNITS`, 0 or 1; NaN likewise.
+    measured : dict of str to Measured
+        What every source says of the faces, 0..1: Action Units before blendshapes, the one with
+        most rows first.
     crops : list of Image or None
         RGB squares of at most 96 x 96 pixels to show; None where ``has_image`` is False.
     ratings : DataFrame
         ``file_name``, ``rater``, ``label``; one line a rating, perhaps none.
-    irregularities : DataFrame
-        ``file_name``, ``problem``, ``consequence``.
+    findings : list of Finding
+        What is not used, and what else is worth knowing.
     fingerprint : str
         SHA-256 (hexadecimal) of all of the above but the crops.
     """
 
     faces: pd.DataFrame
     images: np.ndarray
-    intensities: np.ndarray
-    presences: np.ndarray
+    measured: dict[str, Measured]
     crops: list
     ratings: pd.DataFrame
-    irregularities: pd.DataFrame
+    findings: list[Finding]
     fingerprint: str
+
+    @property
+    def told(self) -> pd.DataFrame:
+        """What is not used (``lost``) and what else is worth knowing, the worst first.
+
+        Columns ``what``, ``where``, ``reason``, ``remedy``, ``lost``, ``count``; findings that are
+        alike share a line.
+        """
+        return pd.DataFrame(grouped(self.findings), columns=list(Finding._fields))
 
     @property
     def emotions(self) -> list[str]:
         """The emotions that occur among the labelled faces, in FER2013's order."""
         return emotions.in_order(self.faces["label"])
+
+    @property
+    def action_units(self) -> str | None:
+        """The source of Action Units with most rows, None where there is none."""
+        return next((name for name, own in self.measured.items() if own.kind == ACTION_UNITS), None)
+
+    @property
+    def intensities(self) -> np.ndarray:
+        """Of `UNITS` in `action_units`, float32 (n, 17), 0..5; NaN where there is none."""
+        return np.round(5 * self._units(("_r", "")), 5).astype(np.float32)
+
+    @property
+    def presences(self) -> np.ndarray:
+        """Of `UNITS` in `action_units`, float32 (n, 17), 0 or 1; NaN where there is none."""
+        return np.floor(self._units(("_c",)) + 0.5).astype(np.float32)
+
+    def _units(self, suffixes: Sequence[str]) -> np.ndarray:
+        found = np.full((len(self.faces), len(UNITS)), np.nan)
+        source = self.measured.get(self.action_units)
+        for column, unit in enumerate(UNITS):
+            own = [unit + suffix for suffix in suffixes if source and unit + suffix in source.names]
+            if own:
+                found[:, column] = source.values[:, source.names.index(own[0])]
+        return found
 
     def labelled(self, what: str) -> Labelled:
         """Return the labelled faces that have ``what``: ``"has_image"`` or ``"has_units"``."""
@@ -123,32 +170,21 @@ class Person:
         return pd.Series(winners, index=self.faces.index, name="majority", dtype=object)
 
 
-@dataclass
-class _Face:
-    """One face while it is put together."""
-
-    file_name: str
-    label: str
-    path: Path | None = None
-    image: np.ndarray | None = None
-    crop: Image.Image | None = None
-    row: UnitRow | None = None
-
-    @property
-    def units(self) -> np.ndarray | None:
-        return self.row.units if self.row else None
-
-    @property
-    def clip(self) -> str:
-        stem = Path(_base(self.file_name)).stem
-        return stem.rpartition("_")[0] or stem
-
-
-def load_person(folder: str | Path) -> Person:
+def load_person(
+    folder: str | Path, *, min_confidence: float = 0.0, tables: Sequence[Path] = ()
+) -> Person:
     """Load one person's faces.
 
-    Where the folder of an image and the csv disagree about its label, the folder wins: it is what
-    whoever sorted the images saw. Of several rows for one face the first counts.
+    Where the folder of an image and a table disagree about its label, the folder wins: it is what
+    whoever sorted the images saw.
+
+    Parameters
+    ----------
+    folder : path
+    min_confidence : float
+        Measured rows that are less sure (0..1) are left out.
+    tables : sequence of Path
+        More tables of measured features, from outside the folder.
 
     Raises
     ------
@@ -158,183 +194,182 @@ def load_person(folder: str | Path) -> Person:
     source, folder = str(folder), Path(folder).expanduser()
     if not folder.is_dir():
         raise DataError(f"there is no folder {source}; {_LAYOUT}")
-    notes: list[Note] = []
-    faces = _find_images(folder, notes)
-    _join_rows(faces, folder, notes)
+    findings: list[Finding] = []
+    faces, texts = _list_folder(folder, findings)
+    texts |= {path.name: path for path in tables}
+    read = [table for place, path in texts.items() for table in _read(path, place, findings)]
+    sources = match(faces, read, min_confidence, findings)
     for face in faces:
-        _decode(face, notes)
-    faces = [face for face in faces if face.image is not None or face.units is not None]
+        _decode(face, findings)
+    faces = [face for face in faces if face.image is not None or face.rows]
     if not faces:
-        told = "".join(f"\n  {note.file_name}: {note.problem}" for note in notes[:5])
+        told = "".join(f"\n  {found.where}: {found.reason}" for found in findings[:5])
         raise DataError(f"{source} holds no face that can be used; {_LAYOUT}{told}")
     faces.sort(key=lambda face: (face.label == emotions.UNKNOWN, _natural(face.file_name)))
-    return _person(faces, _read_ratings(folder, faces, notes), notes)
+    _name_clips(faces, findings)
+    return _person(faces, sources, _read_ratings(folder, faces, findings), findings)
 
 
-def _find_images(folder: Path, notes: list[Note]) -> list[_Face]:
-    """List the images in the folders of labels."""
-    found = []
-    places = _inside(folder / "images", folder, notes) if (folder / "images").is_dir() else ()
-    for place in places:
-        if not place.is_dir():
-            notes.append(Note(_name(place), "lies in no folder of a label", LEFT_OUT))
-            continue
-        label = _label(place.name)
-        if label is None:
-            notes.append(Note(f"images/{_name(place)}", "the folder names no emotion", LEFT_OUT))
-            continue
-        for path in _inside(place, folder, notes):
-            if path.is_file() and path.suffix.lower() in IMAGE_SUFFIXES:
-                found.append(_Face(_name(path), label, path))
-            else:
-                problem = f"is no image ({', '.join(IMAGE_SUFFIXES)})"
-                notes.append(Note(f"{_name(place)}/{_name(path)}", problem, LEFT_OUT))
-    for same in _by_name(found).values():
+def _list_folder(folder: Path, findings: list[Finding]) -> tuple[list[Face], dict[str, Path]]:
+    """Return the images in folders of labels, and the files that may hold tables, by place."""
+    paths, unread = files_within(folder)
+    for path, reason in unread.items():
+        where = _written(path.relative_to(folder).as_posix())
+        findings.append(Finding("file", where, reason, "put the file itself there, to be read"))
+    files = {tuple(map(_written, path.relative_to(folder).parts)): path for path in paths}
+    below = {parts[0] for parts in files if parts[0].lower() == "images" and len(parts) > 1}
+    beside = {parts[:-1] for parts in files if parts[-1].endswith("_of_details.txt")}
+    faces, texts, nameless, made = [], {}, Counter(), Counter()
+    for parts, path in files.items():
+        place, suffix = "/".join(parts), path.suffix.lower()
+        inside = parts[1:] if parts[0] in below else parts if not below else ()
+        label = next(filter(None, map(label_in, reversed(inside[:-1]))), None)
+        if _is_made_by_openface(parts, beside, label):
+            made["/".join(parts[:-1])] += 1
+        elif suffix in IMAGE_SUFFIXES and label and path.is_file():
+            faces.append(Face(inside[-1], label, path, inside[:-1]))
+        elif suffix in IMAGE_SUFFIXES and len(inside) > 1 and not label:
+            nameless["/".join(parts[:-1])] += 1
+        elif suffix in _TEXTS and path.is_file():
+            texts[place] = path
+        elif place not in _OWN:
+            findings.append(_unused_file(place, path))
+    for same in _by_name(faces).values():
         for face in same if len(same) > 1 else ():
-            face.file_name = f"{_name(face.path.parent)}/{_name(face.path)}"
-            notes.append(
-                Note(face.file_name, "several folders hold this name", "goes by folder and name")
-            )
-    if not found:
-        notes.append(Note("images", "holds no image", f"every face {NO_IMAGE}"))
-    return found
+            face.file_name = "/".join((*face.folders, face.file_name))
+    for place, count in nameless.items():
+        remedy = f"name it {', '.join(emotions.EMOTIONS)} or {emotions.UNKNOWN}"
+        reason = f"names no emotion; {count} image{'s are' if count > 1 else ' is'} in it"
+        findings.append(Finding("folder", place, reason, remedy, count=count))
+    for place, count in made.items():
+        reason = f"{count} files that OpenFace writes beside its tables"
+        findings.append(Finding("file", place, reason, "not needed", lost=False, count=count))
+    return faces, texts
 
 
-def _inside(place: Path, folder: Path, notes: list[Note]) -> Iterator[Path]:
-    """Yield what lies in a place, sorted, without what is hidden and links that lead out."""
-    try:
-        entries = sorted(place.iterdir())
-    except OSError as error:
-        notes.append(Note(_name(place), f"cannot be listed: {error.strerror}", LEFT_OUT))
+def _is_made_by_openface(parts: tuple[str, ...], beside: set, label: str | None) -> bool:
+    """Whether OpenFace writes such a file, a picture with its drawing say, beside its tables."""
+    if not any(parts[:depth] in beside for depth in range(1, len(parts))):
+        return False
+    if Path(parts[-1]).suffix.lower() in IMAGE_SUFFIXES:
+        return not (
+            label and label_in(parts[-2])
+        )  # unless it was told to write beside the pictures
+    return parts[-1].endswith(("_of_details.txt", ".hog", ".avi"))
+
+
+def _unused_file(place: str, path: Path) -> Finding:
+    suffix = path.suffix.lower()
+    if not path.is_file():
+        return Finding("file", place, "is no ordinary file", "put the file itself there")
+    if suffix in IMAGE_SUFFIXES:
+        remedy = "move it into images/<emotion>/ or images/unknown/"
+        return Finding("image", place, "lies in no folder of a label", remedy)
+    if suffix in _VIDEOS:
+        return Finding("file", place, "is a video", "mien collect takes the faces out of it")
+    remedy = "save pictures as JPEG or PNG, tables as csv; else nothing"
+    return Finding("file", place, "is neither an image nor a table", remedy)
+
+
+def _read(path: Path, place: str, findings: list[Finding]) -> list[Table]:
+    """Return the tables in a file, and tell where there is none."""
+    if place in _OWN:
+        return []
+    tables, found = read_tables(path, place)
+    findings += found
+    if not tables and not found:
+        what = "table" if path.suffix.lower() in _TABLES else "file"
+        reason = "no line of it names columns of a tool that mien knows (AU01_r, au_1, AU1 …)"
+        remedy = "export it anew with its header, or take it out of the folder"
+        findings.append(Finding(what, place, reason, remedy))
+    return tables
+
+
+def _decode(face: Face, findings: list[Finding]) -> None:
+    """Read a face's image, or tell why that fails."""
+    if face.path is None:
         return
-    for entry in entries:
-        if entry.name.startswith(".") or entry.name.lower() in LITTER:
-            continue
-        if _leads_out(entry, folder):
-            notes.append(Note(_name(entry), "is a link that leads out of the folder", LEFT_OUT))
-        else:
-            yield entry
-
-
-def _leads_out(path: Path, folder: Path) -> bool:
     try:
-        return not path.resolve().is_relative_to(folder.resolve())
-    except (OSError, RuntimeError):  # a loop of links
-        return True
+        image = open_image(face.path)
+        face.image, face.crop = to_grey48(image), thumbnail(image)
+    except DataError as error:
+        where = "/".join(("images", *face.folders, face.base))
+        reason = str(error).removeprefix(f"{face.path} ")
+        remedy = "save it anew" + ("; its measured row is used" if face.rows else "")
+        findings.append(Finding("image", where, reason, remedy))
 
 
-def _join_rows(faces: list[_Face], folder: Path, notes: list[Note]) -> None:
-    """Give the faces their rows of the csv, and add a face for each row without an image."""
-    csvs = [
-        path for path in _inside(folder, folder, notes) if path.name.lower().endswith("_au.csv")
-    ]
-    for path in csvs[1:]:
-        notes.append(Note(_name(path), f"{_name(csvs[0])} comes before it", LEFT_OUT))
-    if not csvs:
-        notes.append(Note("*_AU.csv", "there is no such file", f"every face {NO_UNITS}"))
-        return
-    named = _by_name(faces)
-    for row in read_units(csvs[0], notes):
-        face = _face_of(row, named, notes)
-        if face and face.row:
-            notes.append(Note(row.file_name, "has more than one row", "the first one counts"))
-        elif face:
-            face.row = row
-            if face.path is None:
-                faces.append(face)
+def _name_clips(faces: list[Face], findings: list[Finding]) -> None:
+    """Tell the clips apart: by name, and photos under a camera's names by shooting time."""
+    photos = []
     for face in faces:
-        if face.row is None:
-            notes.append(Note(face.file_name, f"has no row in {_name(csvs[0])}", NO_UNITS))
+        stem = Path(face.base).stem
+        face.clip = stem.rpartition("_")[0] or stem
+        if not CAMERA_NAME.fullmatch(stem):
+            continue
+        taken = shooting_time(face.path, stem)
+        if taken or stem != stem.lower():  # img_0001 and no time: frames that a program has named
+            photos.append((face.label, taken, face))
+            face.clip = stem
+    timed = [photo for photo in photos if photo[1]]
+    timed.sort(key=lambda photo: photo[:2])
+    for before, after in pairwise(timed):
+        near = after[1] - before[1] <= timedelta(minutes=CLIP_MINUTES)
+        if before[0] == after[0] and near:
+            after[2].clip = before[2].clip
+    if photos:
+        reason = f"{len(photos)} images have names of a camera, which name no clip"
+        remedy = (
+            f"{len(timed)} of them are told apart by shooting time (one clip within {CLIP_MINUTES} "
+            "minutes), the others stand singly"
+        )
+        findings.append(Finding("clip", "images", reason, remedy, lost=False, count=len(photos)))
 
 
-def _face_of(row: UnitRow, named: dict[str, list[_Face]], notes: list[Note]) -> _Face | None:
-    """Return the face that a row is about, a new one if it has no image, None if there is none."""
-    name = _base(row.file_name)
-    if name in ("", ".", ".."):
-        notes.append(Note(row.file_name, "a row names no file", LEFT_OUT))
-        return None
-    label = _label(row.label) if row.label else None
-    if row.label and label is None:
-        notes.append(Note(row.file_name, f"its label {row.label[:20]!r} is no emotion", "ignored"))
-    candidates = _narrowed(named[_key(name)], row.file_name, label)
-    if len(candidates) > 1:
-        notes.append(Note(row.file_name, "a row fits several images of this name", LEFT_OUT))
-        return None
-    face = candidates[0] if candidates else None
-    if name != row.file_name and (face is None or face.file_name != row.file_name):
-        notes.append(Note(row.file_name, "names a file by a path", f"read as {name}"))
-    if face is None and label is None:
-        notes.append(Note(name, "a row without image and label", LEFT_OUT))
-    elif face is None:
-        face = _Face(name, label)
-        named[_key(name)].append(face)
-        notes.append(Note(name, "a row without image", NO_IMAGE))
-    elif label not in (None, face.label):
-        problem = f"lies in a folder of {face.label}, its row says {label}"
-        notes.append(Note(face.file_name, problem, f"counts as {face.label}"))
-    return face
-
-
-def _narrowed(faces: list[_Face], name: str, label: str | None) -> list[_Face]:
-    """Return those of several faces that fit a row best: by folder and name, name, label."""
-    for fits in (
-        lambda face: face.file_name == name,
-        lambda face: face.path is not None and _name(face.path) == _base(name),
-        lambda face: face.label == label,
-    ):
-        if len(faces) > 1:
-            faces = [face for face in faces if fits(face)] or faces
-    return faces
-
-
-def _decode(face: _Face, notes: list[Note]) -> None:
-    """Read a face's image; note it if that fails, or if nothing is left of the face."""
-    if face.path is not None:
-        try:
-            image = open_image(face.path)
-            face.image, face.crop = to_grey48(image), thumbnail(image)
-        except DataError as error:
-            problem = str(error).removeprefix(f"{face.path} ")
-            notes.append(Note(face.file_name, problem, NO_IMAGE))
-    if face.image is None and face.units is None:
-        notes.append(Note(face.file_name, "has neither image nor Action Units", LEFT_OUT))
-
-
-def _read_ratings(folder: Path, faces: list[_Face], notes: list[Note]) -> pd.DataFrame:
+def _read_ratings(folder: Path, faces: list[Face], findings: list[Finding]) -> pd.DataFrame:
     """Read ``ratings.csv``, if there is one."""
     columns = ["file_name", "rater", "label"]
-    rows, path = [], folder / "ratings.csv"
-    if path.is_file() and not _leads_out(path, folder):
-        try:
-            with path.open(newline="", encoding="utf-8-sig", errors="replace") as stream:
-                lines = csv.reader(stream)
-                header = [name.strip() for name in next(lines, [])]
-                rows = [dict(zip(header, map(str.strip, line), strict=False)) for line in lines]
-        except (OSError, csv.Error) as error:
-            notes.append(Note(path.name, f"cannot be read: {error}", LEFT_OUT))
-    named, ratings = _by_name(faces), {}
-    for row in rows:
-        name, rater, label = (row.get(column, "") for column in columns)
-        same = [face for face in named[_key(_base(name))] if name in (_base(name), face.file_name)]
-        problem = None
+    path = folder / "ratings.csv"
+    sheet, ratings = None, {}
+    if path.is_file() and not leads_out(path, folder):
+        sheet = read_sheet(path, lambda names: len(set(columns) & set(names)))
+        if sheet is None or set(columns) - set(sheet.header):
+            remedy = f"begin it with {','.join(columns)}"
+            findings.append(Finding("table", path.name, "lacks one of its columns", remedy))
+            sheet = None
+    pictures = Pictures([(*face.folders, face.base) for face in faces])
+    places = [sheet.header.index(column) for column in columns] if sheet else []
+    for number, fields in sheet.rows if sheet else ():
+        fields += [""] * (len(sheet.header) - len(fields))
+        name, rater, label = (fields[place] for place in places)
+        same, said = pictures.called(name), label_in(label)
+        problem = ""
         if len(same) != 1:
-            problem = "a rating of a face that is not there"
-        elif _label(label) in (None, emotions.UNKNOWN):
-            problem = f"rated {label[:20]!r} by {rater[:20]!r}, which is no emotion"
-        elif (same[0].file_name, rater) in ratings:
-            problem = f"rated more than once by {rater[:20]!r}"
-        if problem:
-            notes.append(Note(name or path.name, problem, LEFT_OUT))
+            problem = f"rates {name!r}, which is no face of this person"
+        elif said in (None, emotions.UNKNOWN):
+            problem = f"{label[:20]!r} is no emotion"
+        elif (faces[same[0]].file_name, rater) in ratings:
+            problem = "rates a face a second time"
         else:
-            ratings[same[0].file_name, rater] = _label(label)
+            ratings[faces[same[0]].file_name, rater] = said
+        if problem:
+            where = f"{path.name}, row {number}"
+            findings.append(Finding("rating", where, problem, "mend the row, or take it out"))
     return pd.DataFrame([(*key, label) for key, label in ratings.items()], columns=columns)
 
 
-def _person(faces: list[_Face], ratings: pd.DataFrame, notes: list[Note]) -> Person:
+def _person(
+    faces: list[Face],
+    sources: dict[str, Source],
+    ratings: pd.DataFrame,
+    findings: list[Finding],
+) -> Person:
     """Turn the faces into arrays and frames."""
-    blank, nothing = np.zeros((SIDE, SIDE), np.uint8), np.full(2 * len(UNITS), np.nan, np.float32)
+    blank = np.zeros((SIDE, SIDE), np.uint8)
     images = np.stack([blank if face.image is None else face.image for face in faces])
-    units = np.stack([nothing if face.units is None else face.units for face in faces])
+    measured = {name: source.measured(faces, findings) for name, source in sources.items()}
+    units = next((own for own in measured.values() if own.kind == ACTION_UNITS), None)
+    nothing = np.full(len(faces), np.nan)
     frame = pd.DataFrame(
         {
             "file_name": [face.file_name for face in faces],
@@ -342,24 +377,42 @@ def _person(faces: list[_Face], ratings: pd.DataFrame, notes: list[Note]) -> Per
             "clip": [face.clip for face in faces],
             "label": [face.label for face in faces],
             "has_image": [face.image is not None for face in faces],
-            "has_units": [face.units is not None for face in faces],
-            "confidence": [face.row.confidence if face.row else np.nan for face in faces],
+            "has_units": units.has_row if units else np.zeros(len(faces), bool),
+            "confidence": units.confidence if units else nothing,
         }
     )
-    irregularities = pd.DataFrame(notes, columns=list(Note._fields))
-    digest = hashlib.sha256(images.tobytes() + units.tobytes())
-    for table in (frame, ratings, irregularities):
+    findings += _halves(frame, measured)
+    digest = hashlib.sha256(images.tobytes() + repr(findings).encode())
+    for name, own in measured.items():
+        digest.update(f"{name} {own.names} {own.scale}".encode() + own.values.tobytes())
+    for table in (frame, ratings):
         digest.update(table.to_json(orient="split").encode())
     return Person(
         faces=frame,
         images=images,
-        intensities=units[:, : len(UNITS)],
-        presences=units[:, len(UNITS) :],
+        measured=measured,
         crops=[face.crop for face in faces],
         ratings=ratings,
-        irregularities=irregularities,
+        findings=sorted(findings, key=lambda finding: finding.badness),
         fingerprint=digest.hexdigest(),
     )
+
+
+def _halves(frame: pd.DataFrame, measured: dict[str, Measured]) -> list[Finding]:
+    """Tell of faces that serve only some models: without an image, or without a measured row."""
+    alone = {"without an image": (~frame["has_image"], "serves the models on measured features")}
+    for name, own in measured.items():
+        alone[f"without a row of {name}"] = (~own.has_row, "serves the models that look at images")
+    found = []
+    for reason, (which, remedy) in alone.items():
+        names = frame.loc[which, "file_name"]
+        found += [Finding("face", name, reason, remedy, lost=False) for name in names]
+    if not measured:
+        remedy = "serve the models that look at images, not those on measured features"
+        found.append(
+            Finding("table", "*.csv", "there is no table of measured features", remedy, lost=False)
+        )
+    return found
 
 
 def _winner(labels: list[str]) -> str:
@@ -369,34 +422,16 @@ def _winner(labels: list[str]) -> str:
     return first[0][0] if alone else ""
 
 
-def _label(text: str) -> str | None:
-    """Return an emotion or ``"unknown"``, None for any other text."""
-    try:
-        return emotions.canonical(text)
-    except DataError:
-        return None
-
-
-def _by_name(faces: list[_Face]) -> dict[str, list[_Face]]:
+def _by_name(faces: list[Face]) -> dict[str, list[Face]]:
     named = defaultdict(list)
     for face in faces:
-        named[_key(_base(face.file_name))].append(face)
+        named[name_key(face.base)].append(face)
     return named
 
 
-def _base(name: str) -> str:
-    """Return a file name without the folders before it, of any system."""
-    return re.split(r"[\\/]", name)[-1]
-
-
-def _key(name: str) -> str:
-    """Return the form of a name in which disk and csv are compared: case and Unicode form aside."""
-    return unicodedata.normalize("NFC", name).casefold()
-
-
-def _name(path: Path) -> str:
+def _written(name: str) -> str:
     """Return a file's name as text that can be written anywhere, whatever its bytes."""
-    return os.fsencode(path.name).decode("utf-8", "backslashreplace")
+    return os.fsencode(name).decode("utf-8", "backslashreplace")
 
 
 def _natural(name: str) -> list:

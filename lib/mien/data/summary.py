@@ -154,7 +154,7 @@ def crowd_answer(crowd: Fer2013) -> str:
 
 def person_answer(person: Person, agreement: Agreement) -> str:
     """Return what chapter 0 answers about the person, as a Markdown list."""
-    problems = text.count(len(person.irregularities), "irregularity", "irregularities")
+    problems = text.count(len(person.told), "irregularity", "irregularities")
     return (
         f"- The person: {person_sentence(person)} {problems} in the files, listed above.\n"
         f"- {raters_sentence(agreement)}"

@@ -5,7 +5,7 @@ import pandas as pd
 from scipy.stats import mannwhitneyu
 from sklearn.base import clone
 
-from mien.data.action_units import UNITS
+from mien.data.measured import UNITS
 from mien.designed.action_unit_svm import cross_validate_units
 from mien.errors import DataError
 from mien.report import text

@@ -16,7 +16,7 @@ from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 from sklearn.utils.validation import check_is_fitted
 
-from mien.data.action_units import UNITS
+from mien.data.measured import UNITS
 from mien.errors import DataError, ParameterError
 from mien.evaluation.cross_validation import grouped_folds
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mien.data.action_units import UNITS
+from mien.data.measured import UNITS
 from mien.emotions import EMOTIONS, UNKNOWN, index
 from mien.errors import ParameterError
 from mien.files import cache_dir
