@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from mien.models import MODELS
 from mien.report import text
-from mien.report.face_sheets import Answer, GalleryItem, gallery
+from mien.report.face_sheets import Answer, Gallery, GalleryItem
 from mien.report.tables import WithInterval, table
 from mien.study.parameters import CHAPTERS
 
@@ -148,12 +148,12 @@ def comparison(hostile: str = "") -> list:
         new_markdown_cell("## The four models side by side\n\nEvery model met the same faces."),
         code(
             "# what each saw, and how well it did\n"
-            'table(frame, caption="Four models", percent=["accuracy"], digits={"train, s": 0})',
+            'table(frame, caption="Four models", percent=["accuracy"], digits=0)',
             table(
                 frame,
                 caption=f"Four models on the faces, each with its interval {hostile}".strip(),
                 percent=["accuracy"],
-                digits={"train, s": 0},
+                digits=0,
             ),
         ),
         new_markdown_cell("### What each looked at\n\nThe lips, mostly: `AU12`, then `AU25`."),
@@ -168,7 +168,7 @@ def comparison(hostile: str = "") -> list:
             Html(f"<p>A careless output: {hostile}</p>"),
         ),
         new_markdown_cell("## The unknown faces\n\nFace, raters and the four answers."),
-        code("gallery(faces)", gallery(people, caption=f"Unknown faces {hostile}".strip())),
+        code("gallery(faces)", Gallery(people, caption=f"Unknown faces {hostile}".strip())),
         new_markdown_cell("## Limits\n\nOne person, few faces. " + "The limits are many. " * 40),
     ]
 

@@ -5,7 +5,7 @@ import pytest
 from bs4 import BeautifulSoup
 from PIL import Image
 
-from mien.report.face_sheets import Answer, GalleryItem, gallery
+from mien.report.face_sheets import Answer, Gallery, GalleryItem
 
 
 def item(truth="happy", name="a_1.jpg", mode="RGB", **answers) -> GalleryItem:
@@ -16,8 +16,8 @@ def item(truth="happy", name="a_1.jpg", mode="RGB", **answers) -> GalleryItem:
     )
 
 
-def parsed(*faces, **options) -> BeautifulSoup:
-    return BeautifulSoup(gallery(faces, **options)._repr_html_(), "html.parser")
+def parsed(*faces, caption="Faces") -> BeautifulSoup:
+    return BeautifulSoup(Gallery(faces, caption)._repr_html_(), "html.parser")
 
 
 def test_right_and_wrong_are_said_by_sign_and_by_word():
@@ -80,4 +80,4 @@ def test_every_text_is_escaped():
 
 
 def test_plain_text_form():
-    assert repr(gallery([item()], caption="Faces")) == "Faces\na_1.jpg (happy): SVM happy, CNN sad"
+    assert repr(Gallery([item()], "Faces")) == "Faces\na_1.jpg (happy): SVM happy, CNN sad"

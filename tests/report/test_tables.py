@@ -29,7 +29,7 @@ def frame() -> pd.DataFrame:
 
 
 def test_values_are_formatted_for_readers(frame):
-    page = parsed(frame, caption="Scores", percent=["accuracy"], digits={"F1": 1})
+    page = parsed(frame, caption="Scores", percent=["accuracy"], digits=1)
     rows = [texts(row, "td") for row in page.select("tbody tr")]
     assert rows[0] == ["35,887", "62.1 % (51.0 to 72.4)", "0.1", "a", "yes"]
     assert rows[1] == ["12", "50.0 %", "−0.5", "–", "no"]
@@ -59,7 +59,7 @@ def test_numbers_are_sorted_by_value_and_aligned(frame):
 def test_an_index_of_row_numbers_is_not_shown():
     frame = pd.DataFrame({"a": [1, 2]})
     assert not parsed(frame, caption="c").select("tbody th")
-    assert parsed(frame, caption="c", index=True).select("tbody th")
+    assert parsed(frame.rename_axis("row").set_axis(["x", "y"]), caption="c").select("tbody th")
 
 
 def test_every_level_of_an_index_is_a_row_header():

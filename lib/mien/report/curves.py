@@ -17,12 +17,10 @@ from mien.report.style import (
     Picture,
     blank,
     heat,
-    look,
     percent_axis,
     style,
 )
 from mien.report.text import count, percent, points
-from mien.report.text import minutes as duration
 
 
 def class_balance(counts: pd.DataFrame) -> Picture:
@@ -253,55 +251,8 @@ def learning_curve_labels(curve: pd.DataFrame) -> Picture:
     return Picture(figure, alt)
 
 
-def accuracy_against_minutes(models: pd.DataFrame) -> Picture:
-    """Show what accuracy every model reaches for its time to train, on a logarithmic axis.
-
-    Parameters
-    ----------
-    models : DataFrame
-        ``model``, ``minutes`` (times under a second are drawn as one second), ``accuracy``,
-        ``lo``, ``hi`` (rates in 0..1).
-    """
-    models = models.assign(minutes=models["minutes"].clip(lower=1 / 60))
-    with style():
-        figure, axes = blank(3.3)
-        axes = axes[0, 0]
-        for row in models.itertuples():
-            colour, marker = look(row.model)
-            axes.errorbar(
-                row.minutes,
-                row.accuracy,
-                [[row.accuracy - row.lo], [row.hi - row.accuracy]],
-                fmt=marker,
-                color=colour,
-                mec="white",
-                ms=9,
-                elinewidth=2.2,
-                label=printable(row.model),
-            )
-        _minutes_axis(axes, models["minutes"])
-        axes.set_ylim(0, 1)
-        axes.grid(axis="y")
-        percent_axis(axes.yaxis)
-        axes.set_xlabel("minutes to train (logarithmic)", size=9)
-        axes.set_ylabel("accuracy with 95 % interval")
-        figure.legend(*_plain_handles(axes), loc="outside upper left", ncols=2)
-    ranked = models.sort_values("accuracy", ascending=False)
-    told = (
-        f"{printable(row.model)} {percent(row.accuracy)} for {duration(60 * row.minutes)}"
-        for row in ranked.itertuples()
-    )
-    return Picture(figure, f"Accuracy for the time to train, best first: {'; '.join(told)}.")
-
-
 def _minutes_axis(axes, minutes: pd.Series) -> None:
     axes.set_xscale("log")
     axes.set_xlim(minutes.min() / 2, minutes.max() * 2)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())
-
-
-def _plain_handles(axes) -> tuple[list, list]:
-    """Return the markers without their error bars, and their labels, for a legend."""
-    handles, labels = axes.get_legend_handles_labels()
-    return [handle[0] for handle in handles], labels

@@ -14,18 +14,11 @@ from PIL import Image
 from mien.emotions import EMOTIONS
 from mien.errors import printable
 from mien.report.style import FAINT, GRID, WIDTH, Picture, style
-from mien.report.tables import number_text
 from mien.report.text import count, percent
 
 
 def face_grid(
-    images: Sequence,
-    captions: Sequence[str] | None = None,
-    *,
-    columns: int = 6,
-    rows: Sequence[str] | None = None,
-    right: Sequence[bool | None] | None = None,
-    alt: str | None = None,
+    images: Sequence, captions: Sequence[str] | None = None, *, columns: int = 6, alt: str
 ) -> Picture:
     """Show faces in a grid, each with its caption.
 
@@ -37,66 +30,39 @@ def face_grid(
         One for each face, several lines allowed; long lines are shortened in the middle.
     columns : int
         Faces side by side.
-    rows : sequence of str, optional
-        A name at the left of every row, such as the emotion.
-    right : sequence of bool or None, optional
-        Marks a face as read right or wrong: a tick or a cross before its caption and a solid or
-        dashed frame.
-    alt : str, optional
-        Alt text; by default the number of faces and their captions.
+    alt : str
+        Alt text.
     """
-    images = list(images)
-    captions = (
-        [str(caption) for caption in captions] if captions is not None else [""] * len(images)
-    )
-    marks = list(right) if right is not None else [None] * len(images)
+    captions = [""] * len(images) if captions is None else [str(caption) for caption in captions]
     with style():
-        sheet = _Sheet(captions, columns, rows)
-        for place, (image, caption, mark) in enumerate(zip(images, captions, marks, strict=True)):
-            sheet.frame(place, mark)
+        sheet = _Sheet(captions, columns)
+        for place, image in enumerate(images):
             sheet.show(place, image)
-            sheet.caption(place, caption, mark)
-    if alt is None:
-        told = [printable(caption) for caption in captions if caption]
-        alt = count(len(images), "face") + (f": {'; '.join(told)}" if told else "")
     return Picture(sheet.figure, alt, faces=True)
 
 
 def heat_faces(
-    images: Sequence,
-    maps: np.ndarray,
-    captions: Sequence[str] | None = None,
-    *,
-    columns: int = 6,
-    alt: str | None = None,
+    images: Sequence, maps: np.ndarray, captions: Sequence[str], *, columns: int = 6
 ) -> Picture:
     """Show faces with a map of what a model looked at laid over each.
 
-    The strongest half of every map is also outlined, so the shape shows without colour.
+    The strongest half of every map is also outlined, so the shape shows without colour. The alt
+    text says how much of the weight lies on the upper, middle and lower third of the images.
 
     Parameters
     ----------
-    images : sequence of array, PIL image or None
+    images, captions, columns
         As for `face_grid`.
     maps : array-like of float, shape (n, h, w)
         Weights of 0 or more at any resolution (Grad-CAM), each scaled to its own maximum.
-    captions, columns, alt
-        As for `face_grid`; by default the alt text says how much of the weight lies on the
-        upper, middle and lower third of the images.
     """
-    images = list(images)
     maps = [np.nan_to_num(np.clip(np.asarray(one, dtype=float), 0, None)) for one in maps]
-    captions = (
-        [str(caption) for caption in captions] if captions is not None else [""] * len(images)
-    )
     with style():
-        sheet = _Sheet(captions, columns, None)
+        sheet = _Sheet([str(caption) for caption in captions], columns)
         for place, (image, weights) in enumerate(zip(images, maps, strict=True)):
-            sheet.frame(place, None)
             sheet.show(place, image, grey=True)
             sheet.overlay(place, weights)
-            sheet.caption(place, captions[place], None)
-    return Picture(sheet.figure, alt or _looked_at(maps), faces=True)
+    return Picture(sheet.figure, _looked_at(maps), faces=True)
 
 
 def _looked_at(maps: Sequence[np.ndarray]) -> str:
@@ -120,26 +86,21 @@ class _Sheet:
 
     GAP, LINE, SIZE = 0.08, 0.155, 8.5
 
-    def __init__(self, captions: Sequence[str], columns: int, rows: Sequence[str] | None):
+    def __init__(self, captions: Sequence[str], columns: int):
+        self.captions = captions
         lines = max((caption.count("\n") + 1 for caption in captions if caption), default=0)
         self.columns = max(1, min(columns, len(captions)))
-        self.left = 0.85 if rows is not None else self.GAP
-        self.side = min((WIDTH - self.left) / self.columns - self.GAP, 1.3)
+        self.side = min((WIDTH - self.GAP) / self.columns - self.GAP, 1.3)
         self.pitch = self.side + lines * self.LINE + 0.04 + self.GAP
         height = -(-len(captions) // self.columns) * self.pitch + self.GAP
-        width = self.left + self.columns * (self.side + self.GAP)
+        width = self.GAP + self.columns * (self.side + self.GAP)
         self.figure = Figure(figsize=(width, max(height, 0.3)))
         self.axes = self.figure.add_axes((0, 0, 1, 1), xlim=(0, width), ylim=(height, 0))
         self.axes.set_axis_off()
-        for row, name in enumerate(rows or ()):
-            self.axes.text(
-                self.left - 0.08, self.GAP + row * self.pitch + self.side / 2, printable(name),
-                ha="right", va="center", size=10,
-            )  # fmt: skip
 
     def corner(self, place: int) -> tuple[float, float]:
         row, column = divmod(place, self.columns)
-        return self.left + column * (self.side + self.GAP), self.GAP + row * self.pitch
+        return self.GAP + column * (self.side + self.GAP), self.GAP + row * self.pitch
 
     def _paint(self, place: int, pixels: np.ndarray, **options) -> None:
         x, y = self.corner(place)
@@ -148,6 +109,14 @@ class _Sheet:
 
     def show(self, place: int, image, *, grey: bool = False) -> None:
         x, y = self.corner(place)
+        frame = Rectangle((x, y), self.side, self.side, fill=False, ec=GRID, lw=0.8, zorder=3)
+        self.axes.add_patch(frame)
+        room = int((self.side + self.GAP / 2) / (0.6 * self.SIZE / 72))
+        for number, line in enumerate(self.captions[place].split("\n")):
+            self.axes.text(
+                x + self.side / 2, y + self.side + 0.04 + number * self.LINE,
+                _shortened(printable(line), room), ha="center", va="top", size=self.SIZE,
+            )  # fmt: skip
         if image is None:
             self.axes.text(
                 x + self.side / 2, y + self.side / 2, "no image", ha="center", va="center",
@@ -175,26 +144,6 @@ class _Sheet:
         at = (np.arange(size) + 0.5) / size * self.side
         if smooth.min() < 0.5:
             self.axes.contour(x + at, y + at, smooth, [0.5], colors="white", linewidths=1.2)
-
-    def frame(self, place: int, right: bool | None) -> None:
-        x, y = self.corner(place)
-        look = {None: (GRID, "-", 0.8), True: ("#0b6b46", "-", 2.2), False: ("#a3260f", "--", 2.2)}
-        colour, dashes, width = look[None if right is None else bool(right)]
-        self.axes.add_patch(
-            Rectangle(
-                (x, y), self.side, self.side, fill=False, ec=colour, ls=dashes, lw=width, zorder=3
-            )
-        )
-
-    def caption(self, place: int, text: str, right: bool | None) -> None:
-        x, y = self.corner(place)
-        tick = "" if right is None else ("✓ " if right else "✗ ")
-        room = int((self.side + self.GAP / 2) / (0.6 * self.SIZE / 72))
-        for number, line in enumerate(f"{tick}{text}".split("\n")):
-            self.axes.text(
-                x + self.side / 2, y + self.side + 0.04 + number * self.LINE,
-                _shortened(printable(line), room), ha="center", va="top", size=self.SIZE,
-            )  # fmt: skip
 
 
 def _shortened(line: str, room: int) -> str:
@@ -250,7 +199,23 @@ class GalleryItem:
 
 @dataclass(frozen=True, repr=False)
 class Gallery:
-    """Faces with the models' answers, which a notebook shows; `gallery` makes it."""
+    """Faces with the models' answers: HTML in a notebook, plain text in ``print``.
+
+    In the report it can be filtered by emotion and by which models erred.
+
+    Parameters
+    ----------
+    faces : sequence of GalleryItem
+    caption : str
+        What these faces are; read out to people who do not see the page.
+
+    Examples
+    --------
+    >>> face = GalleryItem(None, "a_1.jpg", "happy", {"SVM": Answer("sad", {"sad": 0.6})})
+    >>> print(Gallery([face], caption="One face"))
+    One face
+    a_1.jpg (happy): SVM sad
+    """
 
     faces: Sequence[GalleryItem]
     caption: str
@@ -265,14 +230,16 @@ class Gallery:
         """The truths that occur, in FER2013's order; last ``""`` where there is none."""
         truths = {face.truth for face in self.faces}
         known = [emotion for emotion in EMOTIONS if emotion in truths]
-        return known + sorted(truths.difference(known, {""})) + [""] * ("" in truths)
+        others = sorted(truths.difference(known, {""}))
+        return [*known, *others, ""] if "" in truths else [*known, *others]
 
     def __repr__(self) -> str:
         """Return the gallery as plain text."""
         lines = [self.caption]
         for face in self.faces:
-            answers = ", ".join(f"{model} {given.predicted}" for model, given in _answers(face))
-            lines.append(f"{face.file_name} ({face.truth or 'no majority'}): {answers}")
+            answers = [f"{model} {given.predicted}" for model, given in face.answers.items()]
+            truth = face.truth or "no majority"
+            lines.append(f"{face.file_name} ({truth}): {', '.join(answers)}")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -307,7 +274,7 @@ class Gallery:
             for number, model in enumerate(self.models)
             if model in face.answers and face.erred(model)
         )
-        answers = "".join(_answer(face, model, given) for model, given in _answers(face))
+        answers = "".join(_answer(face, model, given) for model, given in face.answers.items())
         return (
             f'<li class="mien-card" data-emotion="{self.emotions.index(face.truth)}" '
             f'data-erred="{erred}" style="max-width: 22em">\n{_picture(face)}\n'
@@ -318,41 +285,12 @@ class Gallery:
         )
 
 
-def gallery(faces: Sequence[GalleryItem], *, caption: str = "Faces and answers") -> Gallery:
-    """Return faces with the models' answers for display.
-
-    Parameters
-    ----------
-    faces : sequence of GalleryItem
-    caption : str
-        What these faces are; read out to people who do not see the page.
-
-    Returns
-    -------
-    Gallery
-        Shown as HTML by a notebook, as plain text by ``print``. In the report it can be filtered
-        by emotion and by which models erred.
-
-    Examples
-    --------
-    >>> face = GalleryItem(None, "a_1.jpg", "happy", {"SVM": Answer("sad", {"sad": 0.6})})
-    >>> print(gallery([face], caption="One face"))
-    One face
-    a_1.jpg (happy): SVM sad
-    """
-    return Gallery(faces, caption)
-
-
 def data_uri(image: Image.Image) -> str:
     """Return an image as a ``data:`` address: JPEG for colour, PNG for everything else."""
     buffer = io.BytesIO()
     kind = "jpeg" if image.mode == "RGB" else "png"
-    image.save(buffer, kind, **({"quality": 88} if kind == "jpeg" else {"optimize": True}))
+    image.save(buffer, kind, quality=88, optimize=kind == "png")
     return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"
-
-
-def _answers(face: GalleryItem) -> list[tuple[str, Answer]]:
-    return list(face.answers.items())
 
 
 def _picture(face: GalleryItem) -> str:
@@ -381,10 +319,8 @@ def _answer(face: GalleryItem, model: str, given: Answer) -> str:
     share = given.probabilities.get(given.predicted)
     bar = ""
     if share is not None:
-        text = number_text(share, percent=True, digits=0)
-        bar = (
-            f'{text} <span class="mien-bar"><span style="width: {100 * share:.0f}%"></span></span>'
-        )
+        drawn = f'<span class="mien-bar"><span style="width: {100 * share:.0f}%"></span></span>'
+        bar = f"{percent(share, digits=0)} {drawn}"
     return (
         f'<tr><th scope="row">{escape(model)}</th><td>{mark}{escape(given.predicted)}</td>'
         f'<td class="mien-number">{bar}</td></tr>'

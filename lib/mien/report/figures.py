@@ -38,17 +38,15 @@ def confusion(score: Mapping, *, model: str = "The model") -> Picture:
     return confusions({model: score})
 
 
-def confusions(scores: Mapping[str, Mapping], *, columns: int = 2) -> Picture:
+def confusions(scores: Mapping[str, Mapping]) -> Picture:
     """Show the confusion matrices of several models with the same emotions on one colour scale.
 
     Parameters
     ----------
     scores : mapping of model to element of ``scores``
-    columns : int
-        Matrices side by side.
     """
     labels = in_order(label for score in scores.values() for label in score["labels"])
-    columns = min(columns, len(scores))
+    columns = min(2, len(scores))
     rows = -(-len(scores) // columns)
     many = len(scores) > 1
     with style():

@@ -3,9 +3,7 @@
 import ast
 import base64
 import hashlib
-import io
 import re
-import tokenize
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -237,16 +235,15 @@ def parameters(notebook: NotebookNode) -> pd.DataFrame:
         Indexed by parameter, with the columns value and meaning (the comment behind it). Of an
         absolute path only the last part is given: a page is published, a home folder is not.
     """
-    rows: dict[str, dict[str, str]] = {}
+    values, meanings = {}, {}
     for tag in ("parameters", "injected-parameters"):
-        for cell in notebook.cells:
-            if tag in cell.metadata.get("tags", []):
-                for name, value, comment in _assignments(cell.source):
-                    row = rows.setdefault(name, {"value": "", "meaning": comment})
-                    row["value"] = _shown(value)
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["value", "meaning"]).rename_axis(
-        "parameter"
-    )
+        cells = [cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])]
+        for line in "\n".join(cell.source for cell in cells).splitlines():
+            if found := re.match(r"(\w+)(?:: \w+)? = (.*?)(?:  # (.*))?$", line):
+                name, value, meaning = found.groups()
+                values[name] = _shown(value)
+                meanings.setdefault(name, meaning or "")
+    return pd.DataFrame({"value": values, "meaning": meanings}).rename_axis("parameter")
 
 
 def heading_one(notebook: NotebookNode) -> str:
@@ -258,27 +255,10 @@ def heading_one(notebook: NotebookNode) -> str:
     return ""
 
 
-def _assignments(source: str) -> Iterator[tuple[str, Any, str]]:
-    comments = {}
-    for token in tokenize.generate_tokens(io.StringIO(source).readline):
-        if token.type == tokenize.COMMENT:
-            comments[token.start[0]] = token.string.lstrip("# ")
-    for statement in ast.parse(source).body:
-        target = statement.targets[0] if isinstance(statement, ast.Assign) else statement
-        target = target.target if isinstance(target, ast.AnnAssign) else target
-        if isinstance(target, ast.Name) and statement.value is not None:
-            comment = comments.get(statement.end_lineno, "")
-            yield target.id, _literal(statement.value), comment
-
-
-def _literal(value: ast.expr) -> Any:
+def _shown(value: str) -> str:
+    """Return a value that stands in a cell, as a reader may see it."""
     try:
-        return ast.literal_eval(value)
-    except ValueError:
-        return ast.unparse(value)
-
-
-def _shown(value: Any) -> str:
-    if isinstance(value, str) and PurePath(value).is_absolute():
-        return f"…/{PurePath(value).name}"
-    return str(value)
+        value = str(ast.literal_eval(value))
+    except (ValueError, SyntaxError):  # whoever changed the notebook computes it
+        return value
+    return f"…/{PurePath(value).name}" if PurePath(value).is_absolute() else value

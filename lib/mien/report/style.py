@@ -105,10 +105,10 @@ class Picture:
             self.figure.savefig(buffer, format="svg", metadata={"Date": None})
         return buffer.getvalue()
 
-    def png(self, dpi: int = 144) -> bytes:
+    def png(self) -> bytes:
         """Return the figure as PNG: grey where it is grey, else in its 256 best colours."""
         with style():
-            self.figure.set_dpi(dpi)
+            self.figure.set_dpi(144)
             canvas = FigureCanvasAgg(self.figure)
             canvas.draw()
         pixels = np.asarray(canvas.buffer_rgba())[..., :3]
@@ -162,7 +162,6 @@ def heat(
     *,
     rows: Sequence[str],
     columns: Sequence[str],
-    cmap: str = "Blues",
     limits: tuple[float, float] = (0, 1),
     size: float = 9.5,
 ):
@@ -176,7 +175,11 @@ def heat(
         For a colour bar.
     """
     mesh = axes.pcolormesh(
-        np.ma.masked_invalid(values), cmap=cmap, vmin=limits[0], vmax=limits[1], edgecolors="white"
+        np.ma.masked_invalid(values),
+        cmap="Blues",
+        vmin=limits[0],
+        vmax=limits[1],
+        edgecolors="white",
     )
     for row, line in enumerate(texts):
         for column, text in enumerate(line):

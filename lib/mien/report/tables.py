@@ -120,11 +120,15 @@ class Table:
 
     frame: pd.DataFrame
     caption: str
-    percent: frozenset[str]
-    digits: int | Mapping[str, int]
-    signed: frozenset[str]
-    index: bool
+    percent: Collection[str]
+    digits: int
+    signed: Collection[str]
     sortable: bool
+
+    @property
+    def index(self) -> bool:
+        """Whether the index is shown: if it is more than row numbers."""
+        return not isinstance(self.frame.index, pd.RangeIndex)
 
     def __repr__(self) -> str:
         """Return the table as plain text."""
@@ -170,16 +174,8 @@ class Table:
         return columns
 
     def _cell(self, name: object, value: Any) -> _Cell:
-        percent = name in self.percent
-        default = 1 if percent else 2
-        digits = self.digits if isinstance(self.digits, Mapping) else {}
-        if isinstance(self.digits, int) and not percent:
-            default = self.digits
-        how = {
-            "percent": percent,
-            "digits": digits.get(name, default),
-            "signed": name in self.signed,
-        }
+        percent, signed = name in self.percent, name in self.signed
+        how = {"percent": percent, "digits": 1 if percent else self.digits, "signed": signed}
         if isinstance(value, WithInterval):
             return _Cell(value.text(**how), float(value.value), True)
         if isinstance(value, Link):
@@ -198,9 +194,8 @@ def table(
     *,
     caption: str,
     percent: Collection[str] = (),
-    digits: int | Mapping[str, int] = 2,
+    digits: int = 2,
     signed: Collection[str] = (),
-    index: bool | None = None,
     sortable: bool = True,
 ) -> Table:
     """Return a table for display: caption, header scopes, aligned numbers, everything escaped.
@@ -209,18 +204,15 @@ def table(
     ----------
     frame : DataFrame
         Numbers, texts, truth values, `WithInterval`, `Link`; what is missing or empty is shown as
-        "–".
+        "–". An index that is more than row numbers is shown as row headers.
     caption : str
         What the table shows.
     percent : collection of str
         Columns of shares in 0..1 to be shown in percent.
-    digits : int or mapping of str to int
-        Decimals of numbers that are no integers; by default 2, and 1 in percent. An int is for
-        the columns that are not in percent, a mapping for the columns that it names.
+    digits : int
+        Decimals of numbers that are neither integers nor in percent, which has one.
     signed : collection of str
         Columns (of differences) whose positive numbers carry a plus sign.
-    index : bool, optional
-        Whether the index is shown, as row headers; by default if it is more than row numbers.
     sortable : bool
         Whether the page lets a reader sort by column.
 
@@ -237,17 +229,7 @@ def table(
                      n accuracy
     SVM-FER2013  3,589   58.6 %
     """
-    if index is None:
-        index = not isinstance(frame.index, pd.RangeIndex)
-    return Table(
-        frame,
-        caption=caption,
-        percent=frozenset(percent),
-        digits=digits,
-        signed=frozenset(signed),
-        index=index,
-        sortable=sortable,
-    )
+    return Table(frame, caption, percent, digits, signed, sortable)
 
 
 def _numeric(cells: list[_Cell]) -> bool:
