@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "report": {"evaluation"},
     "study": {"data", "evaluation", "synthetic", "designed", "network", "report"},
     "running": {"data", "network", "report", "study"},
+    "labelling": {"data", "evaluation", "report", "study", "synthetic"},
     "sweep": {"evaluation", "report", "study", "running"},
 }
 ROOT_ROOMS = {path.stem for path in PACKAGE.glob("*.py")} - {"__init__", "cli"}

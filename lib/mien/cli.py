@@ -177,6 +177,38 @@ def demo(
 
 
 @app.command()
+def label(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="the person's folder")],
+    rater: Annotated[str, typer.Option(metavar="NAME", help="who rates; else the login")] = "",
+    what: Annotated[str, typer.Option(metavar="unknown|labelled|all")] = "unknown",
+    again: Annotated[bool, typer.Option("--again", help="show every tenth face twice")] = False,
+    study: Annotated[str, typer.Option(metavar="DIR", help="results to compare with")] = "",
+    settle: Annotated[bool, typer.Option("--settle", help="turn agreement into labels")] = False,
+    alone: Annotated[bool, typer.Option("--alone", help="one rater is enough to settle")] = False,
+) -> None:
+    """Rate faces in JupyterLab, or settle what raters agree on as labels.csv."""
+    import getpass
+    import subprocess
+    import tempfile
+
+    from mien.data.person import load_person
+    from mien.labelling import afterwards, ratings
+
+    person = load_person(folder)
+    if settle:
+        settled = ratings.settle(folder, person, alone=alone)
+        for row in settled.itertuples():
+            out_console.print(f"{row.file_name}: {row.label} ({row.how})", markup=False)
+        out_console.print(f"{len(settled)} faces are labelled now, in {ratings.LABELS}")
+        return
+    ratings.Ratings(folder)
+    given = {"rater": ratings.rater_name(rater or getpass.getuser()), "what": what}
+    with tempfile.TemporaryDirectory(prefix="mien-label-") as where:
+        notebook = afterwards.notebook_for(folder, Path(where), again=again, study=study, **given)
+        subprocess.run([sys.executable, "-m", "jupyterlab", str(notebook)], check=False)
+
+
+@app.command()
 def publish(
     study_file: StudyFile,
     to: Annotated[Path, typer.Option("--to", metavar="DIR", help="folder for the pages")],

@@ -86,18 +86,21 @@ class Person:
         most rows first.
     crops : list of Image or None
         RGB squares of at most 96 x 96 pixels to show; None where ``has_image`` is False.
+    paths : list of Path or None
+        The files of the images; None where there is none.
     ratings : DataFrame
         ``file_name``, ``rater``, ``label``; one line a rating, perhaps none.
     findings : list of Finding
         What is not used, and what else is worth knowing.
     fingerprint : str
-        SHA-256 (hexadecimal) of all of the above but the crops.
+        SHA-256 (hexadecimal) of all of the above but crops and paths.
     """
 
     faces: pd.DataFrame
     images: np.ndarray
     measured: dict[str, Measured]
     crops: list
+    paths: list
     ratings: pd.DataFrame
     findings: list[Finding]
     fingerprint: str
@@ -392,6 +395,7 @@ def _person(
         images=images,
         measured=measured,
         crops=[face.crop for face in faces],
+        paths=[face.path for face in faces],
         ratings=ratings,
         findings=sorted(findings, key=lambda finding: finding.badness),
         fingerprint=digest.hexdigest(),

@@ -226,3 +226,19 @@ def _numbers(row: Mapping) -> str:
         f"95 % interval {interval((low, high), signed=True)}, "
         f"exact McNemar {p_value(row['p_holm'])} after Holm"
     )
+
+
+def rating_standing(standing: Mapping[str, int]) -> str:
+    """Return how far a rater is (`mien.labelling.afterwards.standing`), in a sentence or two."""
+    if standing["left"]:
+        return (
+            f"**{count(standing['left'], 'face')} left.** The tables below fill when every face "
+            "has its answer; run these cells again then."
+        )
+    said = f"All {count(standing['faces'], 'face')} have your answer."
+    if standing["twice"]:
+        said += (
+            f" Of {count(standing['twice'], 'face')} shown twice you answered "
+            f"{standing['alike']} alike."
+        )
+    return said
