@@ -593,9 +593,7 @@ def test_without_ratings_there_is_no_majority(folder):
     [
         ("99_1.jpg,b,sad", "rates '99_1.jpg', which is no face of this person"),
         ("10_7.jpg,b,bored", "'bored' is no emotion"),
-        ("10_7.jpg,b,unknown", "'unknown' is no emotion"),
         ("10_7.jpg,b", "'' is no emotion"),
-        ("10_7.jpg,a,happy", "rates a face a second time"),
     ],
 )
 def test_ratings_that_do_not_fit_are_lost_and_told(line, problem, folder):
@@ -604,6 +602,33 @@ def test_ratings_that_do_not_fit_are_lost_and_told(line, problem, folder):
     person = load_person(folder)
     assert person.ratings.to_numpy().tolist() == [["10_7.jpg", "a", "sad"]]
     assert told(person, "ratings.csv, row 2")[0][::2] == (problem, True)
+
+
+@pytest.mark.parametrize("line", ["10_7.jpg,b,unknown", "10_7.jpg,a,happy"])
+def test_who_cannot_tell_or_rates_a_face_again_loses_nothing(line, folder):
+    add_person(folder)
+    rate(folder, "10_7.jpg,a,sad", line)
+    person = load_person(folder)
+    assert person.ratings.to_numpy().tolist() == [["10_7.jpg", "a", "sad"]]
+    assert not [finding for finding in person.findings if finding.what == "rating" and finding.lost]
+
+
+def test_labels_csv_labels_an_unknown_face_and_no_other(folder):
+    add_person(folder)
+    before = load_person(folder).faces.set_index("file_name")
+    lines = ["10_7.jpg,sad,2 of 2 raters", "99_1.jpg,sad,by hand", "10_7.jpg,bored,by hand"]
+    (folder / "labels.csv").write_text("\n".join(["file_name,label,how", *lines]))
+    person = load_person(folder)
+    after = person.faces.set_index("file_name")
+    assert before.loc["10_7.jpg", "set"] == "unknown"
+    assert after.loc["10_7.jpg", ["set", "label"]].tolist() == ["labelled", "sad"]
+    assert (
+        after["label"]
+        .drop("10_7.jpg")
+        .equals(before["label"].drop("10_7.jpg")[after.index.drop("10_7.jpg")])
+    )
+    wheres = [finding.where for finding in person.findings if finding.lost]
+    assert {"labels.csv, row 2", "labels.csv, row 3"} <= set(wheres)
 
 
 def test_ratings_that_excel_has_saved(folder):

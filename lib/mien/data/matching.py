@@ -1,4 +1,4 @@
-"""Which row of a table is about which picture, and which tables are one source."""
+"""Which row of a table is about which picture: measured features, labels.csv, ratings.csv."""
 
 import re
 from collections import defaultdict
@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 from mien import emotions
@@ -22,7 +23,7 @@ from mien.data.measured import (
     to_unit_range,
 )
 from mien.errors import DataError, Finding, printable
-from mien.files import Pictures, name_key
+from mien.files import Pictures, leads_out, name_key, read_sheet
 
 #: Below this confidence a row is told of; OpenFace's authors call such frames unreliable.
 LOW_CONFIDENCE = 0.8
@@ -289,3 +290,70 @@ def _where(table: Table, rows: list[Row]) -> str:
     names = [printable(names_in(row)[0]) for row in rows if names_in(row)]
     told = f" ({', '.join(names)})" if 0 < len(names) <= 3 else ""
     return rows_at(table.place, [row.number for row in rows]) + told
+
+
+def settle(folder: Path, faces: list[Face], findings: list[Finding]) -> None:
+    """Give unknown faces the labels of ``labels.csv``, if there is one."""
+    sheet = _own_sheet(folder, "labels.csv", ["file_name", "label", "how"], findings)
+    pictures = Pictures([(*face.folders, face.base) for face in faces])
+    for number, (name, label, how) in sheet:
+        same, said = pictures.called(name), label_in(label)
+        where = f"labels.csv, row {number}"
+        if len(same) != 1 or said in (None, emotions.UNKNOWN):
+            reason = f"{name!r}, {label[:20]!r}: no face of this person, or no emotion"
+            findings.append(Finding("row", where, reason, "mend the row, or take it out"))
+        elif faces[same[0]].label == emotions.UNKNOWN:
+            faces[same[0]].label = said
+            reason = f"labels a face by {how or 'hand'}, not by its folder"
+            remedy = "take the row out, and the face is unknown again"
+            findings.append(Finding("label", where, reason, remedy, lost=False))
+
+
+def _own_sheet(
+    folder: Path, name: str, columns: list[str], findings: list[Finding]
+) -> list[tuple[int, list[str]]]:
+    """Return numbered rows of a table that mien or a person wrote: these columns of it."""
+    path = folder / name
+    if not path.is_file() or leads_out(path, folder):
+        return []
+    sheet = read_sheet(path, lambda names: len(set(columns) & set(names)))
+    if sheet is None or set(columns) - set(sheet.header):
+        remedy = f"begin it with {','.join(columns)}"
+        findings.append(Finding("table", name, "lacks one of its columns", remedy))
+        return []
+    places = [sheet.header.index(column) for column in columns]
+    width = len(sheet.header)
+    return [
+        (number, [(fields + [""] * width)[place] for place in places])
+        for number, fields in sheet.rows
+    ]
+
+
+def read_ratings(folder: Path, faces: list[Face], findings: list[Finding]) -> pd.DataFrame:
+    """Read ``ratings.csv``, if there is one."""
+    columns = ["file_name", "rater", "label"]
+    ratings: dict[tuple[str, str], str] = {}
+    pictures = Pictures([(*face.folders, face.base) for face in faces])
+    for number, (name, rater, label) in _own_sheet(folder, "ratings.csv", columns, findings):
+        same, said = pictures.called(name), label_in(label)
+        problem = ""
+        if len(same) != 1:
+            problem = f"rates {name!r}, which is no face of this person"
+        elif said is None:
+            problem = f"{label[:20]!r} is no emotion"
+        elif (faces[same[0]].file_name, rater) in ratings:
+            findings.append(
+                Finding(
+                    "rating",
+                    "ratings.csv",
+                    "rates a face a second time",
+                    "the first counts, both tell how far a rater agrees with themself",
+                    lost=False,
+                )
+            )
+        elif said != emotions.UNKNOWN:  # else: the rater could not tell
+            ratings[faces[same[0]].file_name, rater] = said
+        if problem:
+            where = f"ratings.csv, row {number}"
+            findings.append(Finding("rating", where, problem, "mend the row, or take it out"))
+    return pd.DataFrame([(*key, label) for key, label in ratings.items()], columns=columns)

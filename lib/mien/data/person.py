@@ -30,10 +30,10 @@ from mien.data.images import (
     thumbnail,
     to_grey48,
 )
-from mien.data.matching import Face, Source, label_in, match
+from mien.data.matching import Face, Source, label_in, match, read_ratings, settle
 from mien.data.measured import ACTION_UNITS, UNITS, Measured, Table, read_tables
 from mien.errors import DataError, Finding, grouped
-from mien.files import Pictures, files_within, leads_out, name_key, read_sheet
+from mien.files import files_within, name_key
 
 _LAYOUT = (
     "a person's folder holds images/<emotion>/*.jpg, images/unknown/*.jpg and tables of measured"
@@ -43,7 +43,7 @@ _LAYOUT = (
 _TEXTS = (".csv", ".tsv", ".tab", ".txt", ".dat", ".log")
 _TABLES = _TEXTS[:3]
 #: What mien itself writes into a person's folder beside images and blendshapes.csv.
-_OWN = ("ratings.csv", "collected.csv", "contact.html")
+_OWN = ("ratings.csv", "labels.csv", "collected.csv", "contact.html")
 _VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".wmv", ".3gp")
 #: Photos of one label that were taken within so many minutes of each other are one clip.
 CLIP_MINUTES = 2
@@ -199,6 +199,7 @@ def load_person(
         raise DataError(f"there is no folder {source}; {_LAYOUT}")
     findings: list[Finding] = []
     faces, texts = _list_folder(folder, findings)
+    settle(folder, faces, findings)
     texts |= {path.name: path for path in tables}
     read = [table for place, path in texts.items() for table in _read(path, place, findings)]
     sources = match(faces, read, min_confidence, findings)
@@ -210,7 +211,7 @@ def load_person(
         raise DataError(f"{source} holds no face that can be used; {_LAYOUT}{told}")
     faces.sort(key=lambda face: (face.label == emotions.UNKNOWN, _natural(face.file_name)))
     _name_clips(faces, findings)
-    return _person(faces, sources, _read_ratings(folder, faces, findings), findings)
+    return _person(faces, sources, read_ratings(folder, faces, findings), findings)
 
 
 def _list_folder(folder: Path, findings: list[Finding]) -> tuple[list[Face], dict[str, Path]]:
@@ -327,38 +328,6 @@ def _name_clips(faces: list[Face], findings: list[Finding]) -> None:
             "minutes), the others stand singly"
         )
         findings.append(Finding("clip", "images", reason, remedy, lost=False, count=len(photos)))
-
-
-def _read_ratings(folder: Path, faces: list[Face], findings: list[Finding]) -> pd.DataFrame:
-    """Read ``ratings.csv``, if there is one."""
-    columns = ["file_name", "rater", "label"]
-    path = folder / "ratings.csv"
-    sheet, ratings = None, {}
-    if path.is_file() and not leads_out(path, folder):
-        sheet = read_sheet(path, lambda names: len(set(columns) & set(names)))
-        if sheet is None or set(columns) - set(sheet.header):
-            remedy = f"begin it with {','.join(columns)}"
-            findings.append(Finding("table", path.name, "lacks one of its columns", remedy))
-            sheet = None
-    pictures = Pictures([(*face.folders, face.base) for face in faces])
-    places = [sheet.header.index(column) for column in columns] if sheet else []
-    for number, fields in sheet.rows if sheet else ():
-        fields += [""] * (len(sheet.header) - len(fields))
-        name, rater, label = (fields[place] for place in places)
-        same, said = pictures.called(name), label_in(label)
-        problem = ""
-        if len(same) != 1:
-            problem = f"rates {name!r}, which is no face of this person"
-        elif said in (None, emotions.UNKNOWN):
-            problem = f"{label[:20]!r} is no emotion"
-        elif (faces[same[0]].file_name, rater) in ratings:
-            problem = "rates a face a second time"
-        else:
-            ratings[faces[same[0]].file_name, rater] = said
-        if problem:
-            where = f"{path.name}, row {number}"
-            findings.append(Finding("rating", where, problem, "mend the row, or take it out"))
-    return pd.DataFrame([(*key, label) for key, label in ratings.items()], columns=columns)
 
 
 def _person(
