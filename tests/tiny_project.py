@@ -114,9 +114,9 @@ import sys
 from pathlib import Path
 from mien import cli
 from mien.running import scheduler
-from mien.study import results
-project = Path(sys.argv.pop(1))
-results.project_root = lambda: project
+from mien.study import project
+folder = Path(sys.argv.pop(1))
+project.project_root = lambda: folder
 scheduler.check_data = lambda study: ({"fer2013": "abc"}, {})
 sys.argv[0] = "mien"
 cli.main()

@@ -13,7 +13,7 @@ from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElaps
 from mien.errors import MienError, ParameterError
 from mien.network.backend import check_backend
 from mien.running import execution
-from mien.study import results
+from mien.study import project
 from mien.study.parameters import CHAPTERS, Study, data_paths, load_study, parts_to_run
 
 #: Exit status of the command, beside those of errors (`mien.errors`).
@@ -157,7 +157,7 @@ def check(study_file: StudyFile, settings: Settings = None, out: Out = "") -> No
         out_console.print(f"left out  {part}: {missing[part]}", markup=False)
     out_console.print(f"results   {_shown(study.folder)}")
     missing = [
-        plan.part for plan in CHAPTERS if not results.notebook_source(plan.notebook).is_file()
+        plan.part for plan in CHAPTERS if not project.notebook_source(plan.notebook).is_file()
     ]
     if missing:
         raise MienError(f"the notebooks of {', '.join(missing)} are missing")

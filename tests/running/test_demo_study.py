@@ -163,7 +163,7 @@ def test_study_json_tells_where_the_numbers_come_from(demo_run):
     assert all(state["seconds"] > 0 for state in record["parts"].values())
     assert {"python", "numpy", "scikit-learn", "tensorflow", "keras"} <= set(record["versions"])
     assert record["hardware"]["cores"] >= 1 and set(record["data"]) == {"fer2013", "target"}
-    assert record["command"].startswith("mien run notebooks/studies/demo.yaml")
+    assert record["command"].startswith("mien run demo")
 
 
 def test_the_report_says_that_its_faces_are_drawn(demo_run):

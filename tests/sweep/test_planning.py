@@ -57,8 +57,7 @@ def test_a_grid_is_a_product_of_checked_studies(tmp_path):
     folders = {run.study.folder for run in found.runs}
     assert folders == {tmp_path / "runs" / run.label for run in found.runs}
     assert found.command == (
-        "mien sweep notebooks/studies/demo.yaml --grid seed=0,1 --grid learning_rate=1e-3,0.01 "
-        "--set epochs=2"
+        "mien sweep demo --grid seed=0,1 --grid learning_rate=1e-3,0.01 --set epochs=2"
     )
 
 

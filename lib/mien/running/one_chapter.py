@@ -11,7 +11,7 @@ from nbformat.v4 import new_markdown_cell
 from mien.models import name_of
 from mien.running import pages
 from mien.running.execution import Children, Failure
-from mien.study import results
+from mien.study import project, results
 from mien.study.gaps import TAG
 from mien.study.parameters import ChapterPlan, Study
 
@@ -89,7 +89,7 @@ def failure_text(folder: Path, plan: ChapterPlan, failure: Failure) -> str:
 
 
 def _cells_that_can_run(plan: ChapterPlan, missing: Mapping[str, str]) -> NotebookNode:
-    source = nbformat.read(results.notebook_source(plan.notebook), as_version=4)
+    source = nbformat.read(project.notebook_source(plan.notebook), as_version=4)
     return leave_out(source, plan.part, missing)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mien.study import profiles, provenance, results
+from mien.study import profiles, project, provenance, results
 from mien.study.parameters import ChapterPlan, Study
 
 PACKAGE = Path(__file__).parents[1]
@@ -53,7 +53,7 @@ _SILENT_PACKAGES = {"mien", "nbconvert"}
 
 def notebook_digest(plan: ChapterPlan) -> str:
     """Return the SHA-256 (hex) of text and tags of all cells of a chapter's notebook."""
-    text = results.notebook_source(plan.notebook).read_text(encoding="utf-8")
+    text = project.notebook_source(plan.notebook).read_text(encoding="utf-8")
     cells = [
         [cell["cell_type"], "".join(cell["source"]), cell["metadata"].get("tags", [])]
         for cell in json.loads(text)["cells"]

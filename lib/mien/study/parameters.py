@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError,
 from pydantic_core import PydanticCustomError
 
 from mien.errors import ParameterError
-from mien.study import results
+from mien.study import project, results
 
 #: Parameters that every notebook takes.
 COMMON = ("name", "fer2013", "target", "profile", "seed", "out")
@@ -184,14 +184,11 @@ class Study(BaseModel):
             file = "demo" if "demo" in (self.fer2013, self.target) else "fer2013"
             changed = self.model_dump(exclude_defaults=True, exclude={"out"})
             given = [f"{name}={value}" for name, value in changed.items()]
-            path = Path("notebooks", "studies", f"{file}.yaml")
         else:
-            root = results.project_root()
-            path = self._file.resolve()
-            path = path.relative_to(root) if path.is_relative_to(root) else path
+            file = project.study_name(self._file)
             given = [text for text in self._settings if _setting(text)[0] != "out"]
         settings = (f"--set {shlex.quote(text)}" for text in given)
-        return " ".join(["mien run", shlex.quote(path.as_posix()), *settings])
+        return " ".join(["mien run", shlex.quote(file), *settings])
 
 
 def without_folders(command: str) -> str:
@@ -213,7 +210,7 @@ def load_study(path: str | Path, settings: Sequence[str] = ()) -> Study:
     Parameters
     ----------
     path : str or Path
-        A YAML file of ``name: value`` lines.
+        A YAML file of ``name: value`` lines, or the name of a study (`project.study_file`).
     settings : sequence of str
         ``NAME=VALUE`` pairs that take the place of the file's, values as in YAML.
 
@@ -223,11 +220,12 @@ def load_study(path: str | Path, settings: Sequence[str] = ()) -> Study:
         If the file is no such YAML, or a name, type or value is not allowed; the text names
         the parameter, its value, what is allowed, and for an unknown name the nearest one.
     """
-    given = {**_read_yaml(Path(path)), **dict(map(_setting, settings))}
+    file = project.study_file(path)
+    given = {**_read_yaml(file), **dict(map(_setting, settings))}
     if given.get("target", "demo") != "demo":
         given = {"fer2013": "", **given}
     study = make_study(given, source=str(path))
-    study._file, study._settings = Path(path), tuple(settings)
+    study._file, study._settings = file, tuple(settings)
     return study
 
 
@@ -290,7 +288,8 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise ParameterError(f"there is no study file {path}") from None
+        names = ", ".join(project.shipped_studies())
+        raise ParameterError(f"there is no study file {path} (mien ships {names})") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ParameterError(f"{path} cannot be read: {error}") from None
     except yaml.YAMLError as error:

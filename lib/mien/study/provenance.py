@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from mien.study.results import project_root
+from mien.study import project
 
 #: The packages whose versions can change a number.
 PACKAGES = (
@@ -78,7 +78,7 @@ def cores() -> int:
 
 
 def git_state() -> dict[str, Any]:
-    """Return ``{"commit": hash or None, "dirty": bool or None}`` of the project's repository."""
+    """Return ``{"commit": hash or None, "dirty": bool or None}`` of the clone that mien is in."""
     commit = _git("rev-parse", "HEAD")
     status = _git("status", "--porcelain") if commit else None
     return {"commit": commit or None, "dirty": bool(status) if status is not None else None}
@@ -98,10 +98,12 @@ def thread_variables(threads: int) -> dict[str, str]:
 
 
 def _git(*arguments: str) -> str | None:
+    if project.clone() is None:
+        return None
     try:
         done = subprocess.run(
             ["git", *arguments],
-            cwd=project_root(),
+            cwd=project.clone(),
             capture_output=True,
             text=True,
             timeout=10,

@@ -18,6 +18,7 @@ import pandas as pd
 from mien.emotions import EMOTIONS
 from mien.errors import DataError
 from mien.files import atomic_write
+from mien.study import project
 
 #: Columns of predictions.csv, in order.
 PREDICTION_COLUMNS = (
@@ -31,15 +32,9 @@ PREDICTION_COLUMNS = (
 )
 
 
-def project_root() -> Path:
-    """Return the folder of the repository that mien is installed from, else the current folder."""
-    above = Path(__file__).resolve().parents[3]
-    return above if (above / "pyproject.toml").is_file() else Path.cwd()
-
-
 def study_folder(name: str, out: str | Path = "") -> Path:
     """Return the folder of a study: ``out`` itself, or ``reports/<name>`` where it is empty."""
-    return Path(out) if str(out) else project_root() / "reports" / name
+    return Path(out) if str(out) else project.project_root() / "reports" / name
 
 
 def part_folder(study: Path, part: str) -> Path:
@@ -62,11 +57,6 @@ def models_of(study: Path, part: str) -> list[Path]:
 def checkpoints_of(study: Path, part: str) -> list[Path]:
     """Return what an unfinished training of one part has left: ``models/<part>.checkpoint*``."""
     return sorted((study / "models").glob(f"{part}.checkpoint*"))
-
-
-def notebook_source(name: str) -> Path:
-    """Return the notebook called ``name`` (without ending) as it stands in the project."""
-    return project_root() / "notebooks" / f"{name}.ipynb"
 
 
 def notebook_path(study: Path, name: str) -> Path:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mien.errors import ParameterError
 from mien.running import scheduler
-from mien.study import results
+from mien.study import project, results
 from mien.study.parameters import CHAPTERS, ChapterPlan, Study, load_study, parts_to_run
 
 #: Parameters that say where results go; the sweep sets them itself.
@@ -102,9 +102,8 @@ class Sweep:
     @property
     def command(self) -> str:
         """The command line that repeats the sweep, from the project's folder."""
-        root = results.project_root()
-        inside = self.study_file.is_relative_to(root)
-        words = [str(self.study_file.relative_to(root)) if inside else self.study_file.name]
+        name = project.study_name(self.study_file)
+        words = [Path(name).name if Path(name).is_absolute() else name]
         for name, texts in self.grid.items():
             words += ["--grid", f"{name}={','.join(texts)}"]
         words += [word for text in self.settings for word in ("--set", text)]
@@ -209,7 +208,7 @@ def plan(
         values = {getattr(run.study, name_) for run in runs}
         if len(values) < len(texts):
             raise ParameterError(f"--grid {name_}={','.join(texts)} names a value twice")
-    file = Path(study_file).resolve()
+    file = project.study_file(study_file).resolve()
     return Sweep(name, folder, file, tuple(settings), dict(grid), chapters, tuple(runs))
 
 

@@ -1,0 +1,131 @@
+"""Where the chapters and studies of a run come from, and in which folder its results go.
+
+mien ships its chapters and studies: a clone has them in ``notebooks/``, a wheel inside the package.
+Copies of them in the current folder take their place.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+from mien.errors import ParameterError
+from mien.files import atomic_write, files_below
+
+_PACKAGE = Path(__file__).resolve().parents[1]
+
+
+def clone() -> Path | None:
+    """Return the folder of the clone that this mien is in; None if it came as a wheel."""
+    return None if (_PACKAGE / "notebooks").is_dir() else _PACKAGE.parents[1]
+
+
+def shipped() -> Path:
+    """Return the folder of the chapters that come with mien; their studies lie in ``studies/``."""
+    return (clone() or _PACKAGE) / "notebooks"
+
+
+def project_root() -> Path:
+    """Return the folder whose ``notebooks/`` are run and whose ``reports/`` are written.
+
+    Returns
+    -------
+    Path
+        The first of these:
+
+        1. the current folder, if chapters of mien lie in its ``notebooks/``: in a clone, and where
+           ``mien notebooks`` has copied them; in ``notebooks/`` itself, where Jupyter works, it is
+           the folder above;
+        2. the clone that mien is installed from (``pip install -e``), wherever it is called;
+        3. the current folder: mien came as a wheel.
+    """
+    here = Path.cwd()
+    here = here.parent if here.name == "notebooks" else here
+    names = [path.name for path in shipped().glob("*.ipynb")]
+    copied = any((here / "notebooks" / name).is_file() for name in names)
+    return here if copied else clone() or here
+
+
+def notebook_source(name: str) -> Path:
+    """Return the notebook called ``name`` (without ending): the project's, else the shipped one."""
+    paths = [folder / f"{name}.ipynb" for folder in _folders()]
+    return next((path for path in paths if path.is_file()), paths[0])
+
+
+def study_file(given: str | Path) -> Path:
+    """Return the file of a study that a command names by its path or, short, by its name.
+
+    A name without folders that is no file stands for ``<name>.yaml`` in the project's
+    ``notebooks/studies/``, else among the studies that mien ships.
+    """
+    path = Path(given)
+    if path.name != str(given) or path.is_file():
+        return path
+    named = [folder / "studies" / f"{given}.yaml" for folder in _folders()]
+    return next((file for file in named if file.is_file()), path)
+
+
+def shipped_studies() -> list[str]:
+    """Return the names of the studies that come with mien."""
+    return sorted(path.stem for path in (shipped() / "studies").glob("*.yaml"))
+
+
+def study_name(file: Path) -> str:
+    """Return how a command line in the project's folder names a study file (see `study_file`)."""
+    file = file.resolve()
+    if file.parent in [(folder / "studies").resolve() for folder in _folders()]:
+        return file.stem
+    root = project_root()
+    return (file.relative_to(root) if file.is_relative_to(root) else file).as_posix()
+
+
+def copy_notebooks(folder: Path, *, force: bool = False) -> Path:
+    """Copy the chapters and studies that mien ships, for reading and changing.
+
+    Parameters
+    ----------
+    folder : Path
+        They go into its ``notebooks/``; other files there stay.
+    force : bool
+        Replace files of the same names that are not the same.
+
+    Returns
+    -------
+    Path
+        The folder ``notebooks/``.
+
+    Raises
+    ------
+    ParameterError
+        If some of them are there and were changed, or cannot be written; nothing is copied then.
+    """
+    target = folder / "notebooks"
+    try:
+        new = dict(_differing(target))
+        changed = [path.relative_to(folder).as_posix() for path in new if path.exists()]
+        if changed and not force:
+            raise ParameterError(
+                f"{', '.join(changed)} in {folder} differ from what mien ships: say --force to"
+                " replace them, or name another folder"
+            )
+        with contextlib.ExitStack() as stack:  # every file is written before the first is renamed
+            for path, content in new.items():
+                stack.enter_context(atomic_write(path)).write_bytes(content)
+    except OSError as error:
+        raise ParameterError(f"the notebooks cannot be copied: {error}") from None
+    return target
+
+
+def _folders() -> tuple[Path, ...]:
+    return project_root() / "notebooks", shipped()
+
+
+def _differing(target: Path) -> Iterator[tuple[Path, bytes]]:
+    """Yield where each shipped file would go, and its content, unless it is there already."""
+    for path in files_below(shipped()):
+        copy, content = target / path.relative_to(shipped()), path.read_bytes()
+        if path.suffix in (".ipynb", ".yaml") and not _holds(copy, content):
+            yield copy, content
+
+
+def _holds(path: Path, content: bytes) -> bool:
+    return path.is_file() and path.read_bytes() == content
