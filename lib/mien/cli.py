@@ -2,6 +2,7 @@
 
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated
 
@@ -96,7 +97,7 @@ def sweep(
     )
     if not scheduler:
         threads = threads or max(1, provenance.cores() // jobs)
-    pool = runs.dask_cluster(scheduler) if scheduler else runs.local_pool(jobs)
+    pool = runs.dask_cluster(scheduler) if scheduler else ThreadPoolExecutor(jobs)
     with pool as executor:
         planning.check_data(planned)
         out_console.print(f"Sweep {planned.name}: {len(planned.runs)} runs", markup=False)

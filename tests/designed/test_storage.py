@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import sklearn.svm
 import skops.io
+from sklearn.base import BaseEstimator
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -54,3 +55,10 @@ def test_code_in_a_file_is_not_run(tmp_path):
     skops.io.dump(subprocess.Popen, tmp_path / "evil.skops")
     with pytest.raises(DataError, match="Popen"):
         storage.load(tmp_path / "evil.skops")
+
+
+def test_a_model_of_an_earlier_mien_asks_for_its_chapter_in_one_line(tmp_path):
+    moved = type("UnitSvm", (BaseEstimator,), {"__module__": "mien.units"})
+    skops.io.dump(moved(), tmp_path / "A2.skops")
+    with pytest.raises(DataError, match=r"A2\.skops was stored by an earlier mien .*again$"):
+        storage.load(tmp_path / "A2.skops")

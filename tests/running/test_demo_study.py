@@ -90,7 +90,7 @@ def test_metrics_keep_the_contract(demo_run, part):
 
 @pytest.mark.parametrize("part", ["A1", "A2", "B2", "B3"])
 def test_predictions_keep_the_contract(demo_run, person, part):
-    frame = results.load_predictions(demo_run.folder, part)
+    frame = results.load_table(demo_run.folder, part, "predictions")
     assert list(frame.columns) == list(results.PREDICTION_COLUMNS)
     assert frame["file_name"].is_unique
     assert set(frame["set"]) == {"labelled", "unknown"}
@@ -135,7 +135,7 @@ def test_stored_models_answer_as_the_chapters_did(demo_run, person):
     rows = units_of(person.intensities, person.presences)
     faces = person.faces
     for part, file, has in (("A1", "A1.skops", "has_image"), ("A2", "A2.skops", "has_units")):
-        frame = results.load_predictions(demo_run.folder, part).set_index("file_name")
+        frame = results.load_table(demo_run.folder, part, "predictions").set_index("file_name")
         which = (faces["set"] == "unknown") & faces[has]
         model = storage.load(results.model_path(demo_run.folder, file))
         inputs = person.images[which] if part == "A1" else rows[which]
@@ -150,7 +150,7 @@ def test_stored_models_answer_as_the_chapters_did(demo_run, person):
     answers = restrict(inference.predict(tuned, person.images[which]), person.emotions).argmax(
         axis=1
     )
-    frame = results.load_predictions(demo_run.folder, "B3").set_index("file_name")
+    frame = results.load_table(demo_run.folder, "B3", "predictions").set_index("file_name")
     assert (named(answers) == frame.loc[faces.loc[which, "file_name"], "predicted"]).all()
 
 

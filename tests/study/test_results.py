@@ -33,7 +33,7 @@ def test_what_was_saved_is_loaded(tmp_path, predictions):
     metrics = {"scores": [{"set": "s", "accuracy": np.float64(0.5)}]}
     results.save(tmp_path, "A2", metrics, predictions=predictions, tables={"more": more})
     assert results.load_metrics(tmp_path, "A2") == {"scores": [{"set": "s", "accuracy": 0.5}]}
-    loaded = results.load_predictions(tmp_path, "A2")
+    loaded = results.load_table(tmp_path, "A2", "predictions")
     assert list(loaded.columns) == list(results.PREDICTION_COLUMNS)
     assert loaded["file_name"].tolist() == ["1_01.jpg", "NA.jpg", "007"]
     assert loaded["truth"].tolist() == ["happy", "sad", ""]

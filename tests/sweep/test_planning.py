@@ -133,7 +133,7 @@ def test_a_second_sweep_in_the_same_folder_is_refused(tmp_path):
     found = planned(tmp_path, "seed=0,1")
     with (
         filelock.FileLock(tmp_path / ".lock"),
-        runs.local_pool(1) as pool,
+        cf.ThreadPoolExecutor(1) as pool,
         pytest.raises(runs.SweepBusy, match="another mien"),
     ):
         runs.run(found, pool)
@@ -148,7 +148,7 @@ def test_a_full_disk_ends_the_runs_and_is_told_in_words(tmp_path, monkeypatch):
         if scripts[0].log.exists() and scripts[0].log.read_text().endswith("\n"):
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    with runs.local_pool(1) as pool, pytest.raises(runs.DiskTrouble, match="No space"):
+    with cf.ThreadPoolExecutor(1) as pool, pytest.raises(runs.DiskTrouble, match="No space"):
         runs.run(found, pool, tell=full)
     assert not tiny_project.lives(int(scripts[0].log.read_text().split()[0]))
     assert not scripts[1].log.exists()

@@ -182,8 +182,8 @@ def load(path: str | Path) -> BaseEstimator:
     Raises
     ------
     DataError
-        If there is no such file, it is no skops file, or it holds types other than those of
-        scikit-learn, NumPy and mien.
+        If there is no such file, it is no skops file, an earlier mien wrote it, or it holds types
+        other than those of scikit-learn, NumPy and mien.
     """
     path = Path(path)
     if not path.is_file():
@@ -196,6 +196,10 @@ def load(path: str | Path) -> BaseEstimator:
         return skops.io.load(path, trusted=untrusted)
     except DataError:
         raise
+    except (ModuleNotFoundError, AttributeError) as problem:  # skops looks a type up by its name
+        raise DataError(
+            f"{path} was stored by an earlier mien ({problem}); run its chapter again"
+        ) from None
     except Exception as problem:  # a torn or foreign file: zip and JSON errors of many kinds
         raise DataError(f"{path} cannot be read as a skops model: {problem}") from problem
 

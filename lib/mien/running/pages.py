@@ -2,7 +2,7 @@
 
 import json
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -120,8 +120,24 @@ def failed_cell(notebook: NotebookNode) -> int | None:
     return None
 
 
-def study_facts(out: Path, notebooks: Any) -> dict[str, Any]:
-    """Return what the pages tell about the run: from study.json, else from the parameters.
+def study_facts(out: Path, notebooks: Iterable[NotebookNode]) -> dict[str, Any]:
+    """Return what the pages tell about a run: from study.json, else from the parameters.
+
+    Returns
+    -------
+    dict
+        As `facts`.
+    """
+    known = _study_json(out)
+    settings = known.get("parameters", {})
+    if not settings:
+        for notebook in notebooks:
+            settings |= parameters(notebook)["value"].to_dict()
+    return facts(known, {**settings, "name": settings.get("name") or out.resolve().name})
+
+
+def facts(known: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what pages tell, from what study.json holds (``known``) and the parameters.
 
     Returns
     -------
@@ -129,17 +145,6 @@ def study_facts(out: Path, notebooks: Any) -> dict[str, Any]:
         ``name`` of the study; ``drawn``, the sentence for drawn faces or ""; ``lines``, a list of
         (name, value) texts about how the report was made.
     """
-    known = _study_json(out)
-    settings = known.get("parameters")
-    if not isinstance(settings, Mapping) or not settings:
-        settings = {}
-        for notebook in notebooks:
-            settings |= parameters(notebook)["value"].to_dict()
-    return facts(known, {**settings, "name": settings.get("name") or out.resolve().name})
-
-
-def facts(known: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the same from what study.json holds (``known``) and the parameters."""
     return {
         "name": str(settings["name"]),
         "drawn": _drawn(settings),
@@ -196,12 +201,19 @@ def _failure(notebook: NotebookNode, name: str) -> dict[str, Any]:
     }
 
 
-def _study_json(out: Path) -> dict[str, Any]:
+def _study_json(out: Path) -> dict[str, dict[str, Any]]:
+    """Return study.json; nothing where there is none, or it is none that a run has written."""
     try:
         known = json.loads((out / "study.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return known if isinstance(known, dict) else {}
+    if not isinstance(known, dict):
+        return {}
+    return known if all(isinstance(known.get(name, {}), dict) for name in _SECTIONS) else {}
+
+
+#: What is looked into of study.json.
+_SECTIONS = ("parameters", "git", "versions", "hardware", "data", "parts")
 
 
 def _drawn(settings: Mapping[str, Any]) -> str:
@@ -213,37 +225,34 @@ def _drawn(settings: Mapping[str, Any]) -> str:
 
 
 def _lines(known: Mapping[str, Any], settings: Mapping[str, Any]) -> list[tuple[str, str]]:
-    git = known.get("git") if isinstance(known.get("git"), Mapping) else {}
+    git, states = known.get("git", {}), known.get("parts", {})
     commit = str(git.get("commit") or "")[:12]
-    versions = known.get("versions") if isinstance(known.get("versions"), Mapping) else {}
-    data = known.get("data") if isinstance(known.get("data"), Mapping) else {}
-    states = known.get("parts") if isinstance(known.get("parts"), Mapping) else {}
+    times = [
+        f"{part} {state['seconds']:,.0f} s" for part, state in states.items() if "seconds" in state
+    ]
+    data = [f"{name} {digest[:12]}" for name, digest in known.get("data", {}).items()]
+    versions = [f"{name} {number}" for name, number in known.get("versions", {}).items()]
     lines = [
         ("Study", settings.get("name")),
         ("Profile", settings.get("profile")),
         ("Seed", settings.get("seed")),
-        ("Repeat with", without_folders(str(known.get("command") or ""))),
+        ("Repeat with", without_folders(known.get("command", ""))),
         ("Same numbers again", _promise(states)),
         ("Finished", known.get("written")),
         ("Commit", f"{commit} with changes" if commit and git.get("dirty") else commit),
-        ("Hardware", _hardware(known.get("hardware"), states)),
-        ("Time per chapter", _times(states)),
-        ("Data", ", ".join(f"{name} {str(digest)[:12]}" for name, digest in data.items())),
-        ("Versions", ", ".join(f"{name} {number}" for name, number in versions.items())),
+        ("Hardware", _hardware(known.get("hardware", {}), states)),
+        ("Time per chapter", ", ".join(times)),
+        ("Data", ", ".join(data)),
+        ("Versions", ", ".join(versions)),
     ]
     return [(name, str(value)) for name, value in lines if value not in (None, "")]
 
 
 def _gpus(states: Mapping[str, Any]) -> set[str]:
-    return {
-        str(gpu)
-        for state in states.values()
-        for gpu in (state.get("hardware") or {}).get("gpus") or []
-    }
+    return {gpu for state in states.values() for gpu in state.get("hardware", {}).get("gpus", [])}
 
 
-def _hardware(hardware: Any, states: Mapping[str, Any]) -> str:
-    hardware = hardware if isinstance(hardware, Mapping) else {}
+def _hardware(hardware: Mapping[str, Any], states: Mapping[str, Any]) -> str:
     threads = sorted({state["threads"] for state in states.values() if "threads" in state})
     told = [
         hardware.get("processor"),
@@ -252,7 +261,7 @@ def _hardware(hardware: Any, states: Mapping[str, Any]) -> str:
         " and ".join(sorted(_gpus(states))) or ("no GPU" if threads else None),
         hardware.get("system"),
     ]
-    return ", ".join(str(part) for part in told if part)
+    return ", ".join(part for part in told if part)
 
 
 def _promise(states: Mapping[str, Any]) -> str:
@@ -262,14 +271,6 @@ def _promise(states: Mapping[str, Any]) -> str:
     if any("threads" in state for state in states.values()):
         return "the same seed gives the same numbers on this processor with as many threads"
     return ""
-
-
-def _times(states: Mapping[str, Any]) -> str:
-    return ", ".join(
-        f"{part} {state['seconds']:,.0f} s"
-        for part, state in states.items()
-        if isinstance(state.get("seconds"), int | float)
-    )
 
 
 #: What stands in the place of a face that is not published.

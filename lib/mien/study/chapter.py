@@ -15,6 +15,8 @@ from IPython import get_ipython
 from mien.data.fer2013 import Fer2013, load_fer2013
 from mien.data.person import Labelled, Person, load_person
 from mien.errors import DataError, ParameterError
+from mien.evaluation.cross_validation import grouped_folds
+from mien.evaluation.scores import repeated_scores, score_set
 from mien.models import name_of
 from mien.study import profiles, provenance, results
 from mien.study.gaps import gaps
@@ -137,8 +139,7 @@ class Chapter:
 
     def predictions(self, part: str) -> pd.DataFrame:
         """Return predictions.csv of an earlier chapter of this study; errors as `metrics`."""
-        self.metrics(part)
-        return results.load_predictions(self.folder, part)
+        return self.table(part, "predictions")
 
     def table(self, part: str, name: str) -> pd.DataFrame:
         """Return another table that an earlier chapter of this study has saved."""
@@ -170,8 +171,6 @@ class Chapter:
         ndarray of int, shape (repeats, n)
             -1 for unknown faces.
         """
-        from mien.evaluation.cross_validation import grouped_folds  # here, for it takes a second
-
         labelled = (person.faces["set"] == "labelled").to_numpy()
         dealt = np.full((repeats, len(labelled)), -1)
         dealt[:, labelled] = grouped_folds(
@@ -191,8 +190,6 @@ class Chapter:
         Unknown faces count where the raters have a majority. A set without a single such face
         has no score. ``suffix`` is added to the names ``target-labelled``, ``target-unknown``.
         """
-        from mien.evaluation.scores import score_set  # here, for it takes a second
-
         found = []
         for name in ("labelled", "unknown"):
             rows = predictions[(predictions["set"] == name) & (predictions["truth"] != "")]
@@ -221,8 +218,6 @@ class Chapter:
         set: str = "target-labelled",
     ) -> dict[str, Any]:
         """Return the score of out-of-fold answers (repeats, k) to the k labelled faces."""
-        from mien.evaluation.scores import repeated_scores  # here, for it takes a second
-
         return repeated_scores(
             labelled.truth,
             answers,

@@ -175,11 +175,6 @@ def load_metrics(study: Path, part: str) -> dict[str, Any]:
     return json.loads(_existing(study, part, "metrics.json").read_text(encoding="utf-8"))
 
 
-def load_predictions(study: Path, part: str) -> pd.DataFrame:
-    """Return the predictions of an earlier part on the target person, texts kept as texts."""
-    return load_table(study, part, "predictions")
-
-
 def load_table(study: Path, part: str, name: str) -> pd.DataFrame:
     """Return one table (without ``.csv``) of an earlier part; an empty text stays empty."""
     path = _existing(study, part, f"{name}.csv")

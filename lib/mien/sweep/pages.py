@@ -18,10 +18,11 @@ from mien.errors import printable
 from mien.models import MODELS
 from mien.report.html import Page, exporter
 from mien.report.style import FAINT, WIDE, Picture, blank, percent_axis, style
-from mien.report.tables import Link, WithInterval, table
+from mien.report.tables import Link, Table, WithInterval, table
 from mien.report.text import count, escape, interval, listed, percent, points
 from mien.running import pages
 from mien.study import provenance
+from mien.study.parameters import CHAPTERS
 from mien.sweep.planning import Run, Sweep, dependants
 from mien.sweep.runs import Progress
 from mien.sweep.scores import CORRECTED, OVER_SEEDS, Board, Outcome, boards, held_out, unflattered
@@ -109,7 +110,7 @@ def render(sweep: Sweep, progress: Progress) -> Path:
         As `mien.sweep.runs.run` returned it; failed runs are listed, the others compared.
     """
     outcomes = [
-        Outcome(run.label, _values(run), Path(run.study.out))
+        Outcome(run.label, run.values, Path(run.study.out))
         for run in _in_grid_order(sweep)
         if progress.statuses[run.label].state == "done"
     ]
@@ -177,34 +178,29 @@ def _verdict(board: Board) -> str:
     if bounds:
         ahead += f" (paired t over seeds: {interval(bounds, signed=True)}"
         ahead += ")" if bounds[0] > 0 else "; the seeds do not separate the two)"
+    told = f"**{board.model}**: **{escape(board.best)}**, {right}; {ahead}."
     honest = unflattered(board) if board.set == "target-labelled" else None
-    flattered = (
-        f" Judged on clips that did not choose (BBC-CV), choosing like this is right on "
+    if honest is None:
+        return told
+    return (
+        f"{told} Judged on clips that did not choose (BBC-CV), choosing like this is right on "
         f"{percent(honest)}."
-        if honest is not None
-        else ""
     )
-    return f"**{board.model}**: **{escape(board.best)}**, {right}; {ahead}.{flattered}"
 
 
-def _held_out_table(scored: list[tuple[Board, Board]]):
-    rows = [
-        {
-            "model": board.model,
-            "setting": board.best if len(board.settings) > 1 else "–",
-            "set": _HELD_OUT[other.set],
-            "runs": int(row.runs),
-            "n": int(other.draws["n"].iloc[0]),
-            "accuracy": WithInterval(row.accuracy, row.low, row.high),
-            "interval": row.interval,
-            "spread": row.spread,
-            "macro F1": row.f1_macro,
-        }
+def _held_out_table(scored: list[tuple[Board, Board]]) -> Table:
+    frames = [
+        _columns(other.settings).assign(
+            model=board.model,
+            setting=board.best if len(board.settings) > 1 else "–",
+            set=_HELD_OUT[other.set],
+            n=int(other.draws["n"].iloc[0]),
+        )
         for board, other in scored
-        for row in other.settings.itertuples()
     ]
+    shown = ["setting", "set", "runs", "n", "accuracy", "interval", "spread", "macro F1"]
     return table(
-        pd.DataFrame(rows).set_index("model"),
+        pd.concat(frames).set_index("model")[shown],
         caption="The chosen settings on what chose nothing",
         percent=["accuracy", "spread", "macro F1"],
     )
@@ -216,28 +212,30 @@ def _scores(board: Board) -> Iterator[NotebookNode]:
     text += "These scores choose its setting. " if board.chooses else ""
     text += f"{count(int(board.draws['n'].iloc[0]), 'image')} in each run. " + _how(board)
     yield _prose(text)
-    if len(board.settings) > 1 or len(board.draws) > 1:
+    if len(board.draws) > 1:
         yield _shown(settings_figure(board))
-    settings = board.settings
-    frame = pd.DataFrame(
+    yield _shown(
+        table(
+            _columns(board.settings),
+            caption=f"{board.model} on {where}: mean, spread (standard deviation over runs) and "
+            "95 % interval",
+            percent=["accuracy", "spread", "macro F1", "spread of F1"],
+        )
+    )
+
+
+def _columns(settings: pd.DataFrame) -> pd.DataFrame:
+    """Return the settings of a board as a reader sees them."""
+    accuracies = zip(settings["accuracy"], settings["low"], settings["high"], strict=True)
+    return pd.DataFrame(
         {
             "runs": settings["runs"],
-            "accuracy": [
-                WithInterval(row.accuracy, row.low, row.high) for row in settings.itertuples()
-            ],
+            "accuracy": [WithInterval(*bounds) for bounds in accuracies],
             "spread": settings["spread"],
             "interval": settings["interval"],
             "macro F1": settings["f1_macro"],
             "spread of F1": settings["f1_spread"],
         }
-    )
-    yield _shown(
-        table(
-            frame,
-            caption=f"{board.model} on {where}: mean, spread (standard deviation over runs) and "
-            "95 % interval",
-            percent=["accuracy", "spread", "macro F1", "spread of F1"],
-        )
     )
 
 
@@ -276,7 +274,7 @@ def _runs(sweep: Sweep, progress: Progress) -> Iterator[NotebookNode]:
 
 def _page_of(folder: Path, state: str) -> Path | None:
     """Return the page of a run to open: its failure, its comparison, else its last chapter."""
-    names = [pages.page_name(plan.part) for plan in pages.PAGES[:1] + pages.PAGES[:0:-1]]
+    names = [pages.page_name(plan.part) for plan in reversed(CHAPTERS)]
     if state == "failed":
         names.insert(0, pages.FAILURE)
     return next((folder / name for name in names if (folder / name).is_file()), None)
@@ -293,10 +291,6 @@ def _facts(sweep: Sweep) -> dict[str, Any]:
     }
     shown = {"fer2013": study.fer2013, "target": study.target, "profile": study.profile}
     return pages.facts(known, {**shown, "name": sweep.name})
-
-
-def _values(run: Run) -> dict[str, Any]:
-    return {name: getattr(run.study, name) for name in run.point}
 
 
 def _in_grid_order(sweep: Sweep) -> list[Run]:

@@ -12,6 +12,7 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from mien.errors import ParameterError
 from mien.running import scheduler
@@ -71,6 +72,16 @@ class Run:
     point: Mapping[str, str]
     study: Study
 
+    @property
+    def values(self) -> dict[str, Any]:
+        """Its values of the grid, in the types of the study's parameters."""
+        return {name: getattr(self.study, name) for name in self.point}
+
+    @property
+    def settings(self) -> list[str]:
+        """What sets it apart, as ``NAME=VALUE``."""
+        return [*(f"{name}={text}" for name, text in self.point.items()), f"name={self.label}"]
+
 
 @dataclass(frozen=True)
 class Sweep:
@@ -106,7 +117,7 @@ class Sweep:
         words = [Path(name).name if Path(name).is_absolute() else name]
         for name, texts in self.grid.items():
             words += ["--grid", f"{name}={','.join(texts)}"]
-        words += [word for text in self.settings for word in ("--set", text)]
+        words += _set(self.settings)
         if len(self.chapters) < len(CHAPTERS):
             words += ["--only", ",".join(plan.part for plan in self.chapters)]
         return shlex.join(["mien", "sweep", *words])
@@ -120,7 +131,8 @@ class Sweep:
                 command=(
                     *("-m", "mien.cli", "run", str(self.study_file), "--out", run.study.out),
                     *("--store", str(self.folder / "store"), "--only", parts, "--wait"),
-                    *(word for text in self._settings(run) for word in ("--set", text)),
+                    *_set(self.settings),
+                    *_set(run.settings),
                 ),
                 cwd=str(Path.cwd()),
                 notes=str(self.folder / "tasks"),
@@ -129,9 +141,6 @@ class Sweep:
             )
             for run in self.runs
         ]
-
-    def _settings(self, run: Run) -> list[str]:
-        return [*self.settings, *(f"{name}={text}" for name, text in _named(run).items())]
 
 
 def read_grid(items: Sequence[str]) -> dict[str, tuple[str, ...]]:
@@ -243,8 +252,8 @@ def check_data(sweep: Sweep) -> None:
             scheduler.check_data(run.study)
 
 
-def _named(run: Run) -> dict[str, str]:
-    return {**run.point, "name": run.label}
+def _set(settings: Sequence[str]) -> list[str]:
+    return [word for text in settings for word in ("--set", text)]
 
 
 def _points(grid: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:

@@ -17,7 +17,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import filelock
 
@@ -200,13 +199,6 @@ def run(
 
 
 @contextmanager
-def local_pool(jobs: int) -> Iterator[cf.Executor]:
-    """Give an executor that runs ``jobs`` studies at once on this machine."""
-    with cf.ThreadPoolExecutor(jobs, thread_name_prefix="run") as pool:
-        yield pool
-
-
-@contextmanager
 def dask_cluster(address: str, *, seconds: float = 10) -> Iterator[cf.Executor]:
     """Give an executor of an existing Dask cluster; a run whose worker dies starts elsewhere.
 
@@ -292,17 +284,15 @@ def write(sweep: Sweep, progress: Progress) -> None:
             "runs": [
                 {
                     "label": run.label,
-                    "point": {name: getattr(run.study, name) for name in run.point},
-                    **_fate(progress.statuses[run.label]),
+                    "point": run.values,
+                    "state": progress.statuses[run.label].state,
+                    "seconds": progress.statuses[run.label].seconds,
+                    "message": progress.statuses[run.label].message,
                 }
                 for run in sweep.runs
             ],
         },
     )
-
-
-def _fate(status: Status) -> dict[str, Any]:
-    return {"state": status.state, "seconds": status.seconds, "message": status.message}
 
 
 def _outcome(future: cf.Future, task: Task) -> Status:
