@@ -14,7 +14,7 @@ from mien.evaluation.scores import clip_interval
 from mien.labelling.ratings import disagreements, with_themself
 from mien.labelling.widget import Labeller
 from mien.models import MODELS
-from mien.study import results
+from mien.study import project, results
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def notebook_for(folder: Path, where: Path, **parameters: object) -> Path:
     from papermill.iorw import load_notebook_node
     from papermill.parameterize import parameterize_notebook
 
-    template = load_notebook_node(str(results.notebook_source("label")))
+    template = load_notebook_node(str(project.notebook_source("label")))
     given = {"folder": str(folder.resolve()), **parameters}
     path = where / "label.ipynb"
     nbformat.write(parameterize_notebook(template, given), path)
