@@ -14,8 +14,8 @@ import numpy as np
 from statsmodels.stats.proportion import proportion_confint
 
 from mien.data.fer2013 import load_fer2013
-from mien.network import ablation, architecture, inference
-from mien.network import training as cnn
+from mien.network import ablation, architecture, inference, training
+from mien.study import profiles
 
 
 def show(name: str, right: np.ndarray, rate: float, seconds: float, parameters: int) -> None:
@@ -31,31 +31,30 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("fer2013", help="FER2013 in any layout that mien reads")
     parser.add_argument("--minutes", type=float, default=15.0, help="wall time for each network")
-    parser.add_argument("--profile", choices=sorted(cnn.PROFILES), default="quick")
+    parser.add_argument("--profile", choices=profiles.PROFILES, default="quick")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     crowd = load_fer2013(given.fer2013)
-    training, public, private = map(crowd.split, ("Training", "PublicTest", "PrivateTest"))
-    labels = training[1].astype(int)
+    learned, public, private = map(crowd.split, ("Training", "PublicTest", "PrivateTest"))
 
     model = ablation.build(seed=given.seed)
-    theirs = ablation.train(
-        model, training[0], labels, seconds=60 * given.minutes, watch=lambda _: 0.0, seed=given.seed
-    )
+    theirs = ablation.train(model, learned, public, seconds=60 * given.minutes, seed=given.seed)
     spent, seen = theirs["seconds"].iloc[-1], theirs["faces"].iloc[-1]
     answers = ablation.predict(model, private[0]).argmax(axis=1)
     show("assignment's network", answers == private[1], seen / spent, spent, model.count_params())
 
-    recipe = cnn.PROFILES[given.profile]
+    shape, settings, amounts = (
+        profiles.settings(given.profile, name) for name in ("network", "training", "augmentation")
+    )
+    recipe = training.Recipe(**settings | {"epochs": 10_000}, augment=training.Augment(**amounts))
     start = time.perf_counter()
-    ours = architecture.build(**recipe.network, dtype=architecture.fast_dtype(), seed=given.seed)
-    settings = recipe.training | {"epochs": 10_000, "seconds": 60 * given.minutes}
-    history = cnn.train(
-        ours, *training, *public, **settings, augment=recipe.augment, seed=given.seed
+    ours = architecture.build(**shape, dtype=architecture.fast_dtype(), seed=given.seed)
+    history = training.train(
+        ours, *learned, *public, recipe, seconds=60 * given.minutes, seed=given.seed
     )
     spent = time.perf_counter() - start
     answers = inference.predict(ours, private[0]).argmax(axis=1)
-    rate = len(labels) / history["seconds"].median()  # validation included
+    rate = len(learned[1]) / history["seconds"].median()  # validation included
     show(f"ours ({given.profile})", answers == private[1], rate, spent, ours.count_params())
 
 

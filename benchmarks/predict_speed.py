@@ -61,8 +61,8 @@ def main() -> int:
             from mien.network import architecture, inference
 
             network, paths = inference.load_network(), find_images([folder])
-            inference.read_faces(paths[:256], network)
-        warm = seconds(lambda: inference.read_faces(paths, network, find_faces=given.find_faces))
+            inference.read_faces(paths[:256], *network)
+        warm = seconds(lambda: inference.read_faces(paths, *network, find_faces=given.find_faces))
     print(f"{given.faces:,} files, {os.cpu_count()} cores, precision {architecture.fast_dtype()}")
     for name, (wall, busy) in {"with start-up": cold, "without": warm}.items():
         rate = given.faces / wall

@@ -9,6 +9,7 @@ end. `--from MODEL.keras` only measures and packs a network that is already trai
 """
 
 import argparse
+import dataclasses
 from pathlib import Path
 
 import numpy as np
@@ -17,10 +18,12 @@ from statsmodels.stats.proportion import proportion_confint
 from mien.data.fer2013 import has_copy_in, load_fer2013
 from mien.emotions import EMOTIONS
 from mien.evaluation import calibration
-from mien.network import architecture, inference, pretrained
-from mien.network import training as cnn
+from mien.network import SHIPPED, SHIPPED_CURVE, architecture, inference, pretrained, training
+from mien.study.profiles import settings
 
-RECIPE = cnn.PROFILES["full"]
+RECIPE = training.Recipe(
+    **settings("full", "training"), augment=training.Augment(**settings("full", "augmentation"))
+)
 
 MIRRORED = "the face and its mirror image"  # what `mien predict` and chapter B2 average
 
@@ -82,21 +85,21 @@ def weakest(truth: np.ndarray, answers: np.ndarray) -> list[str]:
     return [EMOTIONS[code] for code in np.argsort(recall)[:2]]
 
 
-def words(settings: dict) -> str:
-    return ", ".join(f"{name} {value}" for name, value in settings.items())
+def words(given: dict) -> str:
+    return ", ".join(f"{name} {value}" for name, value in given.items())
 
 
 def train(crowd, given):
     """Return the trained network and its learning curve."""
-    settings = RECIPE.training | ({"epochs": given.epochs} if given.epochs else {})
-    model = architecture.build(**RECIPE.network, dtype=architecture.fast_dtype(), seed=given.seed)
-    history = cnn.train(
+    recipe = dataclasses.replace(RECIPE, epochs=given.epochs or RECIPE.epochs)
+    shape = settings("full", "network")
+    model = architecture.build(**shape, dtype=architecture.fast_dtype(), seed=given.seed)
+    history = training.train(
         model,
         *crowd.split("Training"),
         *crowd.split("PublicTest"),
-        **settings,
+        recipe,
         seconds=60 * given.minutes if given.minutes else None,
-        augment=RECIPE.augment,
         seed=given.seed,
         checkpoint=given.checkpoint,
         on_epoch=show,
@@ -110,20 +113,20 @@ def show(epoch: dict) -> None:
 
 def publish(model, crowd, out: Path, *, seed: int, epochs: int, note: str = "") -> str:
     """Write weights and card to ``out``; return the card. The packed network is what is scored."""
-    path, training = out / pretrained.SHIPPED, RECIPE.training
+    path = out / SHIPPED.name
     pretrained.export_weights(model, path)
-    packed = pretrained.import_weights(path, dtype=architecture.fast_dtype())
+    packed, _ = pretrained.import_weights(path, dtype=architecture.fast_dtype())
     found = measure(packed, crowd)
     size = pretrained.export_weights(model, path, temperature=found["temperature"])
     card = CARD.format(
-        file=pretrained.SHIPPED,
+        file=path.name,
         parameters=packed.count_params(),
         megabytes=size / 1e6,
         seed=seed,
         epochs=epochs,
         note=note,
         network=words(architecture.shape(packed)),
-        training=words({name: training[name] for name in training if name != "epochs"}),
+        training=words({k: v for k, v in vars(RECIPE).items() if k not in ("epochs", "augment")}),
         augment=RECIPE.augment,
         **found,
     )
@@ -173,11 +176,13 @@ def main() -> None:
     given.out.mkdir(parents=True, exist_ok=True)
     crowd = load_fer2013(given.fer2013)
     if given.trained:
-        model, epochs = pretrained.load(given.trained), given.epochs or RECIPE.training["epochs"]
+        model, epochs = pretrained.load(given.trained), given.epochs or RECIPE.epochs
     else:
         model, history = train(crowd, given)
         epochs = len(history)
-        pretrained.export_curve(history, crowd.split("PublicTest")[0], given.out / pretrained.CURVE)
+        pretrained.export_curve(
+            history, crowd.split("PublicTest")[0], given.out / SHIPPED_CURVE.name
+        )
     print(publish(model, crowd, given.out, seed=given.seed, epochs=epochs, note=given.note))
 
 

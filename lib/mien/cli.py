@@ -244,6 +244,7 @@ def predict(
 
     Exit status: 0 every picture was read, 2 one could not be read or no face was found in any.
     """
+    from mien import readings
     from mien.data.images import find_images
     from mien.network.backend import quiet
 
@@ -254,23 +255,25 @@ def predict(
     with quiet():
         from mien.network import inference
 
-        loaded = inference.load_network(network)
+        model, temperature = inference.load_network(network)
     shown = error_console.is_terminal
     with Progress(console=error_console, transient=True, disable=not shown) as progress:
         task = progress.add_task("Reading faces", total=len(paths))
         answers = inference.read_faces(
             paths,
-            loaded,
+            model,
+            temperature,
             find_faces=find_faces,
             batch_size=batch_size,
             on_picture=lambda: progress.advance(task),
         )
     if as_json:
-        typer.echo(inference.to_json(answers))
+        typer.echo(readings.as_json(answers))
     elif as_csv:
-        typer.echo(inference.to_csv(answers), nl=False)
+        csv = answers.to_csv(index=False, float_format="%.4f", lineterminator="\n")
+        typer.echo(csv, nl=False)
     else:
-        out_console.print(inference.to_table(answers))
+        out_console.print(readings.as_table(answers))
     return _problems(answers)
 
 
@@ -349,7 +352,7 @@ _TOOK = {"current": "unchanged", "stored": "from the store", "failed": "failed"}
 
 def _problems(answers) -> int:
     """Say what could not be read; return the exit status."""
-    from mien.network.inference import NO_FACE
+    from mien.readings import NO_FACE
 
     unread = answers[~answers["problem"].isin(["", NO_FACE])]
     for row in unread.itertuples():

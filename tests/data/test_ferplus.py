@@ -53,15 +53,6 @@ def test_its_columns_are_the_emotions_in_order():
 
 def test_without_the_file_it_is_not_asked(crowd):
     assert ferplus.majority(crowd) is None
-    assert "was not asked" in ferplus.sentence(None, crowd, np.array(["sad"] * 3))
-
-
-def test_the_sentence_counts_the_faces_that_have_a_majority(crowd, votes):
-    votes.loc[2, "neutral"] = 6
-    write(votes, crowd)
-    said = ferplus.sentence(ferplus.majority(crowd), crowd, np.array(["happy", "sad", "sad"]))
-    assert "On the 2 PrivateTest faces" in said
-    assert "agrees with it on 50.0 %" in said and "labels on 100.0 %" in said
 
 
 @pytest.mark.parametrize(

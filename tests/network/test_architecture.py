@@ -16,7 +16,7 @@ from PIL import Image
 from mien.emotions import EMOTIONS, restrict
 from mien.errors import DataError, ParameterError
 from mien.network import architecture, inference, pretrained, training
-from mien.network.training import Augment, _State
+from mien.network.training import Augment, Recipe, _State
 
 SMALL = {"stem": 8, "stages": ((16, 1), (16, 1)), "dropout": 0.1}
 TINY = {"stem": 8, "stages": ((8, 1),), "dropout": 0.1}
@@ -44,9 +44,8 @@ def trained():
     model = architecture.build(**SMALL)
     faces, codes = patterns(448)
     check = patterns(140, seed=1)
-    history = training.train(
-        model, faces, codes, *check, epochs=6, batch_size=32, learning_rate=5e-3
-    )
+    recipe = Recipe(epochs=6, batch_size=32, learning_rate=5e-3)
+    history = training.train(model, faces, codes, *check, recipe)
     return model, history
 
 
@@ -78,6 +77,23 @@ def test_history_tells_every_epoch(trained):
     }
     assert history["loss"].iloc[-1] < history["loss"].iloc[0]
     assert history["learning_rate"].iloc[-1] == pytest.approx(0, abs=1e-6)
+
+
+def test_the_turning_points_of_a_training_are_found():
+    history = pd.DataFrame(
+        {
+            "epoch": [1, 2, 3, 4],
+            "val_accuracy": [0.3, 0.4, 0.5, 0.4],
+            "val_loss": [1.5, 1.0, 1.1, 1.2],
+        }
+    )
+    assert training.turning_points(history) == {
+        "epochs": 4,
+        "best_epoch": 3,
+        "best_accuracy": 0.5,
+        "lowest_loss_epoch": 2,
+        "loss_rise": pytest.approx(0.2),
+    }
 
 
 def test_the_kept_weights_are_the_best_epochs(trained):
@@ -144,7 +160,7 @@ def test_the_first_kernels_are_cosines_of_both_signs_and_then_random():
 @pytest.mark.parametrize("cosine", [True, False])
 def test_the_learning_rate_rises_and_then_falls_or_stays(cosine):
     model = architecture.build(stem=8, stages=((8, 0),))
-    state = _State(model, training.Recipe(1, cosine=cosine), keep="last", steps=100, seconds=None)
+    state = _State(model, Recipe(epochs=1, cosine=cosine), steps=100, seconds=None)
     rates = []
     for state.done in range(100):
         rates.append(state.rate())
@@ -157,7 +173,7 @@ def test_the_learning_rate_rises_and_then_falls_or_stays(cosine):
 @pytest.mark.parametrize("muon", [True, False])
 def test_muon_moves_a_kernel_along_all_its_directions_alike(muon):
     model, (faces, codes) = architecture.build(**TINY), patterns(32)
-    state = _State(model, training.Recipe(1, muon=muon), keep="last", steps=10, seconds=None)
+    state = _State(model, Recipe(epochs=1, muon=muon), steps=10, seconds=None)
     kernel = state.model.get_layer("stage1_halve").kernel
     before = keras.ops.convert_to_numpy(kernel).copy()
     state.step(architecture.prepare(faces), np.eye(7, dtype=np.float32)[codes])
@@ -180,8 +196,8 @@ def test_the_same_seed_gives_the_same_network_and_another_seed_another():
 
     def weights(seed):
         model = architecture.build(**TINY, seed=seed)
-        options = {"epochs": 1, "batch_size": 32, "augment": Augment(), "mixup": 0.2}
-        training.train(model, faces, codes, faces, codes, seed=seed, **options)
+        recipe = Recipe(epochs=1, batch_size=32, augment=Augment(), mixup=0.2)
+        training.train(model, faces, codes, faces, codes, recipe, seed=seed)
         return np.concatenate([weight.ravel() for weight in model.get_weights()])
 
     first = weights(0)
@@ -191,9 +207,10 @@ def test_the_same_seed_gives_the_same_network_and_another_seed_another():
 
 def test_a_killed_training_goes_on_where_it_was(tmp_path):
     faces, codes = patterns(96)
-    options = {"epochs": 4, "batch_size": 32, "augment": Augment(), "sizes": (32, 48)}
+    given = (faces, codes, faces, codes)
+    recipe = Recipe(epochs=4, batch_size=32, augment=Augment(), sizes=(32, 48))
     undisturbed = architecture.build(**TINY)
-    whole = training.train(undisturbed, faces, codes, faces, codes, **options)
+    whole = training.train(undisturbed, *given, recipe)
 
     class Killed(Exception):
         pass
@@ -202,14 +219,12 @@ def test_a_killed_training_goes_on_where_it_was(tmp_path):
         if row["epoch"] == 2:
             raise Killed
 
-    options["checkpoint"] = tmp_path / "checkpoint.npz"
+    kept = {"checkpoint": tmp_path / "checkpoint.npz"}
     with pytest.raises(Killed):
-        training.train(
-            architecture.build(**TINY), faces, codes, faces, codes, on_epoch=kill, **options
-        )
+        training.train(architecture.build(**TINY), *given, recipe, on_epoch=kill, **kept)
     seen = []
     again = architecture.build(**TINY)
-    rest = training.train(again, faces, codes, faces, codes, on_epoch=seen.append, **options)
+    rest = training.train(again, *given, recipe, on_epoch=seen.append, **kept)
     assert [row["epoch"] for row in seen] == [3, 4]
     for one, other in zip(undisturbed.get_weights(), again.get_weights(), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-5)
@@ -219,12 +234,16 @@ def test_a_killed_training_goes_on_where_it_was(tmp_path):
 
 def test_a_checkpoint_of_another_training_is_not_continued(tmp_path):
     faces, codes = patterns(64)
-    options = {"batch_size": 32, "checkpoint": tmp_path / "checkpoint.npz"}
-    training.train(architecture.build(**TINY), faces, codes, faces, codes, epochs=1, **options)
-    history = training.train(
-        architecture.build(**TINY), faces, codes, faces, codes, epochs=2, **options
-    )
-    assert list(history["epoch"]) == [1, 2]
+    for epochs in (1, 2):
+        seen = []
+        training.train(
+            architecture.build(**TINY),
+            *(faces, codes, faces, codes),
+            Recipe(epochs=epochs, batch_size=32),
+            checkpoint=tmp_path / "checkpoint.npz",
+            on_epoch=seen.append,
+        )
+        assert [row["epoch"] for row in seen] == [1, 2][:epochs]
 
 
 def test_a_torn_checkpoint_is_named(tmp_path):
@@ -233,14 +252,17 @@ def test_a_torn_checkpoint_is_named(tmp_path):
     faces, codes = patterns(64)
     with pytest.raises(DataError, match=r"checkpoint\.npz is no checkpoint"):
         training.train(
-            architecture.build(**TINY), faces, codes, faces, codes, epochs=1, checkpoint=torn
+            architecture.build(**TINY),
+            *(faces, codes, faces, codes),
+            Recipe(epochs=1),
+            checkpoint=torn,
         )
 
 
 def test_a_time_limit_ends_the_training_and_its_schedule():
     faces, codes = patterns(64)
-    options = {"epochs": 10_000, "batch_size": 32, "seconds": 3.0}
-    history = training.train(architecture.build(**TINY), faces, codes, faces, codes, **options)
+    recipe, model = Recipe(epochs=10_000, batch_size=32), architecture.build(**TINY)
+    history = training.train(model, faces, codes, faces, codes, recipe, seconds=3.0)
     assert history["learning_rate"].iloc[-1] == pytest.approx(0, abs=1e-4)
     assert 1 <= len(history) < 10_000
 
@@ -309,11 +331,13 @@ def test_what_is_no_face_or_no_label_is_refused(trained):
     with pytest.raises(DataError, match="uint8 faces"):
         inference.predict(model, faces.astype(float))
     with pytest.raises(DataError, match="one label a face"):
-        training.train(model, faces, codes[:3], faces, codes, epochs=1)
+        training.train(model, faces, codes[:3], faces, codes, Recipe(epochs=1))
     with pytest.raises(DataError, match="class codes"):
-        training.train(model, faces, codes + 1, faces, codes, epochs=1)
+        training.train(model, faces, codes + 1, faces, codes, Recipe(epochs=1))
     with pytest.raises(ParameterError, match="epochs is 0"):
-        training.train(model, faces, codes, faces, codes, epochs=0)
+        Recipe(epochs=0)
+    with pytest.raises(ParameterError, match="keep is 'first'"):
+        Recipe(epochs=1, keep="first")
 
 
 @given(st.sets(st.sampled_from(EMOTIONS), min_size=1), st.integers(0, 2**32 - 1))
@@ -344,8 +368,8 @@ codes = np.arange(64) % 7
 faces = (codes[:, None, None] * 30 + rng.integers(0, 30, (64, 48, 48))).astype(np.uint8)
 faces[:, :, :24] //= 2
 model = architecture.build(stem=8, stages=((8, 1),), dropout=0)
-how = {"epochs": 8, "batch_size": 32, "learning_rate": 0.02}
-history = training.train(model, faces, codes, faces, codes, **how)
+recipe = training.Recipe(epochs=8, batch_size=32, learning_rate=0.02)
+history = training.train(model, faces, codes, faces, codes, recipe)
 print(json.dumps([list(history["loss"]), float(inference.predict(model, faces).sum())]))
 """
     environment = os.environ | {"KERAS_BACKEND": "jax", "JAX_PLATFORMS": "cpu"}

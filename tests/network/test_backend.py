@@ -103,4 +103,5 @@ def test_training_and_answering_ask_for_a_smaller_batch(monkeypatch):
         inference.predict(model, faces)
     monkeypatch.setattr("keras.Model.train_on_batch", full)
     with pytest.raises(ParameterError, match="batch_size of 20"):
-        training.train(model, faces, codes, faces, codes, epochs=1, batch_size=20)
+        recipe = training.Recipe(epochs=1, batch_size=20)
+        training.train(model, faces, codes, faces, codes, recipe)

@@ -83,9 +83,9 @@ def test_what_leads_to_no_image_is_named(folder, name):
 
 def test_answers_are_the_networks_calibrated(folder, network):
     paths = find_images([folder])
-    answers = inference.read_faces(paths, network)
-    raw = inference.predict(network.model, np.stack([read_face(path) for path in paths]))
-    expected = calibration.apply_temperature(raw, pretrained.shipped_temperature())
+    answers = inference.read_faces(paths, *network)
+    raw = inference.predict(network[0], np.stack([read_face(path) for path in paths]))
+    expected = calibration.apply_temperature(raw, pretrained.shipped()[1])
     shares = answers[[f"p_{emotion}" for emotion in EMOTIONS]].to_numpy()
     np.testing.assert_allclose(shares, expected, atol=1e-6)
     assert answers["emotion"].tolist() == [EMOTIONS[code] for code in expected.argmax(axis=1)]
@@ -100,8 +100,8 @@ def test_batches_and_threads_keep_the_order(folder, network):
     for number in range(23):
         paths.append(folder / f"n{number}.png")
         Image.fromarray(rng.integers(0, 256, (48, 48), dtype=np.uint8)).save(paths[-1])
-    whole = inference.read_faces(paths, network)
-    parts = inference.read_faces(paths, network, batch_size=4)
+    whole = inference.read_faces(paths, *network)
+    parts = inference.read_faces(paths, *network, batch_size=4)
     assert parts["file"].tolist() == [str(path) for path in paths]
     columns = whole.filter(like="p_").columns
     np.testing.assert_allclose(parts[columns], whole[columns], atol=0.02)  # of half precision
@@ -206,7 +206,7 @@ def test_what_cannot_be_asked_is_refused_in_words(folder, command, network):
         status, out, err = command(*arguments)
         assert (status, out) == (2, "") and said in err and err.count("\n") == 1
     with pytest.raises(ParameterError, match="batch_size is 0"):
-        inference.read_faces([], network, batch_size=0)
+        inference.read_faces([], *network, batch_size=0)
 
 
 def test_names_that_could_play_tricks_on_a_terminal_are_made_harmless(folder, command):

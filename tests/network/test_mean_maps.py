@@ -1,6 +1,7 @@
 """Averages of what the network looked at survive the table that carries them to chapter C."""
 
 import numpy as np
+import pytest
 
 from mien.network import saliency
 
@@ -16,12 +17,11 @@ def test_maps_come_back_from_their_table():
     assert found["sad"].shape == (12, 12)
 
 
-def test_the_sentence_names_the_third_that_carries_the_weight():
+def test_weight_is_shared_out_to_the_thirds_of_the_face():
     eyes, mouth = np.zeros((12, 12)), np.zeros((12, 12))
-    eyes[1], mouth[10] = 1, 1
-    said = saliency.thirds_sentence({"angry": eyes, "happy": mouth})
-    assert "*angry* the upper third (100%)" in said and "*happy* the lower third (100%)" in said
-    assert saliency.thirds_sentence({"sad": np.zeros((12, 12))}).startswith("No place")
+    eyes[1], eyes[5], mouth[10] = 3, 1, 1
+    found = saliency.thirds({"angry": eyes, "happy": mouth, "sad": np.zeros((12, 12))})
+    assert found == {"angry": [0.75, 0.25, 0], "happy": [0, 0, 1]}
 
 
 def test_mean_faces_are_faces_of_their_emotion():
@@ -30,11 +30,8 @@ def test_mean_faces_are_faces_of_their_emotion():
     assert found["sad"][0, 0] == 15 and found["happy"].dtype == np.uint8
 
 
-def test_likeness_is_told_by_emotion_where_there_is_something_to_compare():
-    maps = np.random.default_rng(0).random((2, 48, 48))
-    first = saliency.mean_maps(maps, ["sad", "happy"])
-    flat = saliency.mean_maps(np.stack([maps[0], np.zeros((48, 48))]), ["sad", "happy"])
-    assert saliency.likeness_sentence(first, first).endswith("*happy* 1.00, *sad* 1.00.")
-    assert saliency.likeness_sentence(first, flat).endswith("by *sad* 1.00.")
-    nothing = saliency.mean_maps(np.zeros((1, 48, 48)), ["sad"])
-    assert "cannot be compared" in saliency.likeness_sentence(nothing, nothing)
+def test_maps_are_compared_by_emotion_where_there_is_something_to_compare():
+    first = {"sad": np.arange(4.0).reshape(2, 2), "happy": np.arange(4.0).reshape(2, 2)}
+    assert saliency.likeness(first, first) == {"sad": pytest.approx(1), "happy": pytest.approx(1)}
+    other = {"sad": -first["sad"], "happy": np.zeros((2, 2))}
+    assert saliency.likeness(first, other) == {"sad": pytest.approx(-1)}

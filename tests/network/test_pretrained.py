@@ -18,7 +18,7 @@ def model():
 def test_half_precision_keeps_the_answers(model, tmp_path):
     faces = np.random.default_rng(1).integers(0, 256, (16, 48, 48), dtype=np.uint8)
     size = pretrained.export_weights(model, tmp_path / "w.npz")
-    again = pretrained.import_weights(tmp_path / "w.npz")
+    again, _ = pretrained.import_weights(tmp_path / "w.npz")
     np.testing.assert_allclose(
         inference.predict(again, faces), inference.predict(model, faces), atol=0.02
     )
@@ -27,17 +27,16 @@ def test_half_precision_keeps_the_answers(model, tmp_path):
 
 def test_the_temperature_travels_with_the_weights(model, tmp_path):
     pretrained.export_weights(model, tmp_path / "w.npz", temperature=1.25)
-    assert pretrained.import_temperature(tmp_path / "w.npz") == 1.25
+    assert pretrained.import_weights(tmp_path / "w.npz")[1] == 1.25
     pretrained.export_weights(model, tmp_path / "w.npz")
-    assert pretrained.import_temperature(tmp_path / "w.npz") == 1
+    assert pretrained.import_weights(tmp_path / "w.npz")[1] == 1
 
 
 def test_a_curve_is_shown_beside_figures_of_the_same_faces_only(tmp_path, monkeypatch):
     public = np.random.default_rng(0).integers(0, 256, (4, 48, 48), dtype=np.uint8)
     history = pd.DataFrame({"seconds": [60.0, 90.0], "val_accuracy": [0.25, 0.5]})
-    (tmp_path / "weights").mkdir()
-    pretrained.export_curve(history, public, tmp_path / "weights" / pretrained.CURVE)
-    monkeypatch.setattr(pretrained.resources, "files", lambda package: tmp_path)
+    monkeypatch.setattr(pretrained, "SHIPPED_CURVE", tmp_path / "curve.json")
+    pretrained.export_curve(history, public, tmp_path / "curve.json")
     curve = pretrained.shipped_curve(public)
     assert curve["minutes"].tolist() == [1.0, 2.5]
     assert curve["PublicTest accuracy"].tolist() == [0.25, 0.5]
@@ -48,7 +47,8 @@ def test_the_shipped_temperature_is_the_one_on_the_card(root):
     card = (root / "lib" / "mien" / "network" / "weights" / "MODEL_CARD.md").read_text(
         encoding="utf-8"
     )
-    assert f"stored beside the weights: {pretrained.shipped_temperature():.2f}." in card
+    _, temperature = pretrained.shipped()
+    assert f"stored beside the weights: {temperature:.2f}." in card
 
 
 def test_nothing_pickled_is_read(tmp_path):
@@ -68,11 +68,11 @@ def test_missing_and_foreign_files_are_named(model, tmp_path):
         pretrained.import_weights(tmp_path / "fewer.npz")
     with pytest.raises(DataError, match=r"fewer\.npz holds no weights"):
         np.savez(tmp_path / "fewer.npz", shape="{}")
-        pretrained.import_temperature(tmp_path / "fewer.npz")
+        pretrained.import_weights(tmp_path / "fewer.npz")
 
 
 def test_the_shipped_network_is_small_and_answers_seven_emotions():
-    model = pretrained.shipped()
+    model, _ = pretrained.shipped()
     assert model.output_shape == (None, 7)
     assert 2 * model.count_params() < 12e6
 
@@ -91,4 +91,5 @@ def test_the_shipped_network_reads_expressions(real_fer2013):
                 break
     faces = np.array([row[1].split() for row in rows], dtype=np.uint8).reshape(-1, 48, 48)
     truth = np.array([int(row[0]) for row in rows])
-    assert (inference.predict(pretrained.shipped(), faces).argmax(axis=1) == truth).mean() > 0.55
+    model, _ = pretrained.shipped()
+    assert (inference.predict(model, faces).argmax(axis=1) == truth).mean() > 0.55

@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from mien.errors import DataError, ParameterError
+from mien.errors import DataError
 from mien.network import architecture, saliency, training
 
 
@@ -35,9 +35,8 @@ def trained():
     faces, codes = corners(600)
     model = architecture.build(stem=8, stages=((16, 1), (16, 0), (32, 0), (32, 0)), dropout=0.0)
     check = corners(100, seed=1)
-    history = training.train(
-        model, faces, codes, *check, epochs=10, batch_size=32, learning_rate=1e-2
-    )
+    recipe = training.Recipe(epochs=10, batch_size=32, learning_rate=1e-2)
+    history = training.train(model, faces, codes, *check, recipe)
     assert history["val_accuracy"].max() > 0.9
     return model
 
@@ -93,7 +92,7 @@ def test_the_gradient_is_the_gradient(trained):
     A step over a kink of a ReLU measures the mean of two slopes, a short one is rounded: the step
     is short enough that few faces meet a kink, and those few are let pass.
     """
-    early, late = saliency._halves(architecture.fuse(trained), 1)
+    early, late = saliency._halves(architecture.fuse(trained))
     faces, codes = corners(64, seed=5)
     seen = np.asarray(early.predict_on_batch(architecture.prepare(faces)))
     wanted = np.eye(7, dtype=np.float32)[codes]
@@ -119,8 +118,6 @@ def test_what_cannot_be_explained_is_refused(trained):
     faces, codes = corners(3)
     with pytest.raises(DataError, match="3 faces and 2 classes"):
         saliency.gradcam(trained, faces, codes[:2])
-    with pytest.raises(ParameterError, match="stage is 9"):
-        saliency.gradcam(trained, faces, codes, stage=9)
     foreign = keras.Sequential([keras.Input((48, 48, 1)), keras.layers.Flatten()])
     with pytest.raises(DataError, match=r"not one of mien\.network\.architecture\.build"):
         saliency.gradcam(foreign, faces, codes)

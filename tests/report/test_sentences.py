@@ -118,3 +118,68 @@ def test_the_choice_says_whether_anything_could_leak():
     fitted = {"model": "B3", "accuracy_ci95_corrected": [0.7, 0.9]}
     assert "interval for repeated folds is 70.0 to 90.0 %" in sentences.choice(fitted, "B3 wins.")
     assert "nothing could leak" in sentences.choice({"model": "B2"}, "B2 wins.")
+
+
+def test_an_ablation_names_only_what_stands_out_of_the_noise():
+    found = pd.DataFrame(
+        {
+            "choice": ["the recipe", "with mixup", "without augmentation"],
+            "PublicTest accuracy": [0.5, 0.49, 0.4],
+            "difference": [0, -0.01, -0.1],
+        }
+    )
+    said = sentences.ablation(found, 0.0118, 3589)
+    assert "without augmentation (−10.0 points)" in said and "mixup" not in said
+    assert "under 2.4 points" in said and "noise of 3,589 images" in said
+    assert "beyond it: none" in sentences.ablation(found, 0.06, 50)
+
+
+def test_trials_name_the_best_batch_size():
+    best = {"epochs": 3, "batch_size": 32, "accuracy": 0.5, "worst": 128, "lead": 0.1, "gain": 0.2}
+    assert sentences.trials(best).startswith(
+        "After 3 epochs the batch of 32 leads with 50.0 %, +10.0 points over the batch of 128."
+    )
+
+
+def test_over_fitting_is_told_where_the_loss_turned():
+    turning = {
+        "epochs": 9,
+        "best_epoch": 7,
+        "best_accuracy": 0.6,
+        "lowest_loss_epoch": 5,
+        "loss_rise": 0.1,
+    }
+    assert "lowest in epoch 5 and ended 10.0 % higher" in sentences.overfitting(turning)
+    assert "not visible" in sentences.overfitting(turning | {"loss_rise": 0.01})
+
+
+def test_progress_is_told_at_the_same_time():
+    reached = {"minutes": 2.2, "theirs": 0.25, "ours": 0.4, "our_minutes": 3.0, "our_end": 0.6}
+    assert sentences.same_minutes(reached) == (
+        "After 2.2 minutes the assignment's network is right on 25.0 % of PublicTest, ours on "
+        "40.0 %. Ours ends at 60.0 % after 3.0 minutes."
+    )
+    assert "first epoch" in sentences.same_minutes(reached | {"ours": None})
+
+
+def test_ferplus_is_told_where_it_was_asked():
+    assert "was not asked" in sentences.ferplus(None)
+    assert "no majority" in sentences.ferplus({})
+    network = {"n": 2, "accuracy": 0.5, "accuracy_ci95": [0.09, 0.91]}
+    said = sentences.ferplus({"network": network, "labels": {"accuracy": 1.0}})
+    assert "On the 2 PrivateTest faces" in said and "on 50.0 % (95 % interval 9.0 to 91.0" in said
+    assert "labels on 100.0 %" in said
+
+
+def test_chosen_epochs_are_told_by_range_and_middle():
+    assert "chose 0 to 8 epochs, 3 in the middle, of at most 9" in sentences.chosen_epochs(
+        [3, 0, 8], 9
+    )
+
+
+def test_maps_are_told_by_thirds_and_by_their_likeness():
+    said = sentences.thirds({"angry": [0.7, 0.2, 0.1], "happy": [0, 0, 1]})
+    assert "*angry* the upper third (70%)" in said and "*happy* the lower third (100%)" in said
+    assert sentences.thirds({}).startswith("No place")
+    assert sentences.likeness({"sad": 0.123}).endswith("by *sad* 0.12.")
+    assert "cannot be compared" in sentences.likeness({})

@@ -1,10 +1,19 @@
 """What a model answered about the person: predictions.csv, every repeat, restricted or not."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from mien.data import ferplus
+from mien.data.fer2013 import Fer2013
 from mien.emotions import EMOTIONS
-from mien.study.answers import answers_on_person, person_predictions, repeats_table
+from mien.study.answers import (
+    agreement_with_ferplus,
+    answers_on_person,
+    person_predictions,
+    repeats_table,
+    side_by_side,
+)
 from mien.study.chapter import Chapter
 from mien.synthetic.dataset import write_demo
 
@@ -78,3 +87,44 @@ def test_folds_are_scored_on_the_faces_they_were_dealt_for(chapter):
     score = chapter.score_folds(person, labelled, np.stack([labelled.truth, wrong]), folds)
     assert (score["set"], score["n"], score["repeats"]) == ("target-labelled", len(wrong), 2)
     assert score["accuracy"] == pytest.approx(0.5)
+
+
+def test_models_stand_side_by_side_on_the_faces_that_they_answered():
+    def predictions(*rows):
+        columns = ["file_name", "set", "clip", "truth", "predicted"]
+        return pd.DataFrame(rows, columns=columns)
+
+    given = {
+        "one": predictions(
+            ("a.png", "unknown", "1", "sad", "happy"),
+            ("b.png", "unknown", "2", "", "sad"),
+            ("c.png", "labelled", "3", "sad", "sad"),
+        ),
+        "other": predictions(("b.png", "unknown", "2", "", "fear")),
+    }
+    assert side_by_side(given, "unknown").to_dict("records") == [
+        {"file_name": "b.png", "clip": "2", "truth": "", "one": "sad", "other": "fear"}
+    ]
+    assert side_by_side(given, "unknown", how="outer")["other"].isna().tolist() == [True, False]
+
+
+def test_agreement_with_ferplus_is_scored_on_the_faces_that_have_a_majority(tmp_path):
+    crowd = Fer2013(
+        images=np.zeros((4, 48, 48), np.uint8),
+        labels=np.array([3, 3, 6, 0], np.int8),
+        usage=np.array(["Training", "PrivateTest", "PrivateTest", "PrivateTest"]),
+        skipped=pd.DataFrame(),
+        fingerprint="",
+        source=str(tmp_path / "fer2013.csv"),
+    )
+    answers = np.array(["happy", "sad", "sad"])
+    assert agreement_with_ferplus(crowd, answers) is None
+    votes = pd.DataFrame(0, index=range(4), columns=[*ferplus.COLUMNS, *ferplus.OTHERS])
+    votes.insert(0, "Usage", crowd.usage)
+    votes.to_csv(tmp_path / ferplus.FILE, index=False)
+    assert agreement_with_ferplus(crowd, answers) == {}
+    votes.loc[1, "happiness"], votes.loc[2, "neutral"] = 6, 6
+    votes.to_csv(tmp_path / ferplus.FILE, index=False)
+    found = agreement_with_ferplus(crowd, answers)
+    assert (found["network"]["n"], found["network"]["accuracy"]) == (2, 0.5)
+    assert found["labels"]["accuracy"] == 1

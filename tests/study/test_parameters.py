@@ -74,8 +74,8 @@ def test_chapters_read_only_earlier_ones():
         assert set(plan.reads) <= set(parts[:position])
 
 
-def test_profiles_choose_the_same_settings():
-    names = {frozenset(settings) for settings in profiles.PROFILES.values()}
-    assert len(names) == 1
-    with pytest.raises(ParameterError, match="no setting 'nothing'"):
+def test_every_profile_chooses_every_setting_and_some_chapter_declares_it():
+    assert all(len(chosen) == len(profiles.PROFILES) for chosen in profiles.SETTINGS.values())
+    assert {name for plan in CHAPTERS for name in plan.settings} == set(profiles.SETTINGS)
+    with pytest.raises(ParameterError, match="a setting 'nothing'"):
         profiles.settings("demo", "nothing")

@@ -9,12 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
 
 from mien.data.fer2013 import Fer2013
 from mien.emotions import EMOTIONS
 from mien.errors import DataError
-from mien.report import text
 
 FILE = "fer2013new.csv"
 
@@ -61,36 +59,6 @@ def majority(crowd: Fer2013) -> np.ndarray | None:
     most = counts.max(axis=1)
     alone = ((counts == most[:, None]).sum(axis=1) == 1) & (counts.argmax(axis=1) < len(EMOTIONS))
     return np.where(alone, np.array([*EMOTIONS, *OTHERS])[counts.argmax(axis=1)], "")
-
-
-def sentence(seen: np.ndarray | None, crowd: Fer2013, answers: np.ndarray) -> str:
-    """Return how far labels and answers on PrivateTest agree with FER+, in a sentence.
-
-    Parameters
-    ----------
-    seen : ndarray of str, shape (n,), or None
-        From `majority`.
-    crowd : Fer2013
-    answers : array of str
-        Emotion names, one for every PrivateTest face.
-    """
-    if seen is None:
-        return f"`{FILE}` does not lie beside this study's FER2013, so FER+ was not asked."
-    private = crowd.usage == "PrivateTest"
-    rated = seen[private] != ""
-    if not rated.any():
-        return "FER+ has no majority on any PrivateTest face."
-    truth = np.array(EMOTIONS)[crowd.labels[private]]
-    ours, theirs = (float((names == seen[private])[rated].mean()) for names in (answers, truth))
-    low, high = binomtest(round(ours * rated.sum()), int(rated.sum())).proportion_ci(
-        method="wilson"
-    )
-    return (
-        f"On the {text.count(int(rated.sum()), 'PrivateTest face')} on which FER+'s raters have a "
-        f"majority for one of the seven emotions, the network agrees with it on "
-        f"{text.percent(ours)} (95 % interval {text.interval((low, high))}), FER2013's own "
-        f"labels on {text.percent(theirs)}."
-    )
 
 
 def _read(path: Path) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""The one number that repairs a network which is too sure: its temperature."""
+"""Whether probabilities mean what they say: log loss, and the temperature that mends them."""
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -6,6 +6,25 @@ from scipy.optimize import minimize_scalar
 from mien.errors import DataError
 
 _TINY = 1e-12
+
+
+def log_loss(probabilities: np.ndarray, codes: np.ndarray) -> float:
+    """Return the mean of -log of the probability given to the truth, in nats.
+
+    Parameters
+    ----------
+    probabilities : ndarray of float, (n, classes)
+        One under 1e-12 counts as 1e-12.
+    codes : ndarray of int, (n,)
+        True classes.
+
+    Examples
+    --------
+    >>> round(log_loss(np.array([[0.5, 0.5]]), np.array([0])), 3)
+    0.693
+    """
+    of_truth = probabilities[np.arange(len(codes)), codes]
+    return float(-np.log(np.maximum(of_truth, _TINY)).mean())
 
 
 def fit_temperature(probabilities: np.ndarray, codes: np.ndarray) -> float:
@@ -31,14 +50,13 @@ def fit_temperature(probabilities: np.ndarray, codes: np.ndarray) -> float:
     DataError
         If the two do not fit each other.
     """
-    _check(probabilities, codes)
-    rows = np.arange(len(codes))
+    if len(probabilities) != len(codes) or not len(codes):
+        raise DataError(f"{len(probabilities)} answers and {len(codes)} true classes do not fit")
 
-    def log_loss(octave):
-        scaled = apply_temperature(probabilities, 2.0**octave)
-        return -np.log(np.maximum(scaled[rows, codes], _TINY)).mean()
+    def loss(octave):
+        return log_loss(apply_temperature(probabilities, 2.0**octave), codes)
 
-    best = minimize_scalar(log_loss, bounds=(np.log2(0.05), np.log2(20)), method="bounded")
+    best = minimize_scalar(loss, bounds=(np.log2(0.05), np.log2(20)), method="bounded")
     return float(2**best.x)
 
 
@@ -53,8 +71,3 @@ def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarr
     logits = np.log(np.maximum(probabilities, _TINY)) / temperature
     shares = np.exp(logits - logits.max(axis=1, keepdims=True))
     return shares / shares.sum(axis=1, keepdims=True)
-
-
-def _check(probabilities, codes) -> None:
-    if len(probabilities) != len(codes) or not len(codes):
-        raise DataError(f"{len(probabilities)} answers and {len(codes)} true classes do not fit")

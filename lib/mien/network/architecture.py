@@ -172,43 +172,49 @@ def build(
     """
     seeds = itertools.count(1000 * seed)  # one for every kernel
     conv = functools.partial(_convolution, seeds=seeds, dtype=dtype, standardized=standardized)
-    relu = functools.partial(layers.ReLU, dtype=dtype)
     faces = keras.Input((SIZE, SIZE, 1), name="faces")
-    start = (Cosines if cosines else HeNormal)(next(seeds))
-    first = {"kernel_initializer": start, "dtype": dtype, "name": "stem"}
-    x = layers.Conv2D(stem, 5, strides=2, padding="same", **first)(faces)
-    x = relu(name="stem_relu")(x)
-    x = _residual(x, stem_blocks, "stem", conv, relu)
+    x = layers.Conv2D(
+        stem,
+        5,
+        strides=2,
+        padding="same",
+        kernel_initializer=(Cosines if cosines else HeNormal)(next(seeds)),
+        dtype=dtype,
+        name="stem",
+    )(faces)
+    x = layers.ReLU(dtype=dtype, name="stem_relu")(x)
+    x = _residual(x, stem_blocks, "stem", conv, dtype)
     for number, (channels, blocks) in enumerate(stages, start=1):
         stage = f"stage{number}"
         x = conv(channels, strides=2, name=f"{stage}_halve")(x)
-        x = relu(name=f"{stage}_halve_relu")(x)
-        x = _residual(x, blocks, stage, conv, relu)
+        x = layers.ReLU(dtype=dtype, name=f"{stage}_halve_relu")(x)
+        x = _residual(x, blocks, stage, conv, dtype)
     x = layers.GlobalAveragePooling2D(dtype="float32", name="pooled")(x)
     x = layers.Dropout(dropout, seed=seed, dtype="float32", name="dropout")(x)
-    head = {"kernel_initializer": GlorotUniform(next(seeds)), "dtype": "float32"}
-    x = layers.Dense(CLASSES, name="logits", **head)(x)
+    start = GlorotUniform(next(seeds))
+    x = layers.Dense(CLASSES, kernel_initializer=start, dtype="float32", name="logits")(x)
     probabilities = layers.Softmax(dtype="float32", name="softmax")(x)
     return keras.Model(faces, probabilities, name="mien")
 
 
-def _residual(x, blocks, stage, conv, relu):
+def _residual(x, blocks, stage, conv, dtype):
     """Return ``x`` after residual blocks that start as the identity."""
     for block in range(1, blocks + 1):
         name = f"{stage}_block{block}"
-        y = relu(name=f"{name}_relu1")(conv(x.shape[-1], name=f"{name}_conv1")(x))
+        y = conv(x.shape[-1], name=f"{name}_conv1")(x)
+        y = layers.ReLU(dtype=dtype, name=f"{name}_relu1")(y)
         y = conv(x.shape[-1], gain="zeros", name=f"{name}_conv2")(y)
-        x = layers.Add(dtype=relu.keywords["dtype"], name=f"{name}_add")([x, y])
-        x = relu(name=f"{name}_relu2")(x)
+        x = layers.Add(dtype=dtype, name=f"{name}_add")([x, y])
+        x = layers.ReLU(dtype=dtype, name=f"{name}_relu2")(x)
     return x
 
 
 def _convolution(channels, *, strides=1, gain="ones", seeds, dtype, standardized, name):
-    options = {"strides": strides, "dtype": dtype, "name": name}
-    options["kernel_initializer"] = HeNormal(next(seeds))
+    start = HeNormal(next(seeds))
+    shared = {"strides": strides, "kernel_initializer": start, "dtype": dtype, "name": name}
     if standardized:
-        return StandardizedConv2D(channels, gain=gain, **options)
-    return layers.Conv2D(channels, 3, padding="same", **options)
+        return StandardizedConv2D(channels, gain=gain, **shared)
+    return layers.Conv2D(channels, 3, padding="same", **shared)
 
 
 def fuse(model: keras.Model, *, dtype: str | None = None) -> keras.Model:

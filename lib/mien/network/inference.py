@@ -1,12 +1,12 @@
-"""What the network answers: probabilities, features, views of a face, tables for image files."""
+"""What the network answers: probabilities, features, views of a face, faces in picture files."""
 
+import contextlib
 import functools
 import json
 import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,18 +14,16 @@ import keras
 import numpy as np
 import pandas as pd
 from PIL import Image
-from rich.box import SIMPLE_HEAD
-from rich.table import Table
-from rich.text import Text
 
 from mien.data import face_finder
 from mien.data.images import open_image, to_grey48
-from mien.emotions import EMOTIONS
+from mien.emotions import EMOTIONS, named
 from mien.errors import DataError, ParameterError, printable
-from mien.evaluation.calibration import apply_temperature
+from mien.evaluation.calibration import apply_temperature, log_loss
 from mien.network import architecture, pretrained
 from mien.network.architecture import SIZE, prepare
 from mien.network.backend import enough_memory
+from mien.readings import NO_FACE
 
 
 def predict(
@@ -63,23 +61,21 @@ def _cropped(images: np.ndarray, share: float) -> np.ndarray:
     """Return the middle of every picture, ``share`` of its width, at the size of the picture."""
     size = images.shape[1]
     margin = max(0, int(np.ceil(size * (share - 1) / 2)))
-    padded = np.pad(images, ((0, 0), (margin, margin), (margin, margin)), mode="edge")
+    wider = np.pad(images, ((0, 0), (margin, margin), (margin, margin)), mode="edge")
     low, high = (margin + size * (1 - side * share) / 2 for side in (1, -1))
-    faces = map(Image.fromarray, padded)
-    crop = {"resample": Image.Resampling.BILINEAR, "box": (low, low, high, high)}
-    return np.stack([np.asarray(face.resize((size, size), **crop)) for face in faces])
+    faces, box = map(Image.fromarray, wider), (low, low, high, high)
+    how = Image.Resampling.BILINEAR
+    return np.stack([np.asarray(face.resize((size, size), how, box)) for face in faces])
 
 
-def embed(
-    model: keras.Model, images: np.ndarray, *, mirror: bool = True, batch_size: int = 256
-) -> np.ndarray:
+def embed(model: keras.Model, images: np.ndarray) -> np.ndarray:
     """Return the pooled features under the head, float32 (n, d), averaged over the mirror image."""
-    return predict(
-        keras.Model(model.input, model.get_layer("pooled").output),
-        images,
-        mirror=mirror,
-        batch_size=batch_size,
-    )
+    return predict(keras.Model(model.input, model.get_layer("pooled").output), images)
+
+
+def padded(array: np.ndarray, count: int) -> np.ndarray:
+    """Return an array with zeros after its rows up to ``count``: one size is compiled once."""
+    return np.pad(array, ((0, count - len(array)), *[(0, 0)] * (array.ndim - 1)))
 
 
 def _answers(model, images, batch_size) -> np.ndarray:
@@ -94,9 +90,9 @@ def _answers(model, images, batch_size) -> np.ndarray:
     answers = [np.zeros((0, *model.output_shape[1:]), np.float32)]
     for start in range(0, len(images), size):
         faces = prepare(images[start : start + size])
-        full = np.pad(faces, ((0, size - len(faces)), (0, 0), (0, 0), (0, 0)))
         with enough_memory(size):
-            answers.append(np.asarray(model.predict_on_batch(full))[: len(faces)])
+            answered = model.predict_on_batch(padded(faces, size))
+        answers.append(np.asarray(answered)[: len(faces)])
     return np.concatenate(answers)
 
 
@@ -130,8 +126,9 @@ def compare_views(
         The probabilities under each of them.
     """
     answers = {name: predict(network, images, **how) for name, how in VIEWS.items()}
-    rows = [(name, *_accuracy_and_loss(found, codes)) for name, found in answers.items()]
-    return pd.DataFrame(rows, columns=["views", "accuracy", "log loss"]), answers
+    right = [(given.argmax(axis=1) == codes).mean() for given in answers.values()]
+    losses = [log_loss(given, codes) for given in answers.values()]
+    return pd.DataFrame({"views": list(VIEWS), "accuracy": right, "log loss": losses}), answers
 
 
 def best_views(compared: pd.DataFrame) -> str:
@@ -139,44 +136,19 @@ def best_views(compared: pd.DataFrame) -> str:
     return compared.loc[compared["log loss"].idxmin(), "views"]
 
 
-def _accuracy_and_loss(probabilities, codes) -> tuple[float, float]:
-    of_truth = probabilities[np.arange(len(codes)), codes]
-    right = (probabilities.argmax(axis=1) == codes).mean()
-    return float(right), float(-np.log(np.maximum(of_truth, 1e-7)).mean())
-
-
-#: What `read_faces` says of a picture in which no face was found.
-NO_FACE = "no face found"
 _PLACE = ("left", "top", "width", "height")
-_SHARES = tuple(f"p_{emotion}" for emotion in EMOTIONS)
+_SHARES = [f"p_{emotion}" for emotion in EMOTIONS]
 
 
-@dataclass(frozen=True)
-class Network:
-    """A network and the temperature that makes its probabilities mean what they say."""
-
-    model: object
-    temperature: float = 1.0
-
-
-@dataclass
-class _Picture:
-    """What one file gave: faces and where they are (None: all of it), or a problem."""
-
-    faces: list[np.ndarray] = field(default_factory=list)
-    boxes: list[tuple[int, int, int, int] | None] = field(default_factory=list)
-    problem: str = ""
-
-
-def load_network(path: str | Path | None = None) -> Network:
-    """Return the network that comes with mien, or one from a file, in this machine's precision.
+def load_network(path: str | Path | None = None) -> tuple[keras.Model, float]:
+    """Return a network in this machine's precision, and the temperature of its answers.
 
     Parameters
     ----------
     path : path, optional
         A ``.keras`` file: a study's ``models/B1.keras`` gets the temperature that its chapter
-        fitted, other networks' probabilities stay as they are. Or an ``.npz`` of
-        `mien.network.pretrained.export_weights`, with its temperature.
+        fitted, other networks' probabilities stay as they are (temperature 1). Or an ``.npz`` of
+        `mien.network.pretrained.export_weights`. By default the network that comes with mien.
 
     Raises
     ------
@@ -187,18 +159,16 @@ def load_network(path: str | Path | None = None) -> Network:
     """
     dtype = architecture.fast_dtype()
     if path is None:
-        return Network(pretrained.shipped(dtype=dtype), pretrained.shipped_temperature())
-    if Path(path).suffix == ".npz":
-        return Network(
-            pretrained.import_weights(path, dtype=dtype), pretrained.import_temperature(path)
-        )
-    if Path(path).suffix != ".keras":
+        return pretrained.shipped(dtype=dtype)
+    path = Path(path)
+    if path.suffix == ".npz":
+        return pretrained.import_weights(path, dtype=dtype)
+    if path.suffix != ".keras":
         raise ParameterError(f"{path} should end in .keras or .npz")
-    model, temperature = pretrained.load(path), _fitted_temperature(Path(path))
-    try:
-        return Network(architecture.fuse(model, dtype=dtype), temperature)
-    except DataError:  # no network of ours, but one that answers the seven emotions
-        return Network(model, temperature)
+    model = pretrained.load(path)
+    with contextlib.suppress(DataError):  # no network of ours, but one that answers seven emotions
+        model = architecture.fuse(model, dtype=dtype)
+    return model, _fitted_temperature(path)
 
 
 def _fitted_temperature(path: Path) -> float:
@@ -214,7 +184,8 @@ def _fitted_temperature(path: Path) -> float:
 
 def read_faces(
     paths: Sequence[str | Path],
-    network: Network,
+    network: keras.Model,
+    temperature: float = 1.0,
     *,
     find_faces: bool = False,
     batch_size: int = 256,
@@ -228,8 +199,9 @@ def read_faces(
     Parameters
     ----------
     paths : sequence of path
-    network : Network
-        From `load_network`.
+    network : keras.Model
+    temperature : float
+        Both from `load_network`.
     find_faces : bool
         Find the faces of a picture first (`mien.data.face_finder.find`); otherwise the whole
         picture is one face, as in a person's folder.
@@ -253,22 +225,20 @@ def read_faces(
     def answer() -> None:
         faces = np.stack(waiting[:batch_size])
         del waiting[:batch_size]
-        short = batch_size - len(faces) if len(shares) > 1 else 0  # one size is compiled once
-        padded = np.pad(faces, ((0, short), (0, 0), (0, 0)))
-        found = predict(network.model, padded, batch_size=batch_size)
-        shares.append(found[: len(faces)])
+        full = padded(faces, batch_size) if len(shares) > 1 else faces
+        shares.append(predict(network, full, batch_size=batch_size)[: len(faces)])
 
     look = functools.partial(_look, find_faces=find_faces)
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for path, picture in zip(paths, _ahead(pool, look, paths, 4 * batch_size), strict=True):
-            rows += _rows(path, picture)
-            waiting += picture.faces
+        for found, faces in _ahead(pool, look, paths, 4 * batch_size):
+            rows += found
+            waiting += faces
             while len(waiting) >= batch_size:
                 answer()
             on_picture()
     if waiting:
         answer()
-    return _frame(rows, apply_temperature(np.concatenate(shares), network.temperature))
+    return _frame(rows, apply_temperature(np.concatenate(shares), temperature))
 
 
 def _ahead(pool: Executor, work: Callable, items: Iterable, ahead: int) -> Iterator:
@@ -282,98 +252,28 @@ def _ahead(pool: Executor, work: Callable, items: Iterable, ahead: int) -> Itera
         yield running.popleft().result()
 
 
-def _look(path: Path, *, find_faces: bool) -> _Picture:
+def _look(path: str | Path, *, find_faces: bool) -> tuple[list[tuple], list[np.ndarray]]:
+    """Return a row for every face of a picture, or for its problem, and the faces themselves."""
+    name = printable(os.fsencode(path).decode("utf-8", "backslashreplace"))
     try:
         image = open_image(path)
         if not find_faces:
-            return _Picture([to_grey48(image)], [None])
+            return [(name, 1, *[None] * 4, "")], [to_grey48(image)]
+        boxes = face_finder.find(image)
     except DataError as error:
-        return _Picture(problem=str(error).removeprefix(f"{path} "))
-    boxes = face_finder.find(image)
-    faces = [face_finder.cut_out(image, box) for box in boxes]
-    return _Picture(faces, boxes, "" if boxes else NO_FACE)
+        return [(name, 0, *[None] * 4, str(error).removeprefix(f"{path} "))], []
+    if not boxes:
+        return [(name, 0, *[None] * 4, NO_FACE)], []
+    rows = [(name, number, *box, "") for number, box in enumerate(boxes, start=1)]
+    return rows, [face_finder.cut_out(image, box) for box in boxes]
 
 
-def _rows(path: Path, picture: _Picture) -> list[list]:
-    """Return file, face, place and problem of every face of a picture, or of none."""
-    name = printable(os.fsencode(path).decode("utf-8", "backslashreplace"))
-    if picture.problem:
-        return [[name, 0, *[None] * 4, picture.problem]]
-    places = enumerate(picture.boxes, start=1)
-    return [[name, number, *(box or [None] * 4), ""] for number, box in places]
-
-
-def _frame(rows: list[list], shares: np.ndarray) -> pd.DataFrame:
+def _frame(rows: list[tuple], shares: np.ndarray) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=["file", "face", *_PLACE, "problem"])
     frame = frame.astype(dict.fromkeys(_PLACE, "Int64"))
-    read = frame["problem"] == ""
-    table = np.full((len(frame), len(EMOTIONS)), np.nan)
-    table[read] = shares
-    emotions = np.full(len(frame), "", dtype=object)
-    emotions[read] = np.array(EMOTIONS, dtype=object)[shares.argmax(axis=1)]
     problems = frame.pop("problem")
-    frame["emotion"], frame["probability"] = emotions, table.max(axis=1, initial=-1)
-    frame["probability"] = frame["probability"].where(read)
-    frame[list(_SHARES)] = table
-    return frame.assign(problem=problems)
-
-
-def to_table(answers: pd.DataFrame) -> Table:
-    """Return the answers of `read_faces` as a table for the terminal, shares in percent."""
-    searched = bool(answers["left"].notna().any())
-    folder = _common_folder(answers["file"])
-    table = Table(box=SIMPLE_HEAD, padding=0, title_justify="left")
-    table.title = Text(f"in {folder}") if folder else None
-    table.add_column("file", overflow="fold")
-    for name in (*(["face", "place"] if searched else []), "emotion"):
-        table.add_column(name, no_wrap=True)
-    for name in ("%", *EMOTIONS):
-        table.add_column(name[:3], justify="right", no_wrap=True)
-    for row in answers.to_dict("records"):
-        shares = [row["probability"], *(row[share] for share in _SHARES)]
-        cells = [row["emotion"], *(f"{100 * share:.0f}" for share in shares)]
-        if row["problem"]:
-            cells = ["no face" if row["problem"] == NO_FACE else "unreadable"]
-        place = "{width}x{height}+{left}+{top}".format_map(row) if row["face"] and searched else ""
-        place = [str(row["face"] or ""), place] if searched else []
-        table.add_row(Text(row["file"].removeprefix(folder)), *place, *cells)
-    return table
-
-
-def _common_folder(files: Iterable[str]) -> str:
-    """Return the folder that all files lie in, with its separator; empty where there is none."""
-    folders = {file[: max(file.rfind("/"), file.rfind(os.sep)) + 1] for file in files}
-    return folders.pop() if len(folders) == 1 else ""
-
-
-def to_csv(answers: pd.DataFrame) -> str:
-    """Return the answers of `read_faces` as csv with a header, probabilities to four places."""
-    return answers.to_csv(index=False, float_format="%.4f", lineterminator="\n")
-
-
-def to_json(answers: pd.DataFrame) -> str:
-    """Return the answers of `read_faces` as a JSON list with one object a row.
-
-    ``file``, ``face``, ``box`` (left, top, width, height, or null), ``emotion``, ``probability``,
-    ``probabilities`` (of all seven), ``problem``; null where there is none.
-    """
-    found = []
-    for row in answers.to_dict("records"):
-        read, searched = not row["problem"], not pd.isna(row["left"])
-        found.append(
-            {
-                "file": row["file"],
-                "face": row["face"] or None,
-                "box": [int(row[name]) for name in _PLACE] if searched else None,
-                "emotion": row["emotion"] or None,
-                "probability": round(row["probability"], 4) if read else None,
-                "probabilities": {
-                    emotion: round(row[share], 4)
-                    for emotion, share in zip(EMOTIONS, _SHARES, strict=True)
-                }
-                if read
-                else None,
-                "problem": row["problem"] or None,
-            }
-        )
-    return json.dumps(found, ensure_ascii=False, indent=1)
+    answers = pd.DataFrame(shares.astype(float), columns=_SHARES, index=frame.index[problems == ""])
+    answers.insert(0, "emotion", named(shares.argmax(axis=1)))
+    answers.insert(1, "probability", shares.max(axis=1).astype(float))
+    answers = answers.reindex(frame.index).fillna({"emotion": ""})
+    return frame.join(answers).assign(problem=problems)

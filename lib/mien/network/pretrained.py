@@ -7,9 +7,6 @@ what they are worth.
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from importlib import resources
 from pathlib import Path
 
 import keras
@@ -19,7 +16,7 @@ import pandas as pd
 from mien.emotions import EMOTIONS
 from mien.errors import DataError, ParameterError
 from mien.files import atomic_write
-from mien.network import architecture
+from mien.network import SHIPPED, SHIPPED_CURVE, architecture
 from mien.network.architecture import CLASSES, SIZE
 
 
@@ -61,10 +58,6 @@ def load(path: str | Path) -> keras.Model:
     return model
 
 
-#: The files in the package: the weights, and how their training went.
-SHIPPED, CURVE = "fer2013.npz", "fer2013.curve.json"
-
-
 def export_weights(model: keras.Model, path: str | Path, *, temperature: float = 1.0) -> int:
     """Write a network's weights in half precision and return the file's size in bytes.
 
@@ -86,61 +79,42 @@ def export_weights(model: keras.Model, path: str | Path, *, temperature: float =
     return Path(path).stat().st_size
 
 
-def import_weights(path: str | Path, *, dtype: str = "float32") -> keras.Model:
-    """Return the network that `export_weights` wrote, of plain layers.
+def import_weights(path: str | Path, *, dtype: str = "float32") -> tuple[keras.Model, float]:
+    """Return the network that `export_weights` wrote, of plain layers, and its temperature.
 
     Parameters
     ----------
     path : path
     dtype : str
-        The precision to compute in, as in `mien.network.architecture.build`.
+        The precision to compute in, as in `mien.network.architecture.build`;
+        `mien.network.architecture.fast_dtype` tells what is fast here.
 
     Raises
     ------
     DataError
         If the file is missing or holds no such network.
     """
-    with _arrays(path) as arrays:
-        shape = json.loads(str(arrays["shape"]))
-        model = architecture.build(**shape, dtype=dtype, standardized=False)
-        count = len(model.get_weights())
-        model.set_weights([arrays[f"w{i}"].astype(np.float32) for i in range(count)])
-    return model
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"there are no weights at {path}")
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            shape = json.loads(str(arrays["shape"]))
+            model = architecture.build(**shape, dtype=dtype, standardized=False)
+            count = len(model.get_weights())
+            model.set_weights([arrays[f"w{i}"].astype(np.float32) for i in range(count)])
+            return model, float(arrays["temperature"])
+    except Exception as problem:  # numpy, zip, json and Keras raise many kinds
+        raise DataError(f"{path} holds no weights of a mien network: {problem}") from problem
 
 
-def import_temperature(path: str | Path) -> float:
-    """Return the temperature of the network that `export_weights` wrote.
+def shipped(*, dtype: str = "float32") -> tuple[keras.Model, float]:
+    """Return the network that comes with mien, and its temperature; see its model card.
 
-    Raises
-    ------
-    DataError
-        As `import_weights`.
+    Trained on FER2013, the temperature fitted on PublicTest; arguments and errors as of
+    `import_weights`.
     """
-    with _arrays(path) as arrays:
-        return float(arrays["temperature"])
-
-
-def shipped(*, dtype: str = "float32") -> keras.Model:
-    """Return the network that comes with mien, trained on FER2013; see its model card.
-
-    Parameters
-    ----------
-    dtype : str
-        The precision to compute in; `mien.network.architecture.fast_dtype` tells what is fast here.
-
-    Raises
-    ------
-    DataError
-        If this installation lacks the file.
-    """
-    with _shipped_file() as path:
-        return import_weights(path, dtype=dtype)
-
-
-def shipped_temperature() -> float:
-    """Return the temperature of the network that comes with mien, fitted on PublicTest."""
-    with _shipped_file() as path:
-        return import_temperature(path)
+    return import_weights(SHIPPED, dtype=dtype)
 
 
 def export_curve(history: pd.DataFrame, public: np.ndarray, path: str | Path) -> None:
@@ -176,28 +150,10 @@ def shipped_curve(public: np.ndarray) -> pd.DataFrame:
         ``minutes``, ``PublicTest accuracy``; no rows where ``public`` is not what that network was
         judged on, because such figures cannot be compared.
     """
-    text = (resources.files("mien.network") / "weights" / CURVE).read_text(encoding="utf-8")
-    curve = json.loads(text)
+    curve = json.loads(SHIPPED_CURVE.read_text(encoding="utf-8"))
     frame = pd.DataFrame({"minutes": curve["minutes"], "PublicTest accuracy": curve["accuracy"]})
     return frame if curve["public"] == _digest(public) else frame[:0]
 
 
 def _digest(images: np.ndarray) -> str:
     return hashlib.sha256(np.ascontiguousarray(images).tobytes()).hexdigest()
-
-
-def _shipped_file() -> AbstractContextManager[Path]:
-    return resources.as_file(resources.files("mien.network") / "weights" / SHIPPED)
-
-
-@contextmanager
-def _arrays(path: str | Path) -> Iterator[Mapping[str, np.ndarray]]:
-    """Open an archive; whatever goes wrong with what is in it is told in one line."""
-    path = Path(path)
-    if not path.is_file():
-        raise DataError(f"there are no weights at {path}")
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            yield arrays
-    except Exception as problem:  # numpy, zip, json and Keras raise many kinds
-        raise DataError(f"{path} holds no weights of a mien network: {problem}") from problem

@@ -10,19 +10,21 @@ from PIL import Image
 from scipy.stats import spearmanr
 
 from mien.emotions import in_order
-from mien.errors import DataError, ParameterError
+from mien.errors import DataError
 from mien.network import architecture, inference
+from mien.network.architecture import CLASSES, SIZE
 
+#: Positions along one side of an averaged map: those of the stage that Grad-CAM reads.
+SIDE = 12
 _BATCH = 64
 
 
-def gradcam(
-    model: keras.Model, images: np.ndarray, codes: Sequence[int], *, stage: int | None = None
-) -> np.ndarray:
+def gradcam(model: keras.Model, images: np.ndarray, codes: Sequence[int]) -> np.ndarray:
     """Return where each face speaks for a class: Grad-CAM.
 
     The activations of a stage are weighted by the mean gradient of the class's logit, summed over
-    channels, and cut off below zero (Selvaraju et al. 2017, arXiv:1610.02391).
+    channels, and cut off below zero (Selvaraju et al. 2017, arXiv:1610.02391). The stage is the
+    last one with at least 12 x 12 positions: coarser ones cannot tell eyes from brows.
 
     Parameters
     ----------
@@ -31,9 +33,6 @@ def gradcam(
     images : ndarray of uint8, (n, 48, 48)
     codes : sequence of int, (n,)
         The class to explain for every face, 0..6.
-    stage : int, optional
-        0 is the stem (24 x 24 positions), 1 the first stage (12 x 12), and so on. The default is
-        the last stage with at least 12 x 12 positions: coarser ones cannot tell eyes from brows.
 
     Returns
     -------
@@ -43,22 +42,21 @@ def gradcam(
     Raises
     ------
     DataError
-        If faces and classes do not fit each other.
-    ParameterError
-        If the network has no such stage.
+        If faces and classes do not fit each other, or the network is not one of mien's.
     """
     _check(images, codes)
-    early, late = _halves(architecture.fuse(model, dtype="float32"), stage)
-    maps = [np.zeros((0, architecture.SIZE, architecture.SIZE), np.float32)]
-    probe = _probe(late)
+    early, late = _halves(architecture.fuse(model, dtype="float32"))
+    codes, probe = np.asarray(codes), _probe(late)
+    maps = np.zeros((len(images), SIZE, SIZE), np.float32)
     for start in range(0, len(images), _BATCH):
         part = slice(start, start + _BATCH)
-        seen = np.asarray(early.predict_on_batch(architecture.prepare(_padded(images[part]))))
-        wanted = np.eye(architecture.CLASSES, dtype=np.float32)[_padded(np.asarray(codes)[part])]
+        faces = architecture.prepare(inference.padded(images[part], _BATCH))
+        seen = np.asarray(early.predict_on_batch(faces))
+        wanted = np.eye(CLASSES, dtype=np.float32)[inference.padded(codes[part], _BATCH)]
         weights = _gradient(probe, seen, wanted).mean(axis=(1, 2), keepdims=True)
         heat = np.maximum((weights * seen).sum(axis=-1), 0)[: len(images[part])]
-        maps.append(np.stack([_enlarged(face) for face in heat]))
-    return np.concatenate(maps)
+        maps[part] = [_enlarged(face) for face in heat]
+    return maps
 
 
 def occlusion(
@@ -83,11 +81,11 @@ def occlusion(
     """
     _check(images, codes)
     codes, rows = np.asarray(codes), np.arange(len(images))
-    size, grey = architecture.SIZE, images.mean(axis=(1, 2), keepdims=True).astype(np.uint8)
+    grey = images.mean(axis=(1, 2), keepdims=True).astype(np.uint8)
     whole = inference.predict(model, images, mirror=False)[rows, codes]
-    fall, covered = np.zeros(images.shape, np.float32), np.zeros((size, size), np.float32)
-    for top in range(0, size - patch + 1, step):
-        for left in range(0, size - patch + 1, step):
+    fall, covered = np.zeros(images.shape, np.float32), np.zeros((SIZE, SIZE), np.float32)
+    for top in range(0, SIZE - patch + 1, step):
+        for left in range(0, SIZE - patch + 1, step):
             place = (slice(top, top + patch), slice(left, left + patch))
             hidden = images.copy()
             hidden[:, *place] = grey
@@ -164,36 +162,22 @@ def _gradient(probe: keras.Model, seen: np.ndarray, wanted: np.ndarray) -> np.nd
     return ops.convert_to_numpy(offset)
 
 
-def _halves(plain: keras.Model, stage: int | None) -> tuple[keras.Model, keras.Model]:
-    """Return the network up to a stage, and from there to the logits."""
-    ends = architecture.stage_ends(plain)
-    if stage is None:
-        stage = max((i for i, end in enumerate(ends) if end.shape[1] >= 12), default=0)
-    if not 0 <= stage < len(ends):
-        raise ParameterError(f"stage is {stage}; the network has 0 (the stem) to {len(ends) - 1}")
+def _halves(plain: keras.Model) -> tuple[keras.Model, keras.Model]:
+    """Return the network up to the stage that is looked at, and from there to the logits."""
+    fine = [end for end in architecture.stage_ends(plain) if end.shape[1] >= SIDE]
     plain.get_layer("dropout").rate = 0.0
     logits = plain.get_layer("logits").output
-    return keras.Model(plain.input, ends[stage]), keras.Model(ends[stage], logits)
-
-
-def _padded(array: np.ndarray) -> np.ndarray:
-    return np.pad(array, ((0, _BATCH - len(array)), *[(0, 0)] * (array.ndim - 1)))
+    return keras.Model(plain.input, fine[-1]), keras.Model(fine[-1], logits)
 
 
 def _enlarged(heat: np.ndarray) -> np.ndarray:
     picture = Image.fromarray(heat.astype(np.float32) / max(float(heat.max()), 1e-12))
-    return np.asarray(
-        picture.resize((architecture.SIZE, architecture.SIZE), Image.Resampling.BILINEAR)
-    )
+    return np.asarray(picture.resize((SIZE, SIZE), Image.Resampling.BILINEAR))
 
 
 def _check(images, codes) -> None:
     if len(images) != len(codes):
         raise DataError(f"{len(images)} faces and {len(codes)} classes: one class a face, please")
-
-
-#: Positions along one side of an averaged map: those of the stage that Grad-CAM reads.
-SIDE = 12
 
 
 def mean_maps(maps: np.ndarray, labels: Sequence[str]) -> pd.DataFrame:
@@ -216,22 +200,12 @@ def mean_maps(maps: np.ndarray, labels: Sequence[str]) -> pd.DataFrame:
     144
     """
     labels = np.asarray(labels)
-    coarse = maps.reshape(len(maps), SIDE, 48 // SIDE, SIDE, 48 // SIDE).mean(axis=(2, 4))
+    coarse = maps.reshape(len(maps), SIDE, SIZE // SIDE, SIDE, SIZE // SIDE).mean(axis=(2, 4))
     rows, columns = np.divmod(np.arange(SIDE * SIDE), SIDE)
-    return pd.concat(
-        [
-            pd.DataFrame(
-                {
-                    "emotion": emotion,
-                    "row": rows,
-                    "column": columns,
-                    "heat": coarse[labels == emotion].mean(axis=0).ravel(),
-                }
-            )
-            for emotion in in_order(labels)
-        ],
-        ignore_index=True,
-    )
+    places = pd.DataFrame({"row": rows, "column": columns})
+    means = {emotion: coarse[labels == emotion].mean(axis=0) for emotion in in_order(labels)}
+    frames = {emotion: places.assign(heat=heat.ravel()) for emotion, heat in means.items()}
+    return pd.concat(frames, names=["emotion"]).reset_index("emotion").reset_index(drop=True)
 
 
 def maps_of(table: pd.DataFrame) -> dict[str, np.ndarray]:
@@ -251,32 +225,25 @@ def mean_faces(images: np.ndarray, labels: Sequence[str]) -> dict[str, np.ndarra
     }
 
 
-def thirds_sentence(maps: dict[str, np.ndarray]) -> str:
-    """Return on which third of the face most of each emotion's weight lies, in a sentence."""
-    names = ("upper", "middle", "lower")
-    found = []
-    for emotion, heat in maps.items():
-        shares = np.array([part.sum() for part in np.array_split(heat, 3)])
-        if shares.sum() > 0:
-            share = shares.max() / shares.sum()
-            found.append(f"*{emotion}* the {names[int(shares.argmax())]} third ({share:.0%})")
-    if not found:
-        return "No place of any face spoke for its emotion."
-    return f"Most of the weight lies on these thirds of the face: {', '.join(found)}."
+def thirds(maps: dict[str, np.ndarray]) -> dict[str, list[float]]:
+    """Return how much of each map's weight lies on the upper, middle and lower third of the face.
 
-
-def likeness_sentence(first: pd.DataFrame, second: pd.DataFrame) -> str:
-    """Return how far two ways of asking (`mean_maps`) agree about the places, in a sentence.
-
-    Spearman's correlation over the positions of the averaged maps, emotion by emotion.
+    Shares of 0..1 that sum to 1; a map of zeros is left out.
     """
-    ours, theirs = maps_of(first), maps_of(second)
-    found = {
-        emotion: float(spearmanr(ours[emotion].ravel(), theirs[emotion].ravel()).statistic)
-        for emotion in ours
-        if np.ptp(ours[emotion]) > 0 and np.ptp(theirs[emotion]) > 0
+    return {
+        emotion: [float(part.sum() / heat.sum()) for part in np.array_split(heat, 3)]
+        for emotion, heat in maps.items()
+        if heat.sum() > 0
     }
-    if not found:
-        return "The two ways cannot be compared: one of them shows no place at all."
-    told = ", ".join(f"*{emotion}* {value:.2f}" for emotion, value in found.items())
-    return f"The places that Grad-CAM and occlusion find correlate (Spearman) by {told}."
+
+
+def likeness(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> dict[str, float]:
+    """Return Spearman's correlation of two averaged maps (`maps_of`) of each emotion.
+
+    An emotion for which one of them shows no place at all is left out.
+    """
+    return {
+        emotion: float(spearmanr(heat.ravel(), second[emotion].ravel()).statistic)
+        for emotion, heat in first.items()
+        if np.ptp(heat) > 0 and np.ptp(second[emotion]) > 0
+    }

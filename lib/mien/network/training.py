@@ -7,8 +7,9 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import keras
 import numpy as np
@@ -16,7 +17,8 @@ import pandas as pd
 from keras import ops
 from PIL import Image
 
-from mien.errors import DataError, ParameterError
+from mien.errors import DataError, ParameterError, check_ranges
+from mien.evaluation.calibration import log_loss
 from mien.files import atomic_write
 from mien.network.architecture import CLASSES, SIZE, prepare
 from mien.network.backend import enough_memory
@@ -126,9 +128,80 @@ def _erase(images: np.ndarray, chosen: np.ndarray, rng: np.random.Generator) -> 
         images[row, top : top + tall, left : left + wide] = images[row].mean()
 
 
+#: Leaves every face as it is.
+STILL = Augment(mirror=False, shift=0, rotation=0, zoom=0)
+
 _AVERAGE_EVERY = 5  # steps between two updates of the averaged weights
 _ADAM = 0.25  # learning rate of what AdamW trains, as a share of the kernels'
 _WARM_UP = 0.1  # share of the training in which the learning rate rises
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How a network is trained; see `train`.
+
+    Parameters
+    ----------
+    epochs, batch_size : int
+    learning_rate : float
+        The highest, after a warm-up of a tenth of all steps; what AdamW trains learns at a quarter
+        of it.
+    weight_decay, label_smoothing : float
+    mixup : float
+        Alpha of the Beta distribution that mixes pairs of faces; 0 mixes none.
+    ema : float
+        Momentum of the moving average, per step; shorter at the start.
+    muon : bool
+        False lets AdamW train the kernels too, at its learning rate.
+    cosine : bool
+        False keeps the learning rate at its highest after the warm-up.
+    sizes : sequence of int
+        Widths in pixels of the faces that are learned from, each for an equal share of the
+        training: small ones first cost less (progressive resizing).
+    augment : Augment
+        Random changes of the faces; by default none.
+    keep : {"best", "last"}
+        Which epoch's averaged weights the model ends with; best is by validation accuracy.
+
+    Raises
+    ------
+    ParameterError
+        If a value is out of range.
+    """
+
+    epochs: int
+    batch_size: int = 128
+    learning_rate: float = 2e-2
+    weight_decay: float = 0.05
+    label_smoothing: float = 0.1
+    mixup: float = 0.0
+    ema: float = 0.99
+    muon: bool = True
+    cosine: bool = True
+    sizes: Sequence[int] = (SIZE,)
+    augment: Augment = STILL
+    keep: str = "best"
+
+    def __post_init__(self):
+        """Refuse what is out of range."""
+        check_ranges(
+            self,
+            epochs=(1, 10_000),
+            batch_size=(1, 65_536),
+            learning_rate=(0, 100),
+            weight_decay=(0, 10),
+            label_smoothing=(0, 0.9),
+            mixup=(0, 10),
+            ema=(0, 1),
+        )
+        if self.keep not in ("best", "last"):
+            raise ParameterError(f"keep is {self.keep!r}; use 'best' or 'last'")
+
+    def settings(self) -> dict[str, Any]:
+        """Return every setting by name, the amounts of the augmentation among them."""
+        settings = asdict(self)
+        amounts = settings.pop("augment")
+        return settings | amounts
 
 
 def train(
@@ -137,20 +210,9 @@ def train(
     labels: np.ndarray,
     validation_images: np.ndarray,
     validation_labels: np.ndarray,
+    recipe: Recipe,
     *,
-    epochs: int,
-    batch_size: int = 128,
-    learning_rate: float = 2e-2,
-    weight_decay: float = 0.05,
-    label_smoothing: float = 0.1,
-    mixup: float = 0.0,
-    ema: float = 0.99,
-    muon: bool = True,
-    cosine: bool = True,
-    sizes: Sequence[int] = (SIZE,),
     seconds: float | None = None,
-    augment: Augment | None = None,
-    keep: str = "best",
     seed: int = 0,
     checkpoint: str | Path | None = None,
     on_epoch: Callable[[dict], None] | None = None,
@@ -168,27 +230,10 @@ def train(
     ----------
     images, labels, validation_images, validation_labels
         uint8 (n, 48, 48) and class codes 0..6, (n,).
-    epochs, batch_size, learning_rate, weight_decay, label_smoothing
-        ``learning_rate`` is the highest, after a warm-up of a tenth of all steps; what AdamW trains
-        learns at a quarter of it.
-    mixup : float
-        Alpha of the Beta distribution that mixes pairs of faces; 0 mixes none.
-    ema : float
-        Momentum of the moving average, per step; shorter at the start.
-    muon : bool
-        False lets AdamW train the kernels too, at its learning rate.
-    cosine : bool
-        False keeps the learning rate at its highest after the warm-up.
-    sizes : sequence of int
-        Widths in pixels of the faces that are learned from, each for an equal share of the
-        training: small ones first cost less (progressive resizing).
+    recipe : Recipe
     seconds : float, optional
         Train for this long instead (budgeted schedule: the learning rate falls with the time);
-        ``epochs`` is then the most. Not reproducible to the bit.
-    augment : Augment, optional
-        Random changes; None leaves the faces alone.
-    keep : {"best", "last"}
-        Which epoch's averaged weights the model ends with; best is by validation accuracy.
+        the recipe's epochs are then the most. Not reproducible to the bit.
     seed : int
         Of the order, the augmentation and mixup; epoch e draws from (seed, e).
     checkpoint : path, optional
@@ -208,24 +253,19 @@ def train(
     ------
     DataError
         If images and labels do not fit each other or the network.
-    ParameterError
-        If a number is out of range.
     """
     _check(images, labels)
     _check(validation_images, validation_labels)
-    numbers = (epochs, batch_size, learning_rate, weight_decay, label_smoothing, mixup, ema)
-    recipe = Recipe(*numbers, muon=muon, cosine=cosine)
-    augment = augment or Augment(mirror=False, shift=0, rotation=0, zoom=0)
-    steps = max(1, len(images) // batch_size) * epochs
-    state = _State(model, recipe, keep=keep, steps=steps, seconds=seconds)
-    marks = [asdict(recipe), list(sizes), seconds, asdict(augment), keep, seed]
-    mark = json.dumps([*marks, len(images), int(images.sum()), model.count_params()])
+    steps = max(1, len(images) // recipe.batch_size) * recipe.epochs
+    state = _State(model, recipe, steps=steps, seconds=seconds)
+    data = [len(images), int(images.sum())]
+    mark = json.dumps([asdict(recipe), seconds, seed, *data, model.count_params()])
     state.restore(checkpoint, mark)
-    while len(state.history) < epochs and state.progress() < 1:
+    while len(state.history) < recipe.epochs and state.progress() < 1:
         start, epoch, learned = time.perf_counter(), len(state.history), []
         rng = np.random.default_rng([seed, epoch])
-        size = sizes[int(state.progress() * len(sizes))]
-        for batch in _batches(images, labels, recipe, augment, rng, size):
+        size = recipe.sizes[int(state.progress() * len(recipe.sizes))]
+        for batch in _batches(images, labels, recipe, rng, size):
             learned.append(state.step(*batch))
             if state.progress() >= 1:
                 break
@@ -241,34 +281,29 @@ def train(
     return pd.DataFrame(state.history).astype({"epoch": int})
 
 
-@dataclass(frozen=True)
-class Recipe:
-    """The numbers of one training; see `train`."""
+def turning_points(history: pd.DataFrame) -> dict[str, float]:
+    """Return where a training was best, and how far its validation loss turned upwards.
 
-    epochs: int
-    batch_size: int = 128
-    learning_rate: float = 2e-2
-    weight_decay: float = 0.05
-    label_smoothing: float = 0.1
-    mixup: float = 0.0
-    ema: float = 0.99
-    muon: bool = True
-    cosine: bool = True
+    Parameters
+    ----------
+    history : DataFrame
+        Of `train`.
 
-    def __post_init__(self):
-        """Refuse numbers that are out of range."""
-        for name, low, high in (
-            ("epochs", 1, 10_000),
-            ("batch_size", 1, 65_536),
-            ("learning_rate", 0, 100),
-            ("weight_decay", 0, 10),
-            ("label_smoothing", 0, 0.9),
-            ("mixup", 0, 10),
-            ("ema", 0, 1),
-        ):
-            value = getattr(self, name)
-            if not low <= value <= high:
-                raise ParameterError(f"{name} is {value}; use {low} to {high}")
+    Returns
+    -------
+    dict
+        ``epochs``; ``best_epoch`` and ``best_accuracy`` (highest on the validation images);
+        ``lowest_loss_epoch``; ``loss_rise``, from there to the last epoch, as a share of it.
+    """
+    lowest, last = history.loc[history["val_loss"].idxmin()], history.iloc[-1]
+    best = history.loc[history["val_accuracy"].idxmax()]
+    return {
+        "epochs": int(last["epoch"]),
+        "best_epoch": int(best["epoch"]),
+        "best_accuracy": float(best["val_accuracy"]),
+        "lowest_loss_epoch": int(lowest["epoch"]),
+        "loss_rise": float(last["val_loss"] / lowest["val_loss"] - 1),
+    }
 
 
 def _optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
@@ -290,10 +325,8 @@ class _State:
     does the learning.
     """
 
-    def __init__(self, model, recipe: Recipe, *, keep: str, steps: int, seconds: float | None):
-        if keep not in ("best", "last"):
-            raise ParameterError(f"keep is {keep!r}; use 'best' or 'last'")
-        self.average, self.recipe, self.keep = model, recipe, keep
+    def __init__(self, model, recipe: Recipe, *, steps: int, seconds: float | None):
+        self.average, self.recipe = model, recipe
         self.steps, self.seconds, self.history = steps, seconds, []
         self.done, self.before, self.start = 0, 0.0, time.perf_counter()
         optimizer = _optimizer(recipe)
@@ -339,7 +372,7 @@ class _State:
     def end_epoch(self, row: dict) -> None:
         best = max((old["val_accuracy"] for old in self.history), default=-1.0)
         self.history.append(row)
-        if self.keep == "last" or row["val_accuracy"] >= best:
+        if self.recipe.keep == "last" or row["val_accuracy"] >= best:
             self.kept = self._averaged()
 
     def _variables(self) -> list:
@@ -373,15 +406,13 @@ class _State:
         self.before = progress["elapsed"]
 
 
-def _batches(
-    images, labels, recipe, augment, rng, width
-) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+def _batches(images, labels, recipe, rng, width) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Yield one epoch of (faces, targets); the next batch is made while this one is learned."""
     size = min(recipe.batch_size, len(images))
     order = rng.permutation(len(images))[: len(images) // size * size].reshape(-1, size)
 
     def batch(rows):
-        faces = prepare(augment(images[rows], rng, size=width))
+        faces = prepare(recipe.augment(images[rows], rng, size=width))
         targets = np.eye(CLASSES, dtype=np.float32)[labels[rows]]
         if recipe.mixup:
             share = np.float32(rng.beta(recipe.mixup, recipe.mixup))
@@ -399,9 +430,8 @@ def _batches(
 
 def _validate(model, images, labels) -> dict[str, float]:
     probabilities = predict(model, images, mirror=False)
-    of_truth = probabilities[np.arange(len(labels)), labels]
     return {
-        "val_loss": float(-np.log(np.maximum(of_truth, 1e-7)).mean()),
+        "val_loss": log_loss(probabilities, labels),
         "val_accuracy": float((probabilities.argmax(axis=1) == labels).mean()),
     }
 
@@ -412,45 +442,3 @@ def _check(images, labels) -> None:
     codes = np.asarray(labels)
     if codes.min() < 0 or codes.max() >= CLASSES:
         raise DataError(f"labels are {codes.min()} to {codes.max()}; class codes are 0 to 6")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Profile:
-    """The settings of B1 for one profile: the network's shape, its training."""
-
-    network: dict = field(default_factory=dict)
-    training: dict = field(default_factory=dict)
-    augment: Augment = field(default_factory=Augment)
-
-
-PROFILES: dict[str, Profile] = {
-    "demo": Profile(
-        network={"stem": 32, "stages": ((32, 1), (64, 0)), "dropout": 0.0},
-        training={"epochs": 12, "batch_size": 32, "learning_rate": 2e-2},
-        augment=Augment(shift=0.04, rotation=5, zoom=0.05),
-    ),
-    "quick": Profile(
-        network={"stem": 64, "stem_blocks": 1, "stages": ((128, 2), (256, 1)), "dropout": 0.3},
-        training={
-            "epochs": 20,
-            "batch_size": 256,
-            "learning_rate": 2e-2,
-            "weight_decay": 0.05,
-            "sizes": (32, 40, 48, 48),
-        },
-        augment=Augment(rotation=12, zoom=0.15, erase=0.1),
-    ),
-    "full": Profile(
-        network={"stem": 64, "stem_blocks": 1, "stages": ((160, 2), (320, 2)), "dropout": 0.3},
-        training={
-            "epochs": 70,
-            "batch_size": 256,
-            "learning_rate": 2e-2,
-            "weight_decay": 0.05,
-            "mixup": 0.2,
-            "ema": 0.998,
-            "sizes": (32, 40, 48, 48),
-        },
-        augment=Augment(shift=0.12, rotation=12, zoom=0.15, erase=0.2),
-    ),
-}

@@ -4,16 +4,19 @@ Every function takes numbers and frames as they were computed and returns Markdo
 `mien.report.text.say`; no sentence knows a winner before the numbers do.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from statistics import median
 
 import pandas as pd
 
 from mien.evaluation.paired_tests import pair
 from mien.report.text import (
+    bullets,
     count,
     escape,
     interval,
     listed,
+    minutes,
     p_value,
     percent,
     points,
@@ -213,7 +216,7 @@ def limits(found: Mapping) -> str:
             "Action Units are OpenFace's estimates from single images, which carry the person's "
             "resting face as a bias."
         )
-    return "\n".join(f"- {line}" for line in lines)
+    return bullets(lines)
 
 
 def _numbers(row: Mapping) -> str:
@@ -242,3 +245,117 @@ def rating_standing(standing: Mapping[str, int]) -> str:
             f"{standing['alike']} alike."
         )
     return said
+
+
+def trials(best: Mapping) -> str:
+    """Return what trials of batch sizes show (`mien.network.ablation.best_trial`)."""
+    return (
+        f"After {count(best['epochs'], 'epoch')} the batch of {best['batch_size']} leads with "
+        f"{percent(best['accuracy'])}, {points(best['lead'])} over the batch of {best['worst']}. "
+        f"With the batch of {best['batch_size']}, going from the first epoch to the last changed "
+        f"{points(best['gain'])}."
+    )
+
+
+def ablation(choices: pd.DataFrame, noise: float, n: int) -> str:
+    """Return which choices stand out of the noise.
+
+    Parameters
+    ----------
+    choices : DataFrame
+        Of `mien.network.ablation.ablation`.
+    noise : float
+        Standard error of a difference (`mien.network.ablation.noise`).
+    n : int
+        How many images judged.
+    """
+    changed = choices[choices["difference"].abs() > 2 * noise].itertuples()
+    told = [f"{row.choice} ({points(row.difference)})" for row in changed]
+    return (
+        f"The recipe reached {percent(choices['PublicTest accuracy'][0])}. Differences under "
+        f"{200 * noise:.1f} points are within the noise of {count(n, 'image')}; beyond it: "
+        f"{listed(told)}. Trials this short favour whatever learns fast: what guards against "
+        "over-fitting costs at first and pays in the long training."
+    )
+
+
+def overfitting(turning: Mapping) -> str:
+    """Return whether a training over-fits (`mien.network.training.turning_points`)."""
+    said = (
+        f"PublicTest accuracy was highest, {percent(turning['best_accuracy'])}, in epoch "
+        f"{turning['best_epoch']} of {turning['epochs']}. "
+    )
+    if turning["loss_rise"] <= 0.02:
+        return said + "Its loss did not turn upwards, so over-fitting is not visible."
+    return said + (
+        f"Its loss was lowest in epoch {turning['lowest_loss_epoch']} and ended "
+        f"{percent(turning['loss_rise'])} higher: the network over-fits towards the end, and "
+        "keeping the best epoch guards against it."
+    )
+
+
+def same_minutes(reached: Mapping) -> str:
+    """Return how far two networks were (`mien.network.ablation.at_the_same_time`)."""
+    ours = "; ours had not finished its first epoch then"
+    if reached["ours"] is not None:
+        ours = f", ours on {percent(reached['ours'])}"
+    return (
+        f"After {minutes(60 * reached['minutes'])} the assignment's network is right on "
+        f"{percent(reached['theirs'])} of PublicTest{ours}. Ours ends at "
+        f"{percent(reached['our_end'])} after {minutes(60 * reached['our_minutes'])}."
+    )
+
+
+def ferplus(agreement: Mapping[str, Mapping] | None) -> str:
+    """Return how far a network and FER2013's labels agree with FER+.
+
+    Parameters
+    ----------
+    agreement : mapping, optional
+        Of `mien.study.answers.agreement_with_ferplus`.
+    """
+    if agreement is None:
+        return "`fer2013new.csv` does not lie beside this study's FER2013, so FER+ was not asked."
+    if not agreement:
+        return "FER+ has no majority on any PrivateTest face."
+    network, labels = agreement["network"], agreement["labels"]
+    return (
+        f"On the {count(network['n'], 'PrivateTest face')} on which FER+'s raters have a majority "
+        "for one of the seven emotions, the network agrees with it on "
+        f"{percent(network['accuracy'])} (95 % interval {interval(network['accuracy_ci95'])}), "
+        f"FER2013's own labels on {percent(labels['accuracy'])}."
+    )
+
+
+def chosen_epochs(chosen: Sequence[int], most: int) -> str:
+    """Return how many epochs the inner splits of fine-tuning chose, of at most so many."""
+    return (
+        f"Over all folds and repeats, the inner splits chose {min(chosen)} to {max(chosen)} "
+        f"epochs, {median(chosen):.0f} in the middle, of at most {most}."
+    )
+
+
+def thirds(shares: Mapping[str, Sequence[float]]) -> str:
+    """Return on which third of the face most of each emotion's weight lies.
+
+    Parameters
+    ----------
+    shares : mapping of emotion to three floats
+        Of `mien.network.saliency.thirds`: upper, middle, lower.
+    """
+    names = ("upper", "middle", "lower")
+    told = [
+        f"*{emotion}* the {names[list(parts).index(max(parts))]} third ({max(parts):.0%})"
+        for emotion, parts in shares.items()
+    ]
+    if not told:
+        return "No place of any face spoke for its emotion."
+    return f"Most of the weight lies on these thirds of the face: {', '.join(told)}."
+
+
+def likeness(correlations: Mapping[str, float]) -> str:
+    """Return how far two kinds of maps agree (`mien.network.saliency.likeness`)."""
+    if not correlations:
+        return "The two ways cannot be compared: one of them shows no place at all."
+    told = ", ".join(f"*{emotion}* {value:.2f}" for emotion, value in correlations.items())
+    return f"The places that Grad-CAM and occlusion find correlate (Spearman) by {told}."

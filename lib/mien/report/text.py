@@ -141,6 +141,17 @@ def count(n: int, thing: str, things: str | None = None) -> str:
     return f"{n:,} {thing if n == 1 else things or thing + 's'}"
 
 
+def bullets(lines: Sequence[str]) -> str:
+    """Return lines as a Markdown list.
+
+    Examples
+    --------
+    >>> bullets(["a", "b"])
+    '- a\\n- b'
+    """
+    return "\n".join(f"- {line}" for line in lines)
+
+
 def listed(words: Sequence[str]) -> str:
     """Return words as an enumeration.
 

@@ -13,7 +13,7 @@ PACKAGE = Path(__file__).parents[1]
 
 #: Rooms that change no number by themselves: the settings of a profile are compared by value, the
 #: command line only starts what is compared here.
-_SILENT = {"cli.py", "study/profiles.py"}
+_SILENT = {"cli.py", "readings.py", "study/profiles.py"}
 
 
 def library(folders: Iterable[str]) -> dict[str, str]:
@@ -95,9 +95,7 @@ def ingredients(
         "library": library(plan.library),
         "parameters": study.model_dump(include=takes - PLACES),
         "profile": {
-            name: results.plain(value)
-            for name, value in profiles.PROFILES[study.profile].items()
-            if name in plan.settings
+            name: results.plain(profiles.settings(study.profile, name)) for name in plan.settings
         },
         "data": {name: data[name] for name in plan.data if name in data},
         "missing": {

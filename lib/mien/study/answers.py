@@ -1,16 +1,20 @@
-"""What a chapter's model answered about the person, as tables and scores."""
+"""What a chapter's model answered, as tables and scores: on the person, and against FER+."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from mien.data import ferplus
 from mien.emotions import EMOTIONS, named, restrict
+from mien.evaluation.scores import score_set
 
 if TYPE_CHECKING:
+    from mien.data.fer2013 import Fer2013
     from mien.data.person import Person
     from mien.study.chapter import Chapter
 
@@ -78,6 +82,31 @@ def repeats_table(
     )
 
 
+def side_by_side(
+    predictions: Mapping[str, pd.DataFrame], which: str, *, how: str = "inner"
+) -> pd.DataFrame:
+    """Return what several models answered to the faces of a set.
+
+    Parameters
+    ----------
+    predictions : mapping of model to DataFrame
+        In the columns of predictions.csv.
+    which : {"labelled", "unknown"}
+    how : {"inner", "outer"}
+        Faces that all of them answered, or any of them.
+
+    Returns
+    -------
+    DataFrame
+        ``file_name, clip, truth`` and a column of answers for every model.
+    """
+    columns = {
+        model: frame[frame["set"] == which].set_index(["file_name", "clip", "truth"])["predicted"]
+        for model, frame in predictions.items()
+    }
+    return pd.concat(columns, axis="columns", join=how).reset_index()
+
+
 @dataclass(frozen=True)
 class PersonAnswers:
     """The answers of a model of the crowd to one person.
@@ -121,3 +150,32 @@ def answers_on_person(
         chapter.score_person(predictions, labels=person.emotions),
         chapter.score_person(unrestricted, labels=person.emotions, suffix="-unmasked"),
     )
+
+
+def agreement_with_ferplus(crowd: Fer2013, answers: np.ndarray) -> dict[str, Any] | None:
+    """Return how far a model and FER2013's labels agree with FER+ on PrivateTest.
+
+    Parameters
+    ----------
+    crowd : Fer2013
+    answers : array of str
+        Emotions, one for every PrivateTest face.
+
+    Returns
+    -------
+    dict or None
+        Scores (`mien.evaluation.scores.score_set`) of the ``network`` and of the ``labels`` on
+        the faces for which FER+ has a majority (`mien.data.ferplus.majority`), which counts as
+        truth; empty where there is no such face, None where FER+ does not lie beside FER2013.
+    """
+    seen = ferplus.majority(crowd)
+    if seen is None:
+        return None
+    private = crowd.usage == "PrivateTest"
+    rated, truth = seen[private] != "", seen[private]
+    given = {"network": answers, "labels": named(crowd.labels[private])}
+    return {
+        name: score_set(truth[rated], names[rated], labels=EMOTIONS, set="PrivateTest-FER+")
+        for name, names in given.items()
+        if rated.any()
+    }

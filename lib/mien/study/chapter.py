@@ -52,10 +52,18 @@ class Chapter:
         self._kept: dict[str, pd.DataFrame] = {}
         self._noted: dict[str, Any] = {}
 
-    def setting(self, name: str) -> Any:
-        """Return a parameter's value, or the profile's choice where the parameter leaves it."""
+    def setting(self, name: str, **given: Any) -> Any:
+        """Return a parameter's value, or the profile's choice where the parameter leaves it.
+
+        Where the profile chooses several values by name, those that are ``given`` and not 0 take
+        the place of its own.
+        """
         self._declared("settings", name)
-        return getattr(self.study, name, None) or profiles.settings(self.study.profile, name)
+        if value := getattr(self.study, name, None):
+            return value
+        chosen = profiles.settings(self.study.profile, name)
+        changed = {key: value for key, value in given.items() if value}
+        return chosen | changed if changed else chosen
 
     @property
     def command(self) -> str:
@@ -116,7 +124,7 @@ class Chapter:
         from mien.network import pretrained  # here, because importing Keras takes seconds
 
         if self.study.takes_shipped:
-            return pretrained.shipped(), pretrained.shipped_temperature()
+            return pretrained.shipped()
         return pretrained.load(self.model_path("B1.keras")), self.metrics("B1")["temperature"]
 
     def metrics(self, part: str) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,9 @@ from mien.data.person import Person
 from mien.emotions import EMOTIONS
 from mien.evaluation import paired_tests, rater_agreement, scores
 from mien.models import MODELS, Model
+from mien.network import SHIPPED
 from mien.report.face_sheets import Answer, GalleryItem
+from mien.study.answers import side_by_side
 from mien.study.chapter import Chapter
 
 
@@ -125,13 +126,9 @@ def unknown_answers(chapter: Chapter) -> pd.DataFrame:
 
     A model that could not read a face has an empty answer there.
     """
-    keys = ["file_name", "clip", "truth"]
-    frame = pd.DataFrame(columns=keys)
-    for model in _models(chapter):
-        rows = chapter.predictions(model.part)
-        rows = rows.loc[rows["set"] == "unknown", [*keys, "predicted"]]
-        frame = frame.merge(rows.rename(columns={"predicted": model.name}), on=keys, how="outer")
-    return frame.fillna("").sort_values("file_name", ignore_index=True)
+    predictions = {model.name: chapter.predictions(model.part) for model in _models(chapter)}
+    found = side_by_side(predictions, "unknown", how="outer")
+    return found.fillna("").sort_values("file_name", ignore_index=True)
 
 
 def unknown_scores(chapter: Chapter, *, labels: list[str]) -> dict[str, dict[str, Any]]:
@@ -176,7 +173,7 @@ def _costs(chapter: Chapter, model: Model) -> dict[str, Any]:
         "seconds": _training_seconds(chapter, model) if here else None,
         "milliseconds": None if predicting is None or not read else 1000 * predicting / read,
         "labels": int((sets == "labelled").sum()) if model.fitted_on_person else 0,
-        "bytes": (chapter.model_path(model.file) if here else _shipped()).stat().st_size,
+        "bytes": (chapter.model_path(model.file) if here else SHIPPED).stat().st_size,
     }
 
 
@@ -186,12 +183,6 @@ def _training_seconds(chapter: Chapter, model: Model) -> float | None:
     if start and start.trained_in not in chapter.missing:
         spent.append(_training_seconds(chapter, start))
     return None if None in spent else sum(spent)
-
-
-def _shipped() -> Path:
-    from mien.network import pretrained  # here, because importing Keras takes seconds
-
-    return Path(pretrained.__file__).parent / "weights" / pretrained.SHIPPED
 
 
 def limits(

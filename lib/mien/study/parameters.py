@@ -76,6 +76,10 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
         data=("fer2013",),
         parameters=("skip_bad_rows", "epochs", "batch_size", "learning_rate"),
         settings=(
+            "network",
+            "fast_precision",
+            "training",
+            "augmentation",
             "trial_rows",
             "trial_batch_sizes",
             "trial_epochs",
@@ -108,7 +112,7 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
             "weights",
             "resamples",
         ),
-        settings=("tuning_repeats",),
+        settings=("tuning", "tuning_repeats"),
         library=("data", "evaluation", "network", "report", "study"),
     ),
     ChapterPlan(

@@ -1,68 +1,66 @@
-"""What the three profiles choose where a study leaves a parameter to them.
+"""All settings that a study leaves to its profile, in one table.
 
 demo: seconds, for drawn faces. quick: a coffee break on two cores. full: everything at its best.
+Where the figures behind a choice are: chapters A1 and B1, and the README.
 """
 
 from typing import Any
 
 from mien.errors import ParameterError
 
-#: Setting by profile. Where the figures behind a choice are: chapters A1 and B1, and the README.
-PROFILES: dict[str, dict[str, Any]] = {
-    "demo": {
-        "pixel_rows": 1500,  # A1: Training images for the raw-pixel baseline; 0: all
-        "hog_cell": 8,  # A1: side of a HOG cell, pixels
-        "hog_components": 64,  # A1: principal components kept of the HOG
-        "svm_penalty": 10.0,  # A1: C of the RBF SVM
-        "unit_model": {"n_splits": 3},  # A2: inner folds of the nested choice
-        "repeats": 3,  # A2: times the folds are drawn anew
-        "permutations": 10,  # A2: label permutations of the test against chance
-        "curve_repeats": 1,  # A2: repeats of the learning curve
-        "shuffles": 5,  # A2: shuffles of a unit for its importance
-        "tuning_repeats": 1,  # B3: the same, for the network
-        "trial_rows": 900,  # B1: of FER2013, of which the small trials see the Training part
-        "trial_batch_sizes": (32, 128),
-        "trial_epochs": 3,  # of a trial of batch sizes
-        "ablation": ("without augmentation",),  # B1: choices that are tried (mien.network.ablation)
-        "ablation_epochs": 3,
-        "assignment_minutes": 0.1,  # B1: for the assignment's network
-    },
-    "quick": {
-        "pixel_rows": 6000,
-        "hog_cell": 6,
-        "hog_components": 256,
-        "svm_penalty": 10.0,
-        "unit_model": {"n_splits": 5},
-        "repeats": 10,
-        "permutations": 50,
-        "curve_repeats": 3,
-        "shuffles": 20,
-        "tuning_repeats": 3,
-        "trial_rows": 4000,
-        "trial_batch_sizes": (32, 128, 512),
-        "trial_epochs": 3,
-        "ablation": (),  # all of them
-        "ablation_epochs": 3,
-        "assignment_minutes": 1.0,
-    },
-    "full": {
-        "pixel_rows": 0,
-        "hog_cell": 6,
-        "hog_components": 256,
-        "svm_penalty": 10.0,
-        "unit_model": {"n_splits": 5},
-        "repeats": 20,
-        "permutations": 200,
-        "curve_repeats": 5,
-        "shuffles": 50,
-        "tuning_repeats": 10,
-        "trial_rows": 40_000,  # all
-        "trial_batch_sizes": (32, 128, 512),
-        "trial_epochs": 4,
-        "ablation": (),
-        "ablation_epochs": 6,
-        "assignment_minutes": 15.0,
-    },
+#: The names of the profiles, in the order of the values below.
+PROFILES = ("demo", "quick", "full")
+
+#: Setting: what each profile chooses. Plain values: the rooms that take them say what they mean.
+SETTINGS: dict[str, tuple[Any, Any, Any]] = {
+    # A1
+    "pixel_rows": (1500, 6000, 0),  # Training images for the raw-pixel baseline; 0: all
+    "hog_cell": (8, 6, 6),  # side of a HOG cell, pixels
+    "hog_components": (64, 256, 256),  # principal components kept of the HOG
+    "svm_penalty": (10.0, 10.0, 10.0),  # C of the RBF SVM
+    # A2
+    "unit_model": ({"n_splits": 3}, {"n_splits": 5}, {"n_splits": 5}),  # inner folds of the choice
+    "repeats": (3, 10, 20),  # times the folds are drawn anew
+    "permutations": (10, 50, 200),  # label permutations of the test against chance
+    "curve_repeats": (1, 3, 5),  # repeats of the learning curve
+    "shuffles": (5, 20, 50),  # shuffles of a unit for its importance
+    # B1
+    "network": (  # mien.network.architecture.build
+        {"stem": 32, "stages": ((32, 1), (64, 0)), "dropout": 0.0},
+        {"stem": 64, "stem_blocks": 1, "stages": ((128, 2), (256, 1)), "dropout": 0.3},
+        {"stem": 64, "stem_blocks": 1, "stages": ((160, 2), (320, 2)), "dropout": 0.3},
+    ),
+    "fast_precision": (False, True, True),  # of the network: whichever is faster on this machine
+    "training": (  # mien.network.training.Recipe
+        {"epochs": 12, "batch_size": 32, "learning_rate": 2e-2},
+        {"epochs": 20, "batch_size": 256, "learning_rate": 2e-2, "sizes": (32, 40, 48, 48)},
+        {
+            "epochs": 70,
+            "batch_size": 256,
+            "learning_rate": 2e-2,
+            "mixup": 0.2,
+            "ema": 0.998,
+            "sizes": (32, 40, 48, 48),
+        },
+    ),
+    "augmentation": (  # mien.network.training.Augment
+        {"shift": 0.04, "rotation": 5, "zoom": 0.05},
+        {"rotation": 12, "zoom": 0.15, "erase": 0.1},
+        {"shift": 0.12, "rotation": 12, "zoom": 0.15, "erase": 0.2},
+    ),
+    "trial_rows": (900, 4000, 40_000),  # of FER2013, of which trials see the Training part
+    "trial_batch_sizes": ((32, 128), (32, 128, 512), (32, 128, 512)),
+    "trial_epochs": (3, 3, 4),  # of a trial of batch sizes
+    "ablation": (("without augmentation",), (), ()),  # choices that are tried; none named: all
+    "ablation_epochs": (3, 3, 6),
+    "assignment_minutes": (0.1, 1.0, 15.0),  # for the assignment's network
+    # B3
+    "tuning": (  # mien.network.fine_tuning.Tuning
+        {"epochs": 8, "learning_rate": 3e-4, "copies": 6},
+        {"epochs": 16, "learning_rate": 2e-4, "copies": 16},
+        {"epochs": 24, "learning_rate": 2e-4, "copies": 24},
+    ),
+    "tuning_repeats": (1, 3, 10),  # times the folds are drawn anew
 }
 
 
@@ -81,6 +79,6 @@ def settings(profile: str, name: str) -> Any:
     """
     if profile not in PROFILES:
         raise ParameterError(f"there is no profile {profile!r}; known: {', '.join(PROFILES)}")
-    if name not in PROFILES[profile]:
-        raise ParameterError(f"profile {profile!r} has no setting {name!r}")
-    return PROFILES[profile][name]
+    if name not in SETTINGS:
+        raise ParameterError(f"no profile has a setting {name!r}")
+    return SETTINGS[name][PROFILES.index(profile)]

@@ -1,0 +1,68 @@
+"""What was read in pictures, as `mien predict` tells it: a table for the terminal, or JSON.
+
+Of the frame that `mien.network.inference.read_faces` returns.
+"""
+
+import json
+import os
+
+import pandas as pd
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from rich.text import Text
+
+from mien.emotions import EMOTIONS
+
+#: The problem of a picture in which no face was found.
+NO_FACE = "no face found"
+
+
+def as_table(answers: pd.DataFrame) -> Table:
+    """Return what was read in pictures as a table for the terminal, shares in percent."""
+    searched = bool(answers["left"].notna().any())
+    folders = {file[: max(file.rfind("/"), file.rfind(os.sep)) + 1] for file in answers["file"]}
+    folder = folders.pop() if len(folders) == 1 else ""
+    shown = Table(box=SIMPLE_HEAD, padding=0, title_justify="left")
+    shown.title = Text(f"in {folder}") if folder else None
+    shown.add_column("file", overflow="fold")
+    for name in (*(["face", "place"] if searched else []), "emotion"):
+        shown.add_column(name, no_wrap=True)
+    for name in ("%", *EMOTIONS):
+        shown.add_column(name[:3], justify="right", no_wrap=True)
+    for row in answers.to_dict("records"):
+        shares = [row["probability"], *(row[f"p_{emotion}"] for emotion in EMOTIONS)]
+        cells = [row["emotion"], *(f"{100 * share:.0f}" for share in shares)]
+        if row["problem"]:
+            cells = ["no face" if row["problem"] == NO_FACE else "unreadable"]
+        if searched:
+            place = "{width}x{height}+{left}+{top}".format_map(row) if row["face"] else ""
+            cells = [str(row["face"] or ""), place, *cells]
+        shown.add_row(Text(row["file"].removeprefix(folder)), *cells)
+    return shown
+
+
+def as_json(answers: pd.DataFrame) -> str:
+    """Return what was read in pictures as a JSON list with one object a face or a problem.
+
+    ``file``, ``face``, ``box`` (left, top, width, height, or null), ``emotion``, ``probability``,
+    ``probabilities`` (of all seven), ``problem``; null where there is none.
+    """
+    found = []
+    for row in answers.to_dict("records"):
+        read, searched = not row["problem"], not pd.isna(row["left"])
+        place = [row[side] for side in ("left", "top", "width", "height")]
+        shares = {emotion: row[f"p_{emotion}"] for emotion in EMOTIONS}
+        found.append(
+            {
+                "file": row["file"],
+                "face": row["face"] or None,
+                "box": [int(side) for side in place] if searched else None,
+                "emotion": row["emotion"] or None,
+                "probability": round(row["probability"], 4) if read else None,
+                "probabilities": {name: round(share, 4) for name, share in shares.items()}
+                if read
+                else None,
+                "problem": row["problem"] or None,
+            }
+        )
+    return json.dumps(found, ensure_ascii=False, indent=1)
