@@ -22,7 +22,6 @@ PACKAGES = (
     "scipy",
     "scikit-learn",
     "scikit-learn-intelex",
-    "scikit-image",
     "statsmodels",
     "tensorflow",
     "keras",
