@@ -13,7 +13,8 @@ import tempfile
 import time
 
 from mien.data.fer2013 import load_fer2013
-from mien.designed.image_svm import STRONG, strong_svm
+from mien.designed.image_svm import strong_svm
+from mien.study.profiles import PROFILES, settings
 
 GOAL = 0.2
 
@@ -21,7 +22,7 @@ GOAL = 0.2
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("fer2013", help="FER2013 in any layout that mien reads")
-    parser.add_argument("--profile", choices=STRONG, default="quick")
+    parser.add_argument("--profile", choices=PROFILES, default="quick")
     arguments = parser.parse_args()
     crowd = load_fer2013(arguments.fer2013)
     images, held_out = crowd.split("Training")[0], crowd.split("PublicTest")[0]
@@ -29,7 +30,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         os.environ["MIEN_CACHE_DIR"] = folder
         for run in ("first", "second"):
-            descriptor = strong_svm(**STRONG[arguments.profile])["descriptor"]
+            descriptor = strong_svm(**settings(arguments.profile, "image_svm"))["descriptor"]
             start = time.perf_counter()
             descriptor.fit_transform(images)
             descriptor.transform(held_out)

@@ -15,7 +15,6 @@ from mien.designed.descriptors import (
     _spherical_kmeans,
     in_blocks,
     mirror,
-    with_mirrors,
 )
 from mien.designed.storage import Cached, describe, digest
 from mien.errors import DataError, ParameterError
@@ -44,7 +43,7 @@ def test_rows_are_finite_float32_and_the_same_twice(descriptor, images):
     first = descriptor.fit(images).transform(images)
     again = descriptor.fit(images).transform(images)
     assert first.dtype == np.float32
-    assert first.shape == (len(images), descriptor.n_features_out_)
+    assert first.shape[0] == len(images)
     assert np.isfinite(first).all()
     assert np.array_equal(first, again)
 
@@ -56,15 +55,15 @@ def test_a_row_depends_on_its_own_image_only(descriptor, images):
     np.testing.assert_allclose(part, whole[[5, 3]], atol=1e-5)
 
 
-@pytest.mark.parametrize("cell, block, orientations", [(6, 2, 9), (8, 2, 9), (5, 3, 6)])
-def test_hog_agrees_with_scikit_image(images, cell, block, orientations):
-    ours = Hog(cell=cell, block=block, orientations=orientations).fit(images).transform(images)
+@pytest.mark.parametrize("cell", [5, 6, 8])
+def test_hog_agrees_with_scikit_image(images, cell):
+    ours = Hog(cell=cell).fit(images).transform(images)
     for row, image in zip(ours[:8], images[:8], strict=True):
         theirs = hog(
             image,
-            orientations=orientations,
+            orientations=9,
             pixels_per_cell=(cell, cell),
-            cells_per_block=(block, block),
+            cells_per_block=(2, 2),
         )
         np.testing.assert_allclose(row, theirs, atol=2e-6)
 
@@ -83,10 +82,10 @@ def test_hog_ignores_how_bright_the_picture_is(images):
     np.testing.assert_allclose(rows[:5], rows[5:], atol=1e-6)
 
 
-@pytest.mark.parametrize("settings", [{"cell": 0}, {"cell": 30}, {"orientations": 0}])
-def test_hog_refuses_cells_that_do_not_fit(images, settings):
-    with pytest.raises(ParameterError, match=r"Hog|cells"):
-        Hog(**settings).fit(images)
+@pytest.mark.parametrize("cell", [0, 25])
+def test_hog_refuses_cells_that_do_not_fit(images, cell):
+    with pytest.raises(ParameterError, match=rf"cells of {cell} pixels .* takes 1 to 24"):
+        Hog(cell=cell).fit(images)
 
 
 @pytest.mark.parametrize(
@@ -105,13 +104,6 @@ def test_constant_images_alone_are_described_too():
     assert Hog().fit(flat).transform(flat).max() == 0
 
 
-def test_mirrors_double_a_training_set(images):
-    doubled, labels = with_mirrors(images, np.arange(len(images)))
-    assert len(doubled) == 2 * len(images)
-    assert np.array_equal(mirror(doubled[len(images) :]), images)
-    assert np.array_equal(labels[: len(images)], labels[len(images) :])
-
-
 @pytest.mark.parametrize("size, grid", [(6, 4), (8, 3), (6, 5)])
 def test_mirroring_an_image_exchanges_columns_of_its_patch_descriptor(images, size, grid):
     patches = PatchDictionary(size=size, grid=grid, atoms=16, sample=2000).fit(images)
@@ -122,18 +114,19 @@ def test_mirroring_an_image_exchanges_columns_of_its_patch_descriptor(images, si
 
 def test_a_patch_response_is_what_coates_and_ng_define(images):
     """One image by hand: normalise, whiten, compare, threshold, average, root."""
-    patches = PatchDictionary(size=6, atoms=16, stride=3, threshold=0.3, grid=1, sample=2000)
+    patches = PatchDictionary(size=6, atoms=16, grid=1, sample=2000)
     row = patches.fit(images).transform(images[:1])[0]
+    assert row.any()
     sums = np.zeros(32)
-    for top in range(0, 43, 3):
-        for left in range(0, 43, 3):
+    for top in range(0, 43, 2):
+        for left in range(0, 43, 2):
             patch = images[0, top : top + 6, left : left + 6].astype(float).ravel()
             patch -= patch.mean()
             patch /= np.sqrt((patch**2).mean() + 10)
             response = patch @ patches.filters_ - patches.offsets_
-            sums[:16] += np.maximum(response - 0.3, 0)
-            sums[16:] += np.maximum(-response - 0.3, 0)
-    np.testing.assert_allclose(row, np.sqrt(sums / 15**2), atol=1e-4)
+            sums[:16] += np.maximum(response - 1, 0)
+            sums[16:] += np.maximum(-response - 1, 0)
+    np.testing.assert_allclose(row, np.sqrt(sums / 22**2), atol=1e-4)
 
 
 def test_kmeans_finds_the_directions_that_points_lie_in():

@@ -9,7 +9,7 @@ import skops.io
 from sklearn.metrics import log_loss
 
 from mien.designed import image_svm
-from mien.designed.descriptors import Hog, PatchDictionary, Pixels, mirror
+from mien.designed.descriptors import PatchDictionary, Pixels, mirror
 from mien.designed.mirror_svm import MirrorComponents, MirrorSvm, SideBySide, mirror_kernel
 from mien.errors import DataError, ParameterError
 
@@ -37,7 +37,15 @@ def cache(tmp_path_factory):
         yield
 
 
-SMALL = {"patches": {6: 4, 10: 4}, "atoms": 32, "even": 20, "odd": 10}
+SMALL = {
+    "patches": {6: 4, 10: 4},
+    "atoms": 32,
+    "even": 20,
+    "odd": 10,
+    "sample": 6000,
+    "gamma": 1.0,
+    "penalty": 0.05,
+}
 
 
 def models():
@@ -55,7 +63,7 @@ def test_each_step_learns_and_is_calibrated_without_changing_its_mind(name, grat
     predicted = model.predict(held_out)
     assert np.mean(predicted == truth) > (0.5 if name == "pixels" else 0.9)
     assert (model.classes_[model.decision_function(held_out).argmax(axis=1)] == predicted).all()
-    calibrated = image_svm.calibrate(model, held_out, truth)
+    calibrated = image_svm.Calibrated(model).fit(held_out, truth)
     probabilities = calibrated.predict_proba(held_out)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
     assert (calibrated.classes_[probabilities.argmax(axis=1)] == predicted).all()
@@ -71,7 +79,9 @@ def test_the_strong_model_reads_a_mirrored_face_alike(gratings, cache):
 
 def test_the_strong_model_survives_the_disk(gratings, cache):
     images, labels, held_out, truth = gratings
-    model = image_svm.calibrate(image_svm.strong_svm(**SMALL).fit(images, labels), held_out, truth)
+    model = image_svm.Calibrated(image_svm.strong_svm(**SMALL).fit(images, labels)).fit(
+        held_out, truth
+    )
     stored = skops.io.dumps(model)
     types = skops.io.get_untrusted_types(data=stored)
     assert all(kind.startswith(("mien.", "sklearn.")) for kind in types), types
@@ -109,18 +119,18 @@ def test_the_solver_finds_the_exact_solution():
 @pytest.mark.parametrize("odd", [0, 5])
 def test_components_keep_what_the_mirror_does(gratings, odd):
     images, *_ = gratings
-    for descriptor in (PatchDictionary(atoms=16, grid=3 + odd % 2, sample=2000), Hog()):
-        parts = MirrorComponents(descriptor, even=30, odd=20).fit(images)
-        straight, turned = parts.transform(images[:40]), parts.transform(mirror(images[:40]))
-        np.testing.assert_allclose(straight[:, :30], turned[:, :30], atol=1e-5)
-        np.testing.assert_allclose(straight[:, 30:], -turned[:, 30:], atol=1e-5)
+    patches = PatchDictionary(atoms=16, grid=3 + odd % 2, sample=2000)
+    parts = MirrorComponents(patches, even=30, odd=20).fit(images)
+    straight, turned = parts.transform(images[:40]), parts.transform(mirror(images[:40]))
+    np.testing.assert_allclose(straight[:, :30], turned[:, :30], atol=1e-5)
+    np.testing.assert_allclose(straight[:, 30:], -turned[:, 30:], atol=1e-5)
 
 
 def test_enough_components_keep_every_angle(gratings):
     images, *_ = gratings
-    hog = Hog(cell=12).fit(images)
-    parts = MirrorComponents(hog, even=240, odd=240).fit(images).transform(images)
-    rows, turned = hog.transform(images), hog.transform(mirror(images))
+    patches = PatchDictionary(atoms=16, grid=3, sample=2000).fit(images)
+    parts = MirrorComponents(patches, even=240, odd=240).fit(images).transform(images)
+    rows, turned = patches.transform(images), patches.transform(mirror(images))
     even, odd = (rows + turned) / 2, (rows - turned) / 2
     wanted = np.concatenate([even - even.mean(axis=0), odd], axis=1)
     wanted /= np.linalg.norm(wanted, axis=1, keepdims=True)
@@ -165,7 +175,10 @@ def test_the_strong_model_grows_by_one_size_and_describes_nothing_twice(
 
 def test_parts_stand_side_by_side_even_columns_first(gratings, cache):
     images, *_ = gratings
-    parts = [MirrorComponents(Hog(cell=cell), even=12, odd=5) for cell in (8, 12)]
+    parts = [
+        MirrorComponents(PatchDictionary(size=size, atoms=16, sample=2000), even=12, odd=5)
+        for size in (6, 8)
+    ]
     together = SideBySide(parts, odd=5).fit(images)
     rows, turned = together.transform(images), together.transform(mirror(images))
     assert rows.shape == (len(images), 34)
@@ -178,7 +191,7 @@ def test_no_other_temperature_explains_the_held_out_images_better(gratings, cach
     images, labels, held_out, truth = gratings
     model = image_svm.hog_svm(components=20).fit(images, labels)
     spoilt = np.where(np.arange(len(truth)) % 4 == 0, (truth + 1) % 3, truth)
-    final = image_svm.calibrate(model, held_out, spoilt)
+    final = image_svm.Calibrated(model).fit(held_out, spoilt)
     losses = {}
     best = final.temperature_
     for factor in (0.8, 1.0, 1.25):
@@ -192,14 +205,14 @@ def test_a_class_that_only_one_part_of_the_crowd_shows_does_no_harm(name, gratin
     images, labels, held_out, truth = gratings
     known = labels != 2
     model = models()[name].fit(images[known], labels[known])
-    calibrated = image_svm.calibrate(model, held_out, truth)  # class 2 is held out only
+    calibrated = image_svm.Calibrated(model).fit(held_out, truth)  # class 2 is held out only
     probabilities = calibrated.predict_proba(held_out)
     assert probabilities.shape == (len(held_out), 2)
     np.testing.assert_allclose(probabilities.sum(axis=1), 1, rtol=1e-5)
     assert (calibrated.classes_[probabilities.argmax(axis=1)] == model.predict(held_out)).all()
     whole = models()[name].fit(images, labels)
-    calibrated = image_svm.calibrate(
-        whole, held_out[truth != 2], truth[truth != 2]
+    calibrated = image_svm.Calibrated(whole).fit(
+        held_out[truth != 2], truth[truth != 2]
     )  # now not held out
     assert calibrated.predict_proba(held_out).shape == (len(held_out), 3)
     assert np.isfinite(calibrated.predict_proba(held_out)).all()
@@ -211,7 +224,7 @@ def test_one_image_of_a_class_is_enough_to_go_on(name, gratings, cache):
     few = np.concatenate([np.flatnonzero(labels != 2), np.flatnonzero(labels == 2)[:1]])
     model = models()[name].fit(images[few], labels[few])
     one = np.concatenate([np.flatnonzero(truth != 2)[:3], np.flatnonzero(truth == 2)[:1]])
-    calibrated = image_svm.calibrate(model, held_out[one], truth[one])
+    calibrated = image_svm.Calibrated(model).fit(held_out[one], truth[one])
     assert np.isfinite(calibrated.predict_proba(held_out)).all()
     assert (calibrated.predict(held_out) == model.predict(held_out)).all()
 
@@ -224,7 +237,7 @@ def test_constant_images_do_no_harm(name, gratings, cache):
     model = models()[name].fit(some, labels)
     assert np.isfinite(model.decision_function(some[:9])).all()
     flat = np.full_like(images[:60], 128)
-    blind = image_svm.calibrate(models()[name].fit(flat, labels[:60]), flat[:9], labels[:9])
+    blind = image_svm.Calibrated(models()[name].fit(flat, labels[:60])).fit(flat[:9], labels[:9])
     np.testing.assert_allclose(blind.predict_proba(held_out).sum(axis=1), 1, rtol=1e-5)
 
 
@@ -262,4 +275,4 @@ def test_one_class_or_bad_settings_get_a_clear_message():
     with pytest.raises(ParameterError, match="descriptor"):
         SideBySide([], odd=1).fit(np.zeros((4, 48, 48), np.uint8))
     with pytest.raises(ParameterError, match="even, odd"):
-        MirrorComponents(Hog(), even=0).fit(np.zeros((4, 48, 48), np.uint8))
+        MirrorComponents(PatchDictionary(), even=0).fit(np.zeros((4, 48, 48), np.uint8))

@@ -33,7 +33,7 @@ def test_a_calibrated_image_model_comes_back(tmp_path):
     labels = np.arange(140) % 7
     images = rng.integers(0, 256, (140, 48, 48)).astype(np.uint8)
     model = image_svm.hog_svm(components=10).fit(images, labels)
-    final = image_svm.calibrate(model, images[:70], labels[:70])
+    final = image_svm.Calibrated(model).fit(images[:70], labels[:70])
     storage.save(final, tmp_path / "model.skops")
     loaded = storage.load(tmp_path / "model.skops")
     np.testing.assert_allclose(

@@ -5,14 +5,15 @@ mean over a face and its mirror image.
 """
 
 import numpy as np
-from rich.progress import track
 from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
 from sklearn.utils.extmath import randomized_svd
 from sklearn.utils.validation import check_is_fitted
 
-from mien.designed.descriptors import as_images, mirror
 from mien.errors import DataError, ParameterError
+
+#: Images that are described, or rows of a kernel matrix that are computed, together.
+_TILE = 512
 
 
 class MirrorComponents(TransformerMixin, BaseEstimator):
@@ -26,16 +27,13 @@ class MirrorComponents(TransformerMixin, BaseEstimator):
     Parameters
     ----------
     descriptor : transformer
-        Over uint8 images; one with a method ``mirrored(rows)`` is spared a second description.
+        Over uint8 images, with a method ``mirrored(rows)``:
+        :class:`mien.designed.descriptors.PatchDictionary`.
     even, odd : int
         Components kept of the two halves.
     sample : int
         Images that the components are learned from.
-    block : int
-        Images described together: memory is about 3 * block * features * 4 bytes.
     seed : int
-    progress : str
-        Title of a progress bar; none where empty.
 
     Attributes
     ----------
@@ -60,25 +58,20 @@ class MirrorComponents(TransformerMixin, BaseEstimator):
         even: int = 600,
         odd: int = 300,
         sample: int = 6000,
-        block: int = 512,
         seed: int = 0,
-        progress: str = "",
     ):
         self.descriptor = descriptor
         self.even = even
         self.odd = odd
         self.sample = sample
-        self.block = block
         self.seed = seed
-        self.progress = progress
 
     def fit(self, images, labels=None):
         """Fit the descriptor on all images and the components on a sample of them."""
-        images = as_images(images)
-        if min(self.even, self.odd, self.sample, self.block) < 1:
+        if min(self.even, self.odd, self.sample) < 1:
             raise ParameterError(
-                "MirrorComponents needs even, odd, sample and block of 1 or more, not "
-                f"{self.even}, {self.odd}, {self.sample} and {self.block}"
+                "MirrorComponents needs even, odd and sample of 1 or more, not "
+                f"{self.even}, {self.odd} and {self.sample}"
             )
         random = np.random.default_rng(self.seed)
         chosen = np.sort(random.permutation(len(images))[: self.sample])
@@ -93,16 +86,9 @@ class MirrorComponents(TransformerMixin, BaseEstimator):
     def transform(self, images) -> np.ndarray:
         """Return the components, even ones first, (n, even + odd) float32 of length 1."""
         check_is_fitted(self)
-        images = as_images(images)
         rows = np.empty((len(images), self.even + self.odd), np.float32)
-        starts = track(
-            range(0, len(images), self.block),
-            description=self.progress,
-            disable=not self.progress,
-            transient=True,
-        )
-        for start in starts:
-            part = slice(start, start + self.block)
+        for start in range(0, len(images), _TILE):
+            part = slice(start, start + _TILE)
             even, odd = _halves(self.descriptor_, images[part])
             rows[part, : self.even] = (even - self.mean_) @ self.even_
             rows[part, self.even :] = odd @ self.odd_
@@ -143,32 +129,19 @@ class SideBySide(TransformerMixin, BaseEstimator):
         self.parts_ = [clone(part).fit(images, labels) for part in self.parts]
         return self
 
-    def fit_transform(self, images, labels=None) -> np.ndarray:
-        """Fit every part and describe the same images."""
-        return self.fit(images, labels).transform(images)
-
     def transform(self, images) -> np.ndarray:
         """Return the columns of all parts, even ones first, (n, features) float32."""
         check_is_fitted(self)
-        joined = None
-        for number, part in enumerate(self.parts_):
-            rows = part.transform(images)
-            even, odd = rows.shape[1] - self.odd, self.odd
-            if joined is None:
-                joined = np.empty((len(rows), len(self.parts_) * (even + odd)), np.float32)
-            first_odd = len(self.parts_) * even + number * odd
-            joined[:, number * even : (number + 1) * even] = rows[:, :even]
-            joined[:, first_odd : first_odd + odd] = rows[:, even:]
-        joined *= np.float32(len(self.parts_) ** -0.5)
+        rows = [part.transform(images) for part in self.parts_]
+        even = rows[0].shape[1] - self.odd
+        joined = np.hstack([part[:, :even] for part in rows] + [part[:, even:] for part in rows])
+        joined *= np.float32(len(rows) ** -0.5)
         return joined
 
 
 def _halves(descriptor, images):
     """The even and the odd half of a fitted descriptor's rows."""
     rows = descriptor.transform(images)
-    if not hasattr(descriptor, "mirrored"):
-        turned = descriptor.transform(mirror(images))
-        return (rows + turned) / 2, (rows - turned) / 2
     # Columns come in pairs that the mirror exchanges (or stay): one of each pair is enough.
     partner = descriptor.mirrored(np.arange(rows.shape[1])[None])[0]
     first = np.flatnonzero(np.arange(rows.shape[1]) <= partner)
@@ -188,10 +161,6 @@ def _components(rows, count, seed):
     _, _, directions = randomized_svd(rows, available, n_iter=2, random_state=seed)
     columns[:, :available] = directions.T
     return columns
-
-
-#: Rows of a kernel matrix that are computed together.
-_TILE = 512
 
 
 class MirrorSvm(ClassifierMixin, BaseEstimator):
@@ -362,7 +331,7 @@ def _rbf(lengths, products, gamma):
     return np.exp(exponent, out=exponent)
 
 
-def solve(kernel, targets, *, penalty, chosen, tolerance, limit: int = 300):
+def solve(kernel, targets, *, penalty, chosen, tolerance):
     """Solve ``(kernel + penalty I) weights = targets`` by preconditioned conjugate gradients.
 
     Parameters
@@ -375,13 +344,12 @@ def solve(kernel, targets, *, penalty, chosen, tolerance, limit: int = 300):
         Landmarks of the preconditioner.
     tolerance : float
         Largest residual that counts as solved, relative to the targets, every column by itself.
-    limit : int
-        Most steps.
 
     Returns
     -------
     weights : float32 array (n, columns)
     steps : int
+        At most 300.
     """
     precondition = _nystrom(kernel, chosen, penalty)
     weights = np.zeros_like(targets)
@@ -390,7 +358,7 @@ def solve(kernel, targets, *, penalty, chosen, tolerance, limit: int = 300):
     direction = step = precondition(residual)
     fit = (residual * step).sum(axis=0)
     steps = 0
-    while steps < limit:
+    while steps < 300:
         steps += 1
         image = kernel @ direction
         image += np.float32(penalty) * direction

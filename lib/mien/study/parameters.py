@@ -57,7 +57,7 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
         "A1_svm_fer2013",
         "SVM on FER2013",
         parameters=("skip_bad_rows", "hog_cell", "svm_penalty", "resamples"),
-        settings=("pixel_rows", "hog_cell", "hog_components", "svm_penalty"),
+        settings=("pixel_rows", "hog_cell", "hog_components", "svm_penalty", "image_svm"),
         library=("data", "evaluation", "designed", "report", "study"),
     ),
     ChapterPlan(
@@ -122,7 +122,7 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
         reads=("0", "A1", "A2", "B1", "B2", "B3"),
         data=("target",),
         parameters=("weights", "resamples"),
-        library=("data", "evaluation", "designed", "network", "report", "study"),
+        library=("data", "evaluation", "network", "report", "study"),
         tells_command=True,
     ),
 )

@@ -17,7 +17,36 @@ SETTINGS: dict[str, tuple[Any, Any, Any]] = {
     "pixel_rows": (1500, 6000, 0),  # Training images for the raw-pixel baseline; 0: all
     "hog_cell": (8, 6, 6),  # side of a HOG cell, pixels
     "hog_components": (64, 256, 256),  # principal components kept of the HOG
-    "svm_penalty": (10.0, 10.0, 10.0),  # C of the RBF SVM
+    "svm_penalty": (10.0, 10.0, 10.0),  # C of the RBF SVM on HOG
+    "image_svm": (  # mien.designed.image_svm.strong_svm
+        {
+            "patches": {8: 4},
+            "atoms": 64,
+            "even": 150,
+            "odd": 75,
+            "sample": 1000,
+            "gamma": 1.0,
+            "penalty": 0.05,
+        },
+        {
+            "patches": {8: 4},
+            "atoms": 256,
+            "even": 500,
+            "odd": 250,
+            "sample": 4000,
+            "gamma": 1.0,
+            "penalty": 0.05,
+        },
+        {
+            "patches": {8: 5, 12: 4, 16: 3},
+            "atoms": 1024,
+            "even": 700,
+            "odd": 350,
+            "sample": 6000,
+            "gamma": 1.5,
+            "penalty": 0.02,
+        },
+    ),
     # A2
     "unit_model": ({"n_splits": 3}, {"n_splits": 5}, {"n_splits": 5}),  # inner folds of the choice
     "repeats": (3, 10, 20),  # times the folds are drawn anew
