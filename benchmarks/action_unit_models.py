@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from mien.data.person import load_person
-from mien.designed.action_unit_svm import UnitFeatures, mean_rbf, units_of
+from mien.designed.action_unit_svm import UnitFeatures, mean_rbf
 from mien.evaluation.cross_validation import grouped_folds
 
 ONE_VIEW = UnitFeatures(noise=(0.0,))
@@ -64,9 +64,9 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=10)
     given = parser.parse_args()
     person = load_person(given.person)
-    labelled = (person.faces["set"] == "labelled") & person.faces["has_units"]
-    rows = units_of(person.intensities, person.presences)[labelled]
-    labels, clips = person.faces.loc[labelled, ["label", "clip"]].to_numpy(dtype=str).T
+    labelled = person.labelled("has_units")
+    rows = person.units[labelled.rows]
+    labels, clips = labelled.truth, labelled.clips
     folds = grouped_folds(labels, clips, n_splits=5, n_repeats=given.repeats, seed=0)
     print(f"{len(labels)} rows, {len(set(clips))} clips, {given.repeats} repeats")
     for name, model in MODELS.items():

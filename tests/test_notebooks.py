@@ -10,7 +10,7 @@ from papermill import inspect_notebook
 from mien.study.gaps import TAG
 from mien.study.parameters import CHAPTERS, COMMON, Study
 
-MOST_LINES = 20
+MOST_LINES = 15
 
 
 @pytest.fixture(params=CHAPTERS, ids=lambda plan: plan.notebook)

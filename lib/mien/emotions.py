@@ -80,6 +80,18 @@ def in_order(names: Iterable[str]) -> list[str]:
     return [emotion for emotion in EMOTIONS if emotion in present]
 
 
+def commonest(names: Iterable[str]) -> tuple[str, float]:
+    """Return the commonest of emotion names, and the share (0..1) that always says it is right.
+
+    Examples
+    --------
+    >>> commonest(["sad", "angry", "sad", "happy"])
+    ('sad', 0.5)
+    """
+    kinds, counts = np.unique(np.asarray(names), return_counts=True)
+    return str(kinds[counts.argmax()]), float(counts.max() / counts.sum())
+
+
 def named(codes: Iterable[int]) -> np.ndarray:
     """Return the names of FER2013 class codes.
 

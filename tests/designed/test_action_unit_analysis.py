@@ -9,19 +9,19 @@ from mien.designed.action_unit_analysis import (
     ALL,
     PROTOTYPES,
     chance_test,
-    curve_sentence,
-    faces_needed,
+    curve_estimate,
     learning_curve,
     shuffled_by_clip,
     textbook_agreement,
+    textbook_hits,
     unit_importance,
 )
-from mien.designed.action_unit_svm import unit_svm, units_of
+from mien.designed.action_unit_svm import UnitSvm
 from mien.emotions import EMOTIONS
 from mien.errors import DataError
 from mien.evaluation.cross_validation import grouped_folds
 
-MODEL = unit_svm(candidates={"svm__C": (1.0,)})
+MODEL = UnitSvm(candidates={"svm__C": (1.0,)}, n_splits=2)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def faces():
     intensities = random.uniform(0, 0.3, size=(60, 17))
     intensities[labels == "happy", UNITS.index("AU12")] += 2
     clips = np.array([f"c{i // 4}" for i in range(60)])
-    rows = units_of(intensities, intensities > 1)
+    rows = np.hstack([intensities, intensities > 1]).astype(np.float32)
     return rows, labels, clips, grouped_folds(labels, clips, n_repeats=2)
 
 
@@ -89,14 +89,17 @@ def test_agreement_by_hand():
     assert found.loc["happy", ["hits", "size", "auc"]].tolist() == [2, 2, 1.0]
     assert found.loc["sad", ["hits", "size", "auc"]].tolist() == [0, 4, 0.0]
     assert found.p["happy"] < 0.05 < found.p["sad"]
-    assert found.chance["sad"] == pytest.approx(16 / 17)
+    assert textbook_hits(found.reset_index()) == {
+        "units": 6, "hits": 2, "emotions": 2, "emotions_above": 1,
+    }  # fmt: skip
 
 
 def test_units_that_tell_beat_chance(faces):
     rows, labels, clips, folds = faces
     found = chance_test(rows, labels, clips, folds[0], model=MODEL, permutations=19)
     assert found["p"] == pytest.approx(1 / 20)
-    assert found["accuracy"] > found["chance"].max()
+    assert found["accuracy"] > found["best"] >= found["mean"]
+    assert found["permutations"] == 19
 
 
 def test_noise_does_not_beat_chance(faces):
@@ -136,13 +139,12 @@ def test_folds_of_other_faces_are_refused(faces):
         learning_curve(rows[:9], labels[:9], clips[:9], folds, model=MODEL)
 
 
-def test_a_flat_curve_never_reaches_the_goal():
-    flat = pd.DataFrame({"share": [0.5, 1.0], "faces": [10, 20], "accuracy": [0.5, 0.4]})
-    assert faces_needed(flat, 0.9) == float("inf")
-
-
-def test_the_curve_says_how_many_faces_ten_points_would_take():
-    rising = pd.DataFrame({"share": [0.5, 1.0], "faces": [10, 100], "accuracy": [0.4, 0.5]})
-    said = curve_sentence(rising)
-    assert "from 40.0 % to 50.0 %" in said and "60.0 % would take about 1,000" in said
-    assert "would not help" in curve_sentence(rising.assign(accuracy=[0.5, 0.4]))
+def test_a_curve_says_how_many_faces_ten_points_would_take():
+    curve = pd.DataFrame({"share": [0.5, 1.0], "faces": [10, 100], "accuracy": [0.4, 0.5]})
+    found = curve_estimate(curve)
+    assert (found["fewest"], found["most"]) == (10, 100)
+    assert (found["accuracy_of_fewest"], found["accuracy_of_most"]) == (0.4, 0.5)
+    assert found["goal"] == pytest.approx(0.6)
+    assert found["faces_needed"] == pytest.approx(1000)
+    assert curve_estimate(curve.assign(accuracy=[0.5, 0.4]))["faces_needed"] is None
+    assert curve_estimate(curve.assign(accuracy=[0.8, 0.95]))["faces_needed"] is None

@@ -1,6 +1,7 @@
 import pandas as pd
 
 from mien.evaluation.paired_tests import pairwise
+from mien.evaluation.rater_agreement import rater_agreement
 from mien.report import sentences
 
 SCORE = {"set": "target-labelled", "n": 86, "accuracy": 0.581, "accuracy_ci95": [0.472, 0.689],
@@ -183,3 +184,66 @@ def test_maps_are_told_by_thirds_and_by_their_likeness():
     assert sentences.thirds({}).startswith("No place")
     assert sentences.likeness({"sad": 0.123}).endswith("by *sad* 0.12.")
     assert "cannot be compared" in sentences.likeness({})
+
+
+CROWD = {
+    "source": "fer_2013.csv",
+    "images": {"Training": 2000, "PublicTest": 10, "PrivateTest": 0},
+    "in_training": {"PublicTest": 1, "PrivateTest": 0},
+}
+
+
+def test_the_crowd_and_its_copies():
+    assert sentences.crowd(CROWD) == (
+        "fer&#95;2013&#46;csv holds **2,010 images**: 2,000 in Training, 10 in PublicTest and "
+        "0 in PrivateTest."
+    )
+    assert sentences.copies(CROWD) == (
+        "1 PublicTest image (10.0 %) and 0 PrivateTest images (undefined) stand in Training too, "
+        "pixel by pixel."
+    )
+
+
+def test_the_person():
+    facts = {"labelled_images": 1, "labelled_units": 30, "clips": 7, "unknown": 12,
+             "majority": "sad", "majority_share": 0.25}  # fmt: skip
+    assert sentences.person(facts) == (
+        "1 labelled image, 30 labelled rows of Action Units from 7 clips, 12 unknown faces. "
+        "Always answering *sad* would be right on 25.0 % of the labelled faces."
+    )
+
+
+def test_raters_agree_or_are_too_few():
+    ratings = pd.DataFrame(
+        [(f, r, label) for f, both in enumerate([("sad", "sad"), ("happy", "happy")] * 2)
+         for r, label in zip("ab", both, strict=True)],
+        columns=["file_name", "rater", "label"],
+    )  # fmt: skip
+    assert sentences.raters(rater_agreement(ratings).pairs) == (
+        "a and b agree on 4 of 4 faces; Cohen's kappa is 1.00, almost perfect agreement."
+    )
+    alike = rater_agreement(ratings.assign(label="sad")).pairs
+    assert sentences.raters(alike) == "a and b agree on 4 of 4 faces."
+    assert "no agreement" in sentences.raters(rater_agreement(ratings[:1]).pairs)
+
+
+def test_the_textbook_and_chance():
+    hits = {"units": 6, "hits": 2, "emotions": 2, "emotions_above": 1}
+    said = sentences.textbook(hits)
+    assert "Of the 6 units" in said and "2 are the textbook's" in said
+    assert said.endswith("in 1 of 2 emotions.")
+    assert "No emotion has" in sentences.textbook(dict.fromkeys(hits, 0))
+    found = {"accuracy": 0.5, "mean": 0.25, "best": 0.375, "p": 0.01, "permutations": 99}
+    assert sentences.chance(found).endswith(
+        "25.0 % on average and 37.5 % at best (p = 0.010, 99 permutations)."
+    )
+
+
+def test_a_learning_curve_is_continued_only_where_it_rises():
+    found = {"fewest": 10.0, "accuracy_of_fewest": 0.4, "most": 100.0, "accuracy_of_most": 0.5,
+             "goal": 0.6, "faces_needed": 1004.0}  # fmt: skip
+    said = sentences.curve(found)
+    assert "from 40.0 % to 50.0 %" in said and "60.0 % would take about 1,000" in said
+    assert "would not help" in sentences.curve(found | {"faces_needed": None})
+    full = sentences.curve(found | {"goal": 1.05, "faces_needed": None})
+    assert "would not help" not in full and "left to be gained" in full

@@ -128,17 +128,15 @@ def test_models_beat_the_commonest_answer_and_none_is_perfect(demo_run):
 
 
 def test_stored_models_answer_as_the_chapters_did(demo_run, person):
-    from mien.designed.action_unit_svm import units_of
     from mien.emotions import named, restrict
     from mien.network import inference, pretrained
 
-    rows = units_of(person.intensities, person.presences)
     faces = person.faces
     for part, file, has in (("A1", "A1.skops", "has_image"), ("A2", "A2.skops", "has_units")):
         frame = results.load_table(demo_run.folder, part, "predictions").set_index("file_name")
         which = (faces["set"] == "unknown") & faces[has]
         model = storage.load(results.model_path(demo_run.folder, file))
-        inputs = person.images[which] if part == "A1" else rows[which]
+        inputs = person.images[which] if part == "A1" else person.units[which]
         answers = model.predict_proba(inputs)
         if part == "A1":
             answers = named(restrict(answers, person.emotions).argmax(axis=1))

@@ -134,6 +134,11 @@ class Person:
         """Of `UNITS` in `action_units`, float32 (n, 17), 0 or 1; NaN where there is none."""
         return np.floor(self._units(("_c",)) + 0.5).astype(np.float32)
 
+    @property
+    def units(self) -> np.ndarray:
+        """`intensities`, then `presences`, float32 (n, 34)."""
+        return np.hstack([self.intensities, self.presences])
+
     def _units(self, suffixes: Sequence[str]) -> np.ndarray:
         found = np.full((len(self.faces), len(UNITS)), np.nan)
         source = self.measured.get(self.action_units)

@@ -1,61 +1,62 @@
-"""What is in the data: the counts, samples and sentences of chapter 0."""
+"""What is in the data: the counts and samples of chapter 0."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from mien.data.fer2013 import Fer2013, constant_images, duplicates, has_copy_in
+from mien.data.fer2013_files import USAGES
 from mien.data.person import Person
-from mien.emotions import EMOTIONS, UNKNOWN
-from mien.evaluation.rater_agreement import Agreement, strength
-from mien.report import text
-from mien.report import text as prose
-
-#: FER2013's splits in the order in which they are used.
-USAGES = ("Training", "PublicTest", "PrivateTest")
+from mien.emotions import EMOTIONS, UNKNOWN, commonest, named
 
 
 def class_counts(crowd: Fer2013) -> pd.DataFrame:
     """Return the images of every emotion (rows) in every split (columns)."""
-    counts = pd.crosstab(np.array(EMOTIONS)[crowd.labels], crowd.usage)
+    counts = pd.crosstab(named(crowd.labels), crowd.usage)
     return counts.reindex(index=list(EMOTIONS), columns=list(USAGES), fill_value=0).rename_axis(
         index="emotion", columns=None
     )
 
 
-def majority_share(crowd: Fer2013, usage: str) -> tuple[str, float]:
-    """Return the commonest emotion of a split and its share of the images (0..1)."""
-    counts = class_counts(crowd)[usage]
-    return str(counts.idxmax()), float(counts.max() / counts.sum())
+def crowd_facts(crowd: Fer2013) -> dict[str, Any]:
+    """Return what chapter 0 tells of FER2013, as metrics.json holds it.
+
+    Returns
+    -------
+    dict
+        ``source`` (name of the file or folder), ``images`` (by split), ``in_training`` (how many
+        images of each test split Training holds too), ``majority`` (the commonest emotion of
+        PrivateTest), ``majority_share`` (0..1).
+    """
+    emotion, share = commonest(named(crowd.split("PrivateTest")[1]))
+    return {
+        "source": Path(crowd.source).name,
+        "images": {usage: int((crowd.usage == usage).sum()) for usage in USAGES},
+        "in_training": {usage: int(has_copy_in(crowd, usage).sum()) for usage in USAGES[1:]},
+        "majority": emotion,
+        "majority_share": share,
+    }
 
 
 def crowd_samples(crowd: Fer2013, *, usage: str, each: int) -> tuple[np.ndarray, list[str]]:
     """Return rows of the first ``each`` images of every emotion in a split, and their captions."""
-    rows, captions = [], []
-    for code, emotion in enumerate(EMOTIONS):
-        found = np.flatnonzero((crowd.labels == code) & (crowd.usage == usage))[:each]
-        rows += list(found)
-        captions += [emotion] * len(found)
-    return np.array(rows, dtype=int), captions
+    return _first_of_each(np.where(crowd.usage == usage, named(crowd.labels), ""), each)
 
 
 def copy_table(crowd: Fer2013) -> pd.DataFrame:
     """Return how many images of every split have an exact copy, and where."""
-    copied = duplicates(crowd)
-    rows = []
-    for usage in USAGES:
-        row = {
-            "split": usage,
-            "images": int((crowd.usage == usage).sum()),
-            "copies of an earlier row": int((copied["usage"] == usage).sum()),
+    copied = duplicates(crowd)["usage"]
+    in_training = [int(has_copy_in(crowd, usage).sum()) for usage in USAGES[1:]]
+    return pd.DataFrame(
+        {
+            "split": USAGES,
+            "images": [int((crowd.usage == usage).sum()) for usage in USAGES],
+            "copies of an earlier row": [int((copied == usage).sum()) for usage in USAGES],
+            "also in Training": pd.array([None, *in_training], dtype="Int64"),
         }
-        if usage != "Training":
-            row["also in Training"] = int(has_copy_in(crowd, usage).sum())
-        rows.append(row)
-    frame = pd.DataFrame(rows)
-    frame["also in Training"] = frame["also in Training"].astype("Int64")
-    return frame
+    )
 
 
 def unusable(crowd: Fer2013) -> pd.DataFrame:
@@ -70,92 +71,68 @@ def unusable(crowd: Fer2013) -> pd.DataFrame:
 
 def person_counts(person: Person) -> pd.DataFrame:
     """Return faces, images, rows of Action Units and clips of the person by label."""
-    order = [*person.emotions, UNKNOWN]
-    groups = person.faces.groupby("label")
-    counts = groups.agg(
+    counts = person.faces.groupby("label").agg(
         faces=("file_name", "size"),
         images=("has_image", "sum"),
         action_units=("has_units", "sum"),
         clips=("clip", "nunique"),
     )
-    return counts.reindex(order, fill_value=0).rename(
+    return counts.reindex([*person.emotions, UNKNOWN], fill_value=0).rename(
         columns={"action_units": "rows of Action Units"}
     )
 
 
+def person_facts(person: Person) -> dict[str, Any]:
+    """Return what chapter 0 tells of a person with labelled faces, as metrics.json holds it.
+
+    Returns
+    -------
+    dict
+        ``labelled_images``, ``labelled_units`` (rows of Action Units), ``clips`` (of these rows),
+        ``unknown`` (faces), ``majority`` (the commonest emotion of the labelled faces),
+        ``majority_share`` (0..1), ``irregularities``.
+    """
+    labelled, units = person.faces["set"] == "labelled", person.labelled("has_units")
+    emotion, share = commonest(person.faces.loc[labelled, "label"])
+    return {
+        "labelled_images": len(person.labelled("has_image").rows),
+        "labelled_units": len(units.rows),
+        "clips": len(set(units.clips)),
+        "unknown": int((~labelled).sum()),
+        "majority": emotion,
+        "majority_share": share,
+        "irregularities": len(person.told),
+    }
+
+
 def person_samples(person: Person, *, each: int) -> tuple[np.ndarray, list[str]]:
     """Return rows of the first ``each`` labelled faces with image of every emotion, captioned."""
-    faces = person.faces[person.faces["has_image"] & (person.faces["set"] == "labelled")]
-    rows = [
-        row for emotion in person.emotions for row in faces.index[faces["label"] == emotion][:each]
-    ]
-    return np.array(rows, dtype=int), faces["label"].loc[rows].tolist()
+    labelled = person.labelled("has_image")
+    found, captions = _first_of_each(labelled.truth, each)
+    return labelled.rows[found], captions
 
 
-def crowd_sentence(crowd: Fer2013) -> str:
-    """Return what was read, in a sentence."""
-    sizes = [f"{(crowd.usage == usage).sum():,} in {usage}" for usage in USAGES]
-    total = text.count(len(crowd.labels), "image")
-    return f"{text.escape(Path(crowd.source).name)} holds **{total}**: {text.listed(sizes)}."
+def _first_of_each(labels: np.ndarray, each: int) -> tuple[np.ndarray, list[str]]:
+    """Return where the first ``each`` of every emotion stand in ``labels``, and what they are."""
+    rows = [row for emotion in EMOTIONS for row in np.flatnonzero(labels == emotion)[:each]]
+    return np.array(rows, dtype=int), labels[rows].tolist()
 
 
-def copies_sentence(crowd: Fer2013) -> str:
-    """Return how much of the test splits Training contains, in a sentence."""
-    parts = []
-    for usage in USAGES[1:]:
-        copied = has_copy_in(crowd, usage)
-        share = text.percent(copied.mean() if len(copied) else None)
-        parts.append(f"{text.count(int(copied.sum()), f'{usage} image')} ({share})")
-    return f"{text.listed(parts)} stand in Training too, pixel by pixel."
+def witness_samples(
+    person: Person, faces: np.ndarray, witnesses: np.ndarray, answers: np.ndarray
+) -> tuple[np.ndarray, list[str]]:
+    """Return rows of every face followed by its witnesses', and their captions.
 
-
-def person_sentence(person: Person) -> str:
-    """Return the size of the person's data and its commonest emotion, in two sentences."""
-    labelled = person.faces[person.faces["set"] == "labelled"]
-    with_units = labelled[labelled["has_units"]]
-    unknown = int((person.faces["set"] == "unknown").sum())
-    text = (
-        f"{prose.count(int(labelled['has_image'].sum()), 'labelled image')}, "
-        f"{prose.count(len(with_units), 'labelled row')} of Action Units from "
-        f"{prose.count(with_units['clip'].nunique(), 'clip')}, "
-        f"{prose.count(unknown, 'unknown face')}."
+    Parameters
+    ----------
+    faces : int array (m,)
+        Rows of the faces.
+    witnesses : int array (m, count)
+        Rows of labelled faces that speak for the answer to each.
+    answers : array (m,) of str
+    """
+    rows = np.column_stack([faces, witnesses])
+    captions = np.column_stack(
+        [[f"unknown: {answer}" for answer in answers], person.faces["label"].to_numpy()[witnesses]]
     )
-    if len(labelled):
-        counts = labelled["label"].value_counts()
-        text += (
-            f" Always answering *{counts.index[0]}* would be right on "
-            f"{prose.percent(counts.iloc[0] / len(labelled))} of the labelled faces."
-        )
-    return text
-
-
-def raters_sentence(agreement: Agreement) -> str:
-    """Return how far the raters agree, in a sentence."""
-    if agreement.pairs.empty:
-        return "Fewer than two raters have labelled the unknown faces, so there is no agreement."
-    row = agreement.pairs.iloc[0]
-    text = (
-        f"{prose.escape(row['a'])} and {prose.escape(row['b'])} agree on {row['agree']} of "
-        f"{prose.count(row['n'], 'face')}"
-    )
-    if np.isfinite(row["kappa"]):
-        text += f"; Cohen's kappa is {row['kappa']:.2f}, {strength(row['kappa'])} agreement"
-    return text + "."
-
-
-def crowd_answer(crowd: Fer2013) -> str:
-    """Return what chapter 0 answers about FER2013, as a Markdown list."""
-    emotion, share = majority_share(crowd, "PrivateTest")
-    return (
-        f"- {crowd_sentence(crowd)} *{emotion}* alone makes {text.percent(share)} of "
-        f"PrivateTest.\n- {copies_sentence(crowd)}"
-    )
-
-
-def person_answer(person: Person, agreement: Agreement) -> str:
-    """Return what chapter 0 answers about the person, as a Markdown list."""
-    problems = text.count(len(person.told), "irregularity", "irregularities")
-    return (
-        f"- The person: {person_sentence(person)} {problems} in the files, listed above.\n"
-        f"- {raters_sentence(agreement)}"
-    )
+    return rows.ravel(), captions.ravel().tolist()

@@ -6,10 +6,9 @@ from scipy.stats import mannwhitneyu
 from sklearn.base import clone
 
 from mien.data.measured import UNITS
-from mien.designed.action_unit_svm import cross_validate_units
+from mien.designed.action_unit_svm import cross_validate_units, outside_folds
+from mien.emotions import named
 from mien.errors import DataError
-from mien.report import text
-from mien.report import text as prose
 
 #: The units of each emotion's prototype that OpenFace measures (Ekman, Friesen and Hager 2002,
 #: "FACS Investigator's Guide", table 10-1, the basis of EMFACS, Friesen and Ekman 1983). Where
@@ -61,19 +60,16 @@ def unit_importance(
     -------
     DataFrame
         One row per emotion (and ``"all"``) and unit: ``emotion``, ``unit``, ``drop`` (how much
-        the accuracy on the faces of that emotion falls, 0..1, mean over the repeats), ``spread``
-        (standard deviation over the repeats), ``probability_drop`` (the same for the probability
-        of the true emotion, smoother) and ``prototype`` (the unit belongs to the emotion's
-        EMFACS prototype).
+        the accuracy on the faces of that emotion falls, 0..1, mean over the repeats),
+        ``probability_drop`` (the same for the probability of the true emotion, smoother) and
+        ``prototype`` (the unit belongs to the emotion's EMFACS prototype).
     """
     rows, labels, clips = np.asarray(rows, np.float32), np.asarray(labels), np.asarray(clips)
     random = np.random.default_rng(seed)
     hit_drop = np.zeros((len(folds), len(UNITS), len(rows)))
     probability_drop = np.zeros_like(hit_drop)
     for repeat, fold in enumerate(folds):
-        for number in np.unique(fold):
-            train, test = fold != number, fold == number
-            fitted = clone(model).fit(rows[train], labels[train], groups=clips[train])
+        for fitted, test in outside_folds(model, rows, labels, clips, fold):
             drops = _drops(fitted, rows[test], labels[test], shuffles, random)
             hit_drop[repeat][:, test], probability_drop[repeat][:, test] = drops
     emotions = list(dict.fromkeys([ALL, *PROTOTYPES, *np.unique(labels)]))
@@ -97,9 +93,9 @@ def textbook_agreement(importance: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame
         One row per emotion that has a prototype: ``emotion``, ``prototype`` (its units),
-        ``top`` (as many most important units), ``hits`` (how many are in both), ``chance`` (how
-        many would be by luck), ``auc`` (the chance that a unit of the prototype is more important
-        than one outside it; 0.5 is no agreement) and ``p`` (one-sided Mann-Whitney test).
+        ``top`` (as many most important units), ``hits`` (how many are in both), ``size`` (of the
+        prototype), ``auc`` (the chance that a unit of the prototype is more important than one
+        outside it; 0.5 is no agreement) and ``p`` (one-sided Mann-Whitney test).
     """
     found = []
     for emotion, part in importance.groupby("emotion", sort=False):
@@ -117,7 +113,6 @@ def textbook_agreement(importance: pd.DataFrame) -> pd.DataFrame:
                 "top": ", ".join(top),
                 "hits": len(set(top) & set(PROTOTYPES[emotion])),
                 "size": size,
-                "chance": size**2 / len(part),
                 "auc": float(test.statistic / (size * (len(part) - size))),
                 "p": float(test.pvalue),
             }
@@ -125,25 +120,23 @@ def textbook_agreement(importance: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(found)
 
 
-def textbook_sentence(drops: pd.DataFrame) -> str:
-    """Return how far the units that mattered are those of the EMFACS prototypes, in a sentence.
+def textbook_hits(agreement: pd.DataFrame) -> dict[str, int]:
+    """Return how much of the textbook was found, over all emotions of `textbook_agreement`.
 
-    Parameters
-    ----------
-    drops : DataFrame
-        From :func:`unit_importance`.
+    Returns
+    -------
+    dict
+        ``units`` (of all prototypes), ``hits`` (how many of them were among the most important),
+        ``emotions`` (with a prototype), ``emotions_above`` (whose auc exceeds 0.5).
     """
-    compared = textbook_agreement(drops)
-    hits, sizes = int(compared["hits"].sum()), int(compared["size"].sum())
-    areas = compared["auc"].dropna()
-    if areas.empty:
-        return "No emotion has a prototype to compare with."
-    above = int((areas > 0.5).sum())
-    return (
-        f"Of the {sizes} units that mattered most, as many for each emotion as its prototype has, "
-        f"{hits} are the textbook's; textbook units rank above the others in {above} of "
-        f"{text.count(len(areas), 'emotion')}."
-    )
+    if agreement.empty:
+        return {"units": 0, "hits": 0, "emotions": 0, "emotions_above": 0}
+    return {
+        "units": int(agreement["size"].sum()),
+        "hits": int(agreement["hits"].sum()),
+        "emotions": len(agreement),
+        "emotions_above": int((agreement["auc"] > 0.5).sum()),
+    }
 
 
 def _drops(fitted, rows, labels, shuffles, random):
@@ -172,13 +165,11 @@ def _reading(fitted, rows, labels):
 
 
 def _summary(emotion, hit_drop, probability_drop):
-    per_repeat = hit_drop.mean(axis=2)
     return pd.DataFrame(
         {
             "emotion": emotion,
             "unit": UNITS,
-            "drop": per_repeat.mean(axis=0),
-            "spread": per_repeat.std(axis=0),
+            "drop": hit_drop.mean(axis=(0, 2)),
             "probability_drop": probability_drop.mean(axis=(0, 2)),
             "prototype": [unit in PROTOTYPES.get(emotion, ()) for unit in UNITS],
         }
@@ -233,8 +224,9 @@ def chance_test(
     Returns
     -------
     dict
-        ``accuracy``, ``chance`` (array of the shuffled accuracies), ``p`` (share of shuffles at
-        least as good, the true labels counted among them: Ojala and Garriga 2010).
+        ``accuracy``, ``mean`` and ``best`` (of the accuracies on shuffled faces),
+        ``permutations``, ``p`` (share of shuffles at least as good, the true order counted among
+        them: Ojala and Garriga 2010).
     """
     labels, clips = np.asarray(labels), np.asarray(clips)
     random = np.random.default_rng(seed)
@@ -242,10 +234,15 @@ def chance_test(
     # shuffled ones less well.
     rows, own = np.asarray(rows), np.arange(len(labels))
     orders = [own] + [shuffled_by_clip(own, clips, random) for _ in range(permutations)]
-    found = [_accuracy(rows[order], labels, clips, fold, model) for order in orders]
-    chance = np.array(found[1:])
-    as_good = int((chance >= found[0] - 1e-9).sum())
-    return {"accuracy": found[0], "chance": chance, "p": (as_good + 1) / (permutations + 1)}
+    accuracy, *chance = (_accuracy(rows[order], labels, clips, fold, model) for order in orders)
+    as_good = sum(found >= accuracy - 1e-9 for found in chance)
+    return {
+        "accuracy": accuracy,
+        "mean": float(np.mean(chance)),
+        "best": max(chance),
+        "permutations": permutations,
+        "p": (as_good + 1) / (permutations + 1),
+    }
 
 
 def learning_curve(
@@ -286,19 +283,16 @@ def learning_curve(
     rows, labels, clips = np.asarray(rows), np.asarray(labels), np.asarray(clips)
     if folds.shape[1] != len(labels):
         raise DataError(f"folds are for {folds.shape[1]} faces, but {len(labels)} are labelled")
-    jobs = [(share, repeat) for share in shares for repeat in range(len(folds))]
-    found = [
-        _partial(rows, labels, clips, folds[repeat], model, share, seed + repeat)
-        for share, repeat in jobs
-    ]
-    table = pd.DataFrame(found, columns=["faces", "accuracy", "balanced_accuracy"])
-    table.insert(0, "repeat", [repeat for _, repeat in jobs])
-    table.insert(0, "share", [share for share, _ in jobs])
-    return table
+    return pd.DataFrame(
+        {"share": share, "repeat": repeat}
+        | _partial(rows, labels, clips, fold, model, share, seed + repeat)
+        for share in shares
+        for repeat, fold in enumerate(folds)
+    )
 
 
-def faces_needed(curve: pd.DataFrame, goal: float) -> float:
-    """Extrapolate a learning curve: about how many labelled faces would reach ``goal``?
+def curve_estimate(curve: pd.DataFrame) -> dict[str, float | None]:
+    """Extrapolate a learning curve: about how many labelled faces would bring ten points more?
 
     A straight line in the logarithm of the number of faces is fitted to the mean accuracies; a
     rough guide, since real curves flatten.
@@ -307,53 +301,37 @@ def faces_needed(curve: pd.DataFrame, goal: float) -> float:
     ----------
     curve : DataFrame
         From :func:`learning_curve`.
-    goal : float
-        An accuracy, 0..1.
 
     Returns
     -------
-    float
-        Number of faces; infinite where the curve does not rise.
+    dict
+        ``fewest``, ``most`` (training faces at both ends), ``accuracy_of_fewest``,
+        ``accuracy_of_most`` (0..1), ``goal`` (the latter and 0.1), ``faces_needed`` for it (None
+        where the curve does not rise, or the goal is 1 or more).
 
     Examples
     --------
     >>> curve = pd.DataFrame({"share": [0.5, 1.0], "faces": [10, 100], "accuracy": [0.4, 0.5]})
-    >>> round(faces_needed(curve, 0.6))
+    >>> round(curve_estimate(curve)["faces_needed"])
     1000
     """
     means = curve.groupby("share")[["faces", "accuracy"]].mean()
-    slope, height = np.polyfit(np.log(means.faces), means.accuracy, 1)
-    return float(np.exp((goal - height) / slope)) if slope > 0 else float("inf")
-
-
-def curve_sentence(curve: pd.DataFrame) -> str:
-    """Return what more labelled faces would bring, in two sentences.
-
-    Parameters
-    ----------
-    curve : DataFrame
-        From :func:`learning_curve`.
-    """
-    means = curve.groupby("share")[["faces", "accuracy"]].mean()
     first, last = means.iloc[0], means.iloc[-1]
-    text = (
-        f"From {first.faces:.0f} training faces to {last.faces:.0f}, accuracy went from "
-        f"{prose.percent(first.accuracy)} to {prose.percent(last.accuracy)}."
-    )
-    goal = last.accuracy + 0.1
-    needed = faces_needed(curve, goal)
-    if goal >= 1 or not np.isfinite(needed):
-        return f"{text} The curve does not rise, so more faces of this kind would not help."
-    return (
-        f"{text} If it went on like this, straight in the logarithm of the number, "
-        f"{prose.percent(goal)} would take about {float(f'{needed:.2g}'):,.0f} labelled faces; "
-        "real curves flatten."
-    )
+    slope, height = np.polyfit(np.log(means.faces), means.accuracy, 1)
+    goal = float(last.accuracy) + 0.1
+    return {
+        "fewest": float(first.faces),
+        "accuracy_of_fewest": float(first.accuracy),
+        "most": float(last.faces),
+        "accuracy_of_most": float(last.accuracy),
+        "goal": goal,
+        "faces_needed": float(np.exp((goal - height) / slope)) if slope > 0 and goal < 1 else None,
+    }
 
 
 def _accuracy(rows, labels, clips, fold, model):
-    predicted, _, _ = cross_validate_units(rows, labels, clips, fold[None], model=model)
-    return float(np.mean(predicted[0] == labels))
+    probabilities = cross_validate_units(rows, labels, clips, fold[None], model=model)
+    return float(np.mean(named(probabilities[0].argmax(axis=1)) == labels))
 
 
 def _partial(rows, labels, clips, fold, model, share, seed):
@@ -369,4 +347,8 @@ def _partial(rows, labels, clips, fold, model, share, seed):
         faces.append(len(used))
     right = predicted == labels
     recalls = [right[labels == emotion].mean() for emotion in np.unique(labels)]
-    return np.mean(faces), right.mean(), np.mean(recalls)
+    return {
+        "faces": np.mean(faces),
+        "accuracy": right.mean(),
+        "balanced_accuracy": np.mean(recalls),
+    }

@@ -1,15 +1,14 @@
 """Support vector machines on Action Units: the A2 pipeline and its honest cross-validation.
 
 Input everywhere: float32 (n, 34) rows, the 17 intensities (0..5) followed by the 17 presences
-(0 or 1) of OpenFace, NaN where a unit was not measured. :func:`units_of` puts them together.
+(0 or 1) of OpenFace, NaN where a unit was not measured, as `mien.data.person.Person` has them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import product
 
 import numpy as np
-from scipy.optimize import minimize_scalar
-from scipy.special import log_softmax, softmax
+from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.pipeline import Pipeline
@@ -17,37 +16,27 @@ from sklearn.svm import SVC
 from sklearn.utils.validation import check_is_fitted
 
 from mien.data.measured import UNITS
+from mien.emotions import EMOTIONS, spread
 from mien.errors import DataError, ParameterError
+from mien.evaluation.calibration import fit_temperature
 from mien.evaluation.cross_validation import grouped_folds
 
-#: What the nested choice chooses among: every combination.
+#: What the inner folds choose among: every combination.
 CANDIDATES: Mapping[str, Sequence] = {"svm__C": (0.7, 1.0, 1.5, 2.0)}
 
 #: Intensities up to these are taken for noise, one view of the face for each (0 to 5 scale).
 NOISE = (0.0, 0.3, 0.6)
 
 
-def units_of(intensities: np.ndarray, presences: np.ndarray) -> np.ndarray:
-    """Return the rows that this room's models take.
-
-    Examples
-    --------
-    >>> units_of(np.zeros((3, 17)), np.ones((3, 17))).shape
-    (3, 34)
-    """
-    return np.concatenate([intensities, presences], axis=1).astype(np.float32)
-
-
 class UnitFeatures(TransformerMixin, BaseEstimator):
     """Action Units as an SVM should see them, with everything learned from the training fold.
 
-    Three views of the same face, side by side: intensities of which a little, some or more is
+    Three views of the same face, side by side: intensities of which nothing, a little or more is
     taken for noise (soft threshold), each times 1 + presence, since OpenFace's presence comes
     from a classifier that is trained apart from the regressor of the intensity. Within a view
-    all units keep their common scale: scaling each column would lift the rare, noisy ones. The
-    training rows' median is subtracted, which removes the person's resting face from
-    single-image OpenFace intensities (TadasBaltrusaitis/OpenFace issue 940); missing intensities
-    take the median, missing presences count as absent.
+    all units keep their common scale: scaling each column would lift the rare, noisy ones.
+    Missing intensities take the training rows' median, missing presences count as absent. No
+    median is subtracted: what the kernel compares are differences, in which it would cancel.
 
     Parameters
     ----------
@@ -60,10 +49,9 @@ class UnitFeatures(TransformerMixin, BaseEstimator):
     ----------
     resting_ : array (17,), float32
         Median intensities of the training rows; 0 for a unit that was never measured.
-    medians_ : array (17 * views,), float32
-        Medians of the views.
-    scales_ : array (views,), float32
-        What each view is divided by, so that its mean squared distance is 2.
+    scales_ : array (views, 1, 1), float32
+        What each view is divided by: the root of its variance over rows and units, times 17.
+        The mean squared distance of two faces is then 2 or a little less.
     """
 
     def __init__(self, *, noise: Sequence[float] = NOISE, presence: bool = True):
@@ -71,22 +59,20 @@ class UnitFeatures(TransformerMixin, BaseEstimator):
         self.presence = presence
 
     def fit(self, rows, labels=None):
-        """Learn medians and scales of the views of ``rows`` (n, 34)."""
+        """Learn the medians of ``rows`` (n, 34) and the scales of their views."""
         intensities, _ = _halves(rows)
         self.resting_ = np.zeros(len(UNITS), np.float32)
         known = ~np.isnan(intensities).all(axis=0)
         self.resting_[known] = np.nanmedian(intensities[:, known], axis=0)
         views = self._views(rows)
-        self.medians_ = np.median(views, axis=1, keepdims=True)
-        spread = np.sqrt(views.var(axis=(1, 2), keepdims=True) * len(UNITS))
-        self.scales_ = np.where(spread > 0, spread, 1).astype(np.float32)
+        width = np.sqrt(views.var(axis=(1, 2), keepdims=True) * len(UNITS))
+        self.scales_ = np.where(width > 0, width, 1).astype(np.float32)
         return self
 
     def transform(self, rows) -> np.ndarray:
-        """Return the centred and scaled views side by side, (n, 17 * views) float32."""
+        """Return the scaled views side by side, (n, 17 * views) float32."""
         check_is_fitted(self)
-        views = (self._views(rows) - self.medians_) / self.scales_
-        return np.concatenate(list(views), axis=1)
+        return np.concatenate(list(self._views(rows) / self.scales_), axis=1)
 
     def _views(self, rows):
         intensities, presences = _halves(rows)
@@ -123,12 +109,16 @@ def mean_rbf(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 class UnitSvm(ClassifierMixin, BaseEstimator):
-    """An SVM on Action Units that chooses its own features and penalty by inner grouped folds.
+    """An SVM on Action Units that chooses by inner folds, which keep clips whole.
+
+    By default it chooses its penalty and nothing else: the thresholds and the presence gain of
+    :class:`UnitFeatures` are constants, set with one real person's rows in view
+    (``benchmarks/action_unit_models.py``).
 
     Parameters
     ----------
-    candidates : mapping or None
-        Parameter of the inner pipeline -> values to try; None means :data:`CANDIDATES`.
+    candidates : mapping
+        Parameter of the inner pipeline -> values to try.
     n_splits : int
         Inner folds; fewer where there are fewer clips.
     seed : int
@@ -148,7 +138,7 @@ class UnitSvm(ClassifierMixin, BaseEstimator):
         The chosen combination, fitted on all rows.
     """
 
-    def __init__(self, *, candidates=None, n_splits: int = 5, seed: int = 0):
+    def __init__(self, *, candidates=CANDIDATES, n_splits: int = 5, seed: int = 0):
         self.candidates = candidates
         self.n_splits = n_splits
         self.seed = seed
@@ -206,87 +196,76 @@ class UnitSvm(ClassifierMixin, BaseEstimator):
         fold = grouped_folds(labels, groups, n_splits=n_splits, seed=self.seed)[0]
         codes = np.searchsorted(self.classes_, labels)
         best = None
-        candidates = CANDIDATES if self.candidates is None else self.candidates
-        for values in product(*candidates.values()):
-            chosen = dict(zip(candidates, values, strict=True))
+        for values in product(*self.candidates.values()):
+            chosen = dict(zip(self.candidates, values, strict=True))
             held_out = _held_out(_pipeline(chosen), rows, labels, fold, self.classes_)
             accuracy = np.mean(held_out.argmax(axis=1) == codes)
             if best is None or accuracy > best[0] + 1e-9:
                 best = accuracy, chosen, held_out
         self.inner_accuracy_, self.chosen_ = float(best[0]), best[1]
-        self.temperature_ = _temperature(best[2], codes)
+        self.temperature_ = fit_temperature(softmax(best[2], axis=1), codes)
 
 
-def unit_svm(*, candidates=None, n_splits: int = 5, seed: int = 0) -> UnitSvm:
-    """Return the A2 model, unfitted; ``fit(rows, labels, groups=clips)`` keeps clips together."""
-    return UnitSvm(candidates=candidates, n_splits=n_splits, seed=seed)
+def outside_folds(
+    model, rows: np.ndarray, labels: np.ndarray, clips: np.ndarray, fold: np.ndarray
+) -> Iterator[tuple[ClassifierMixin, np.ndarray]]:
+    """Yield for every fold the model fitted on all other rows, and the mask (n,) of its own."""
+    for number in np.unique(fold):
+        train = fold != number
+        yield clone(model).fit(rows[train], labels[train], groups=clips[train]), ~train
 
 
 def cross_validate_units(
-    rows: np.ndarray, labels: np.ndarray, clips: np.ndarray, folds: np.ndarray, *, model=None
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Predict every labelled row by models that saw neither it nor its clip.
+    rows: np.ndarray, labels: np.ndarray, clips: np.ndarray, folds: np.ndarray, *, model: UnitSvm
+) -> np.ndarray:
+    """Return probabilities of every labelled row by models that saw neither it nor its clip.
 
     Parameters
     ----------
     rows : array (n, 34)
     labels, clips : arrays (n,) of str
-        The clips also keep the inner folds apart.
+        Emotions; the clips also keep the inner folds apart.
     folds : int array (repeats, n)
         From :func:`mien.evaluation.cross_validation.grouped_folds` (or ``plain_folds``, to show the
         leak).
-    model : estimator, optional
-        Default :func:`unit_svm` with its defaults.
+    model : UnitSvm
+        Unfitted.
 
     Returns
     -------
-    predicted : array (repeats, n) of str
-    probabilities : float array (repeats, n, classes)
-        0 for a class that the fold's training rows lack.
-    classes : array (classes,) of str
+    float array (repeats, n, 7)
+        In the order of `mien.emotions.EMOTIONS`; 0 for what the fold's training rows lack. The
+        largest is the answer.
     """
-    rows, labels, clips = np.asarray(rows), np.asarray(labels), np.asarray(clips)
-    classes = np.unique(labels)
-    probabilities = np.zeros((*folds.shape, len(classes)))
+    probabilities = np.zeros((*folds.shape, len(EMOTIONS)))
     for repeat, fold in enumerate(folds):
-        for number in np.unique(fold):
-            train, test = fold != number, fold == number
-            fitted = clone(model or unit_svm()).fit(rows[train], labels[train], groups=clips[train])
-            columns = np.searchsorted(classes, fitted.classes_)
-            probabilities[repeat, test, columns[:, None]] = fitted.predict_proba(rows[test]).T
-    return classes[probabilities.argmax(axis=2)], probabilities, classes
+        for fitted, test in outside_folds(model, rows, labels, clips, fold):
+            probabilities[repeat, test] = spread(fitted.predict_proba(rows[test]), fitted.classes_)
+    return probabilities
 
 
-def nearest_faces(
-    model: UnitSvm, rows: np.ndarray, labelled: np.ndarray, *, count: int = 2
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the labelled faces that the model sees as closest to each row.
+def nearest_faces(model: UnitSvm, rows: np.ndarray, labelled: np.ndarray) -> np.ndarray:
+    """Return the two labelled faces that the model sees as closest to each row.
 
     Parameters
     ----------
     model : UnitSvm
-        Fitted; distances are Euclidean between its features, the
-        ones its kernel compares.
+        Fitted on two classes or more; distances are Euclidean between its features, the ones its
+        kernel compares.
     rows : array (m, 34)
         The faces to explain.
     labelled : array (n, 34)
         The faces to choose from.
-    count : int
-        Neighbours per row; fewer where there are fewer labelled faces.
 
     Returns
     -------
-    which : int array (m, count)
+    int array (m, 2)
         Rows of ``labelled``, the closest first.
-    distances : float array (m, count)
     """
-    features = (
-        model.model_["features"] if hasattr(model, "model_") else UnitFeatures().fit(labelled)
-    )
+    features = model.model_["features"]
     here, there = features.transform(rows), features.transform(labelled)
     distances = np.linalg.norm(here[:, None] - there[None], axis=2)
-    which = distances.argsort(axis=1, kind="stable")[:, :count]
-    return which, np.take_along_axis(distances, which, axis=1)
+    return distances.argsort(axis=1, kind="stable")[:, :2]
 
 
 def _pipeline(chosen):
@@ -318,16 +297,6 @@ def _held_out(model, rows, labels, fold, classes):
             fitted = clone(model).fit(rows[train], labels[train])
             values[test] = _decisions(fitted, rows[test], classes)
     return values
-
-
-def _temperature(values, codes):
-    """The temperature under which the held-out classes are most likely, 1/50 to 50."""
-    row = np.arange(len(codes))
-
-    def loss(log_temperature):
-        return -log_softmax(values / np.exp(log_temperature), axis=1)[row, codes].mean()
-
-    return float(np.exp(minimize_scalar(loss, bounds=(-4, 4), method="bounded").x))
 
 
 def _halves(rows):

@@ -6,10 +6,13 @@ Every function takes numbers and frames as they were computed and returns Markdo
 
 from collections.abc import Mapping, Sequence
 from statistics import median
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from mien.evaluation.paired_tests import pair
+from mien.evaluation.rater_agreement import strength
 from mien.report.text import (
     bullets,
     count,
@@ -359,3 +362,83 @@ def likeness(correlations: Mapping[str, float]) -> str:
         return "The two ways cannot be compared: one of them shows no place at all."
     told = ", ".join(f"*{emotion}* {value:.2f}" for emotion, value in correlations.items())
     return f"The places that Grad-CAM and occlusion find correlate (Spearman) by {told}."
+
+
+def crowd(facts: Mapping[str, Any]) -> str:
+    """Return what was read of FER2013, from `mien.data.summary.crowd_facts`."""
+    sizes = [f"{n:,} in {usage}" for usage, n in facts["images"].items()]
+    total = count(sum(facts["images"].values()), "image")
+    return f"{escape(facts['source'])} holds **{total}**: {listed(sizes)}."
+
+
+def copies(facts: Mapping[str, Any]) -> str:
+    """Return how much of the test splits Training contains, from `crowd_facts`."""
+    parts = []
+    for usage, n in facts["in_training"].items():
+        images = facts["images"][usage]
+        parts.append(f"{count(n, f'{usage} image')} ({percent(n / images if images else None)})")
+    return f"{listed(parts)} stand in Training too, pixel by pixel."
+
+
+def person(facts: Mapping[str, Any]) -> str:
+    """Return the size of a person's data and its commonest emotion, from `person_facts`."""
+    return (
+        f"{count(facts['labelled_images'], 'labelled image')}, "
+        f"{count(facts['labelled_units'], 'labelled row')} of Action Units from "
+        f"{count(facts['clips'], 'clip')}, {count(facts['unknown'], 'unknown face')}. "
+        f"Always answering *{facts['majority']}* would be right on "
+        f"{percent(facts['majority_share'])} of the labelled faces."
+    )
+
+
+def raters(pairs: pd.DataFrame) -> str:
+    """Return how far the first two raters agree (`pairs` of `mien.evaluation.rater_agreement`)."""
+    if pairs.empty:
+        return "Fewer than two raters have labelled the unknown faces, so there is no agreement."
+    row = pairs.iloc[0]
+    said = (
+        f"{escape(row['a'])} and {escape(row['b'])} agree on {row['agree']} of "
+        f"{count(row['n'], 'face')}"
+    )
+    if np.isfinite(row["kappa"]):
+        said += f"; Cohen's kappa is {row['kappa']:.2f}, {strength(row['kappa'])} agreement"
+    return said + "."
+
+
+def chance(found: Mapping[str, Any]) -> str:
+    """Return how a model compares with itself on mixed labels (`chance_test`)."""
+    return (
+        f"With the labels as they are, one deal of the folds gives {percent(found['accuracy'])}; "
+        f"with faces and labels mixed {percent(found['mean'])} on average and "
+        f"{percent(found['best'])} at best ({p_value(found['p'])}, "
+        f"{count(found['permutations'], 'permutation')})."
+    )
+
+
+def textbook(hits: Mapping[str, int]) -> str:
+    """Return how far the units that mattered are those of EMFACS, from `textbook_hits`."""
+    if not hits["emotions"]:
+        return "No emotion has a prototype to compare with."
+    return (
+        f"Of the {hits['units']} units that mattered most, as many for each emotion as its "
+        f"prototype has, {hits['hits']} are the textbook's; textbook units rank above the others "
+        f"in {hits['emotions_above']} of {count(hits['emotions'], 'emotion')}."
+    )
+
+
+def curve(found: Mapping[str, Any]) -> str:
+    """Return what more labelled faces would bring, from `curve_estimate`."""
+    said = (
+        f"From {found['fewest']:.0f} training faces to {found['most']:.0f}, accuracy went from "
+        f"{percent(found['accuracy_of_fewest'])} to {percent(found['accuracy_of_most'])}."
+    )
+    if found["goal"] >= 1:
+        return f"{said} Less than ten points are left to be gained."
+    if found["faces_needed"] is None:
+        return f"{said} The curve does not rise, so more faces of this kind would not help."
+    needed = float(f"{found['faces_needed']:.2g}")
+    return (
+        f"{said} If it went on like this, straight in the logarithm of the number, "
+        f"{percent(found['goal'])} would take about {needed:,.0f} labelled faces; "
+        "real curves flatten."
+    )
