@@ -123,3 +123,27 @@ def test_the_hash_of_a_folder_depends_on_names_and_content_of_what_is_not_hidden
 def test_a_missing_file_is_an_os_error(tmp_path):
     with pytest.raises(OSError, match="nowhere"):
         files.content_hash(tmp_path / "nowhere")
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "results"
+    with files.whole_folder(path) as part:
+        (part / "a").write_text("1")
+    with pytest.raises(RuntimeError), files.whole_folder(path) as part:
+        (part / "a").write_text("2")
+        raise RuntimeError
+    assert (path / "a").read_text() == "1"
+    with files.whole_folder(path) as part:
+        (part / "b").write_text("3")
+    assert [file.name for file in path.iterdir()] == ["b"]
+    assert [file.name for file in tmp_path.iterdir()] == ["results"]
+
+
+def test_a_folder_that_somebody_else_was_faster_with_stays(tmp_path):
+    path = tmp_path / "shared"
+    with files.whole_folder(path, replace=False) as part:
+        (part / "a").write_text("ours")
+        path.mkdir()
+        (path / "a").write_text("theirs")
+    assert (path / "a").read_text() == "theirs"
+    assert [file.name for file in tmp_path.iterdir()] == ["shared"]

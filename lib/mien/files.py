@@ -9,6 +9,8 @@ import math
 import os
 import re
 import secrets
+import shutil
+import tempfile
 import time
 import unicodedata
 import warnings
@@ -84,6 +86,30 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+@contextmanager
+def whole_folder(path: Path, *, replace: bool = True) -> Iterator[Path]:
+    """Give a temporary folder that takes the place of ``path`` only if the block ends well.
+
+    Unless it shall ``replace``, a folder that another process has put there meanwhile stays.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
+    temporary.chmod(0o755)
+    old = temporary.with_name(temporary.name + ".old")
+    try:
+        yield temporary
+        if replace and path.exists():
+            path.rename(old)
+        if replace or not path.exists():
+            temporary.rename(path)
+    except OSError:
+        if replace or not path.is_dir():
+            raise
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
 
 
 def keep(path: Path, write: Callable[[Path], object]) -> None:

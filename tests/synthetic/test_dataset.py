@@ -135,7 +135,8 @@ def test_raters_know_every_unknown_face_and_differ_now_and_then(tmp_path, person
     unknown = person.faces.loc[person.faces["set"] == "unknown", "file_name"]
     assert set(person.ratings["file_name"]) == set(unknown)
     assert (person.ratings.groupby("file_name")["rater"].nunique() == 2).all()
-    shown = {f"{i}_01.jpg": emotion for i, (emotion, _) in enumerate(dataset.UNKNOWN_CLIPS)}
+    clips = [emotion for emotion, frames in dataset.UNKNOWN_CLIPS.items() for _ in frames]
+    shown = {f"{i}_01.jpg": emotion for i, emotion in enumerate(clips)}
     differ = [
         (dataset._ratings(shown, rng).groupby("file_name")["label"].nunique() > 1).sum()
         for _ in range(30)

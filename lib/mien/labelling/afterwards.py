@@ -11,6 +11,7 @@ from mien.data.person import Person
 from mien.emotions import UNKNOWN
 from mien.evaluation.rater_agreement import rater_agreement
 from mien.evaluation.scores import clip_interval
+from mien.files import whole_folder
 from mien.labelling.ratings import disagreements, with_themself
 from mien.labelling.widget import Labeller
 from mien.models import MODELS
@@ -49,7 +50,7 @@ def folder_of(folder: str) -> Path:
 
     copy = results.study_folder("label") / "person"
     if not copy.exists():
-        with results.whole_folder(copy) as part:
+        with whole_folder(copy) as part:
             shutil.copytree(demo_folder() / "person", part, dirs_exist_ok=True)
     return copy
 
@@ -110,7 +111,7 @@ def _answers(study: Path) -> dict[str, dict[str, str]]:
     found = {}
     for model in MODELS.values():
         if (results.part_folder(study, model.part) / "predictions.csv").exists():
-            frame = results.load_predictions(study, model.part)
+            frame = results.load_table(study, model.part, "predictions")
             found[model.name] = dict(zip(frame["file_name"], frame["predicted"], strict=True))
     return found
 

@@ -190,10 +190,11 @@ def fold_leak(*, plain: Sequence[float], grouped: Sequence[float]) -> Picture:
     with style():
         figure, axes = blank(1.9)
         axes = axes[0, 0]
-        for place, (values, marker) in enumerate(zip(groups.values(), "^o", strict=True)):
+        colour = MODELS["SVM-OpenFace"].colour
+        looks = (("^", "white"), ("o", colour))
+        for place, (values, (marker, fill)) in enumerate(zip(groups.values(), looks, strict=True)):
             spread = place + np.linspace(-0.18, 0.18, len(values))
-            fill = ("white", MODELS["SVM-OpenFace"].colour)[place]
-            axes.plot(values, spread, marker, ms=6, mfc=fill, mec=MODELS["SVM-OpenFace"].colour)
+            axes.plot(values, spread, marker, ms=6, mfc=fill, mec=colour)
             axes.plot([values.mean()] * 2, [place - 0.32, place + 0.32], color=INK, lw=2)
         axes.set_yticks(range(2), list(groups))
         axes.set_ylim(1.5, -0.5)

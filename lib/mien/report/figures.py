@@ -49,18 +49,18 @@ def confusions(scores: Mapping[str, Mapping]) -> Picture:
     columns = min(2, len(scores))
     rows = -(-len(scores) // columns)
     many = len(scores) > 1
+    cell, title = (0.33, 0.3) if many else (0.5, 0.0)
     with style():
-        cell = 0.33 if columns > 1 else 0.5
         figure, axes = blank(
-            rows * (cell * len(labels) + 0.3 * many) + 1.7,
-            width=WIDE if columns > 1 else WIDTH,
+            rows * (cell * len(labels) + title) + 1.7,
+            width=WIDE if many else WIDTH,
             nrows=rows,
             ncols=columns,
             sharex=True,
             sharey=True,
         )
         for place, (model, score) in zip(axes.flat, scores.items(), strict=False):
-            mesh = _confusion(place, score, labels, size=8.5 if columns > 1 else 10)
+            mesh = _confusion(place, score, labels, size=8.5 if many else 10)
             place.set_title(model if many else "")
         for place in axes.flat[len(scores) :]:
             place.set_visible(False)
@@ -130,7 +130,7 @@ def accuracies(
         for name, score in scores.items()
     ]
     with style():
-        figure, axes = blank(0.42 * len(rows) + 0.95 + 0.2 * (chance is not None))
+        figure, axes = blank(0.42 * len(rows) + (0.95 if chance is None else 1.15))
         axes = axes[0, 0]
         for place, (name, accuracy, low, high, _) in enumerate(rows):
             colour, marker = look(name)

@@ -4,7 +4,6 @@ import csv
 import hashlib
 import json
 import shutil
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,7 +15,7 @@ from typing import Any
 import filelock
 
 from mien.errors import DataError
-from mien.files import atomic_write
+from mien.files import atomic_write, whole_folder
 from mien.running.staleness import PLACES
 from mien.study import provenance, results
 from mien.study.parameters import ChapterPlan, Study
@@ -171,18 +170,9 @@ class Store:
         entry = self.entry(state["fingerprint"])
         if entry.is_dir():
             return
-        self.folder.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=".new.", dir=self.folder))
-        try:
-            temporary.chmod(0o755)
+        with whole_folder(entry, replace=False) as temporary:
             copy_chapter(study.folder, temporary, plan)
             results.write_json(temporary / "entry.json", state)
-            temporary.rename(entry)
-        except OSError:
-            if not entry.is_dir():  # else somebody was faster, and the chapter is the same
-                raise
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
 
     def take(self, study: Study, plan: ChapterPlan, fingerprint: str) -> dict[str, Any] | None:
         """Copy a chapter from the store into a study.
@@ -212,7 +202,7 @@ def copy_chapter(source: Path, target: Path, plan: ChapterPlan) -> None:
     for model in results.models_of(source, plan.part):
         with atomic_write(target / "models" / model.name) as temporary:
             shutil.copyfile(model, temporary)
-    with results.whole_folder(results.part_folder(target, plan.part)) as temporary:
+    with whole_folder(results.part_folder(target, plan.part)) as temporary:
         shutil.copytree(
             results.part_folder(source, plan.part),
             temporary,

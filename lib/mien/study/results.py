@@ -6,9 +6,7 @@ Everything of one study lies in one folder (``reports/<study>``); this room know
 import json
 import math
 import shutil
-import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +15,7 @@ import pandas as pd
 
 from mien.emotions import EMOTIONS
 from mien.errors import DataError
-from mien.files import atomic_write
+from mien.files import atomic_write, whole_folder
 from mien.study import project
 
 #: Columns of predictions.csv, in order.
@@ -90,23 +88,6 @@ def write_json(path: Path, value: Any) -> None:
     with atomic_write(path) as temporary:
         text = json.dumps(plain(value), indent=1, allow_nan=False, ensure_ascii=False)
         Path(temporary).write_text(text + "\n", encoding="utf-8")
-
-
-@contextmanager
-def whole_folder(path: Path) -> Iterator[Path]:
-    """Give a temporary folder that takes the place of ``path`` only if the block ends well."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
-    temporary.chmod(0o755)
-    old = temporary.with_name(temporary.name + ".old")
-    try:
-        yield temporary
-        if path.exists():
-            path.replace(old)
-        temporary.replace(path)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
-        shutil.rmtree(old, ignore_errors=True)
 
 
 def remove_leftovers(study: Path) -> None:

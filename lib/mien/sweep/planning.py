@@ -129,8 +129,10 @@ class Sweep:
             Task(
                 label=run.label,
                 command=(
-                    *("-m", "mien.cli", "run", str(self.study_file), "--out", run.study.out),
-                    *("--store", str(self.folder / "store"), "--only", parts, "--wait"),
+                    *("-m", "mien.cli", "run", str(self.study_file), "--wait"),
+                    *("--out", run.study.out),
+                    *("--store", str(self.folder / "store")),
+                    *("--only", parts),
                     *_set(self.settings),
                     *_set(run.settings),
                 ),

@@ -6,6 +6,8 @@ from functools import lru_cache
 
 import numpy as np
 
+from mien.data.measured import UNITS
+
 SKINS = ("fbe0cf", "f6d0b1", "eebd95", "e0a877", "cd9160", "b3774a", "94603c", "75482d", "573522")
 HAIRS = ("1d1a1c", "33241d", "553826", "7d5232", "b07c45", "d9b36c", "a14a2a", "9b9ba0", "e4e2dd")
 IRISES = ("3b2417", "5d3a1f", "7b5a2e", "5f7a4a", "4f7fa3", "7c8f9c")
@@ -98,27 +100,6 @@ class Identity:
         )
 
 
-#: The seventeen Action Units whose intensity OpenFace 2 estimates, with their FACS names
-#: (Baltrušaitis et al. 2018, "OpenFace 2.0: Facial Behavior Analysis Toolkit", table 2).
-FACS: dict[str, str] = {
-    "AU01": "inner brow raiser",
-    "AU02": "outer brow raiser",
-    "AU04": "brow lowerer",
-    "AU05": "upper lid raiser",
-    "AU06": "cheek raiser",
-    "AU07": "lid tightener",
-    "AU09": "nose wrinkler",
-    "AU10": "upper lip raiser",
-    "AU12": "lip corner puller",
-    "AU14": "dimpler",
-    "AU15": "lip corner depressor",
-    "AU17": "chin raiser",
-    "AU20": "lip stretcher",
-    "AU23": "lip tightener",
-    "AU25": "lips part",
-    "AU26": "jaw drop",
-    "AU45": "blink",
-}
 Shapes = dict[str, np.ndarray]
 
 _CHIN_SPOTS = (
@@ -140,7 +121,7 @@ def strengths(units: Mapping[str, float]) -> dict[str, float]:
     >>> strengths({"AU12": 5})["AU12"], strengths({"AU12": 5})["AU06"]
     (1.0, 0.0)
     """
-    return {unit: min(max(float(units.get(unit, 0.0)), 0.0), 5.0) / 5 for unit in FACS}
+    return {unit: min(max(float(units.get(unit, 0.0)), 0.0), 5.0) / 5 for unit in UNITS}
 
 
 @lru_cache(maxsize=64)

@@ -155,7 +155,7 @@ def _strands(style: str, w: float) -> Shapes:
     """Return a few lines along which hair is combed, from the parting to the hair line."""
     line, thickness, *_ = _STYLES[style]
     outer, inner = _skull(w, thickness, 0), spline(_LINES[line]) * (w, 1)
-    part = {"side": 0.33, "curtain": 0.5}.get(line, 0.5)
+    part = 0.33 if line == "side" else 0.5
     found = {}
     for i, end in enumerate((0.13, 0.3, 0.7, 0.87)):
         along = np.array((part + 0.35 * (end - part), part + 0.75 * (end - part), end))

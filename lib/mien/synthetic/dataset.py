@@ -6,9 +6,6 @@ Action Units are then measured as badly as OpenFace measures them: with noise, w
 resting face as a bias, with units that are missed, and with presences that do not always agree.
 """
 
-import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +16,7 @@ import pandas as pd
 from mien.data.measured import UNITS
 from mien.emotions import EMOTIONS, UNKNOWN, index
 from mien.errors import ParameterError
-from mien.files import cache_dir
+from mien.files import cache_dir, whole_folder
 from mien.synthetic.anatomy import CLOTHS, Identity, colour
 from mien.synthetic.rendering import View, draw_face
 
@@ -83,11 +80,14 @@ SPLITS = {"Training": 0.8, "PublicTest": 0.1, "PrivateTest": 0.1}
 #: Shares of the person's emotions among the labelled faces; two emotions never show.
 PERSON_SHARES = {"happy": 0.38, "sad": 0.2, "surprise": 0.19, "angry": 0.13, "disgust": 0.1}
 
-#: What the unknown faces show: emotion and number of frames of every clip.
-UNKNOWN_CLIPS = (
-    *(("happy", 2), ("happy", 1), ("happy", 1), ("sad", 2), ("sad", 1)),
-    *(("angry", 1), ("angry", 1), ("surprise", 1), ("surprise", 1), ("disgust", 1)),
-)
+#: What the unknown faces show: by emotion, the number of frames of every clip.
+UNKNOWN_CLIPS = {
+    "happy": (2, 1, 1),
+    "sad": (2, 1),
+    "angry": (1, 1),
+    "surprise": (1, 1),
+    "disgust": (1,),
+}
 
 #: The one person: drawn, like everybody here, and nobody's likeness.
 PERSON = Identity(
@@ -132,17 +132,8 @@ def demo_folder(seed: int = 0) -> Path:
     """
     folder = cache_dir() / f"demo-{VERSION}-{seed}"
     if not folder.is_dir():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-        try:
+        with whole_folder(folder, replace=False) as temporary:
             write_demo(temporary, seed=seed)
-            temporary.chmod(0o755)
-            os.rename(temporary, folder)  # noqa: PTH104 - fails where another process was first
-        except OSError:
-            if not folder.is_dir():
-                raise
-        finally:
-            shutil.rmtree(temporary, ignore_errors=True)
     return folder
 
 
@@ -257,7 +248,7 @@ def _crowd_face(emotion: str, rng: np.random.Generator) -> np.ndarray:
 def _write_person(folder: Path, labelled: int, rng: np.random.Generator) -> None:
     rest = rng.exponential(0.5, len(UNITS)) * (rng.random(len(UNITS)) < 0.5)
     films = [(emotion, emotion, frames) for emotion, frames in _clips(labelled, rng)]
-    films += [(emotion, UNKNOWN, frames) for emotion, frames in UNKNOWN_CLIPS]
+    films += [(name, UNKNOWN, frames) for name, clips in UNKNOWN_CLIPS.items() for frames in clips]
     rows, shown = [], {}
     for clip, film in enumerate(rng.permutation(len(films)), start=1):
         emotion, label, frames = films[film]

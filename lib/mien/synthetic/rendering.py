@@ -188,10 +188,10 @@ class Canvas:
 
     def behind(self, who: Identity) -> None:
         """Paint what lies behind the head: hair, neck, clothes, ears."""
-        dark = mix(who.hair, BLACK, 0.25)
-        for name in ("hair_back", "bun"):
-            if name in self.curves:
-                self.fill(name, dark if name == "hair_back" else who.hair)
+        if "hair_back" in self.curves:
+            self.fill("hair_back", mix(who.hair, BLACK, 0.25))
+        if "bun" in self.curves:
+            self.fill("bun", who.hair)
         if "scarf_outer" in self.curves:
             self.fill("scarf_outer", mix(who.cloth, BLACK, 0.08))
             return
@@ -275,9 +275,9 @@ class Canvas:
             r = 0.02 * self.unit
             for x, y in self.curves["chin_spots"]:
                 self.pen.ellipse((x - r, y - r, x + r, y + r), (*line, int(120 * depth["chin"])))
-        self._nose(who, line)
+        self._nose(line)
 
-    def _nose(self, who: Identity, line: Colour) -> None:
+    def _nose(self, line: Colour) -> None:
         self.fill("nose_tip", WHITE, 0.12)
         for side in ("left", "right"):
             self.stroke(f"wing_{side}", 0.035, line, 0.75)
@@ -318,9 +318,8 @@ class Canvas:
         for i in range(4):
             if f"strand_{i}" in self.curves:
                 paint = who.cloth if who.style == "scarf" else who.hair
-                self.stroke(
-                    f"strand_{i}", 0.035, mix(paint, (WHITE, BLACK)[sum(paint) > 330], 0.2), 0.5
-                )
+                line = mix(paint, BLACK if sum(paint) > 330 else WHITE, 0.2)
+                self.stroke(f"strand_{i}", 0.035, line, 0.5)
         for name in ("lens_left", "lens_right", "lens_bridge", "lens_arm_left", "lens_arm_right"):
             if name in self.curves:
                 line = [tuple(point) for point in self.curves[name].tolist()]
