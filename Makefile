@@ -24,8 +24,8 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 report: setup ## run a study and print where its report is (STUDY=notebooks/studies/demo.yaml)
 	@$(BIN)/mien run $(STUDY)
 
-test: setup ## run the whole test suite
-	@$(BIN)/python -m pytest
+test: setup ## run the whole test suite (TESTS="-m numerics": a part of it)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations=20 $(TESTS)
 
 lint: setup ## check library, tests and notebooks with ruff
 	@$(BIN)/ruff check . && $(BIN)/ruff format --check .

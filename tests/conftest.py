@@ -12,15 +12,47 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import fer2013_csv
+import filelock
 import pytest
 import tiny_project
 from papermill.engines import papermill_engines
+
+from mien import cli
+from mien.synthetic.dataset import demo_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 REAL = ROOT.parent / "shared" / "data"
 
 # Started in the background, a process ignores Ctrl-C, and so would all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+#: The files (and the group of those that look at the demo study) that take longest: they start
+#: first, so that no worker has one left when the other is done.
+LONG = (
+    "tests/running/test_kills.py",
+    "demo",
+    "tests/running/test_interruptions.py",
+    "tests/sweep/test_planning.py",
+    "tests/sweep/test_dask.py",
+    "tests/study/test_gaps.py",
+)
+#: What computes with floating-point numbers; `.ci/run` runs it on several processors' kernels.
+NUMERICS = ("tests/designed/", "tests/evaluation/", "tests/network/")
+
+
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
+def pytest_collection_modifyitems(items):
+    """Group tests for ``pytest -n 2 --dist loadgroup``: files, and all that read the demo study."""
+    places = {}
+    for item in items:
+        file = item.nodeid.partition("::")[0]
+        group = "demo" if "demo_run" in getattr(item, "fixturenames", ()) else file
+        item.add_marker(pytest.mark.xdist_group(group))
+        places[item] = LONG.index(group) if group in LONG else len(LONG)
+        if file.startswith(NUMERICS):
+            item.add_marker(pytest.mark.numerics)
+    items.sort(key=places.get)
 
 
 @dataclass(frozen=True)
@@ -38,7 +70,14 @@ def root() -> Path:
 
 
 @pytest.fixture(scope="session")
-def demo_run(tmp_path_factory) -> DemoRun:
+def drawn_demo(tmp_path_factory) -> Path:
+    """The demo study's data in the cache, drawn by one worker while the other waits."""
+    with filelock.FileLock(tmp_path_factory.getbasetemp().parent / "mien-demo.lock"):
+        return demo_folder()
+
+
+@pytest.fixture(scope="session")
+def demo_run(drawn_demo, tmp_path_factory) -> DemoRun:
     """The whole demo study, run once from the command line for all tests that look at it."""
     folder = tmp_path_factory.mktemp("reports") / "demo"
     start = time.perf_counter()
@@ -61,6 +100,33 @@ def run_mien(*arguments: str, **environment: str) -> subprocess.CompletedProcess
 @pytest.fixture(scope="session")
 def mien():
     return run_mien
+
+
+@pytest.fixture
+def mien_here(monkeypatch, capsys):
+    """The same in this process, for what is quickly done or refused."""
+
+    def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
+        monkeypatch.chdir(ROOT)
+        monkeypatch.setattr(sys, "argv", ["mien", *arguments])
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        said = capsys.readouterr()
+        return subprocess.CompletedProcess(arguments, ended.value.code, said.out, said.err)
+
+    return run
+
+
+@pytest.fixture
+def eagerly():
+    """Let TensorFlow compute step by step: a few steps are over before they are compiled."""
+    tensorflow = pytest.importorskip("tensorflow")
+    tensorflow.config.run_functions_eagerly(True)
+    yield
+    tensorflow.config.run_functions_eagerly(False)
 
 
 @pytest.fixture(scope="session")

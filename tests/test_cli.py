@@ -10,9 +10,9 @@ def test_help_names_every_command(mien):
         assert command in done.stdout
 
 
-def test_check_reads_the_data_and_runs_nothing(mien, tmp_path):
+def test_check_reads_the_data_and_runs_nothing(mien_here, drawn_demo, tmp_path):
     out = tmp_path / "study"
-    done = mien("check", "notebooks/studies/demo.yaml", "--out", str(out))
+    done = mien_here("check", "notebooks/studies/demo.yaml", "--out", str(out))
     assert done.returncode == 0, done.stderr
     assert "3,000 images" in done.stdout and "12 unknown faces" in done.stdout
     assert "Everything is in order" in done.stdout
@@ -30,9 +30,9 @@ def test_check_reads_the_real_data(mien, real_fer2013, real_person):
     assert "89 labelled and 12 unknown faces, 8 irregularities" in done.stdout
 
 
-def test_demo_writes_data_that_a_study_can_use(mien, tmp_path):
-    assert mien("demo", str(tmp_path / "drawn"), "--seed", "1").returncode == 0
-    done = mien(
+def test_demo_writes_data_that_a_study_can_use(mien_here, tmp_path):
+    assert mien_here("demo", str(tmp_path / "drawn"), "--seed", "1").returncode == 0
+    done = mien_here(
         *("check", "notebooks/studies/fer2013.yaml"),
         *("--set", f"fer2013={tmp_path / 'drawn' / 'fer2013.csv'}"),
         *("--set", f"target={tmp_path / 'drawn' / 'person'}"),
@@ -49,7 +49,7 @@ def test_demo_writes_data_that_a_study_can_use(mien, tmp_path):
         (["rum"], "rum"),
     ],
 )
-def test_what_cannot_be_done_is_refused_in_words_with_status_2(mien, arguments, said):
-    done = mien(*arguments)
+def test_what_cannot_be_done_is_refused_in_words_with_status_2(mien_here, arguments, said):
+    done = mien_here(*arguments)
     assert done.returncode == 2
     assert said in done.stderr and "Traceback" not in done.stderr

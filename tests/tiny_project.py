@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import nbformat
+import pandas as pd
 import psutil
 from papermill.engines import Engine
 
@@ -243,6 +244,17 @@ def opened(folder: Path) -> Iterator[Project]:
 def record(out: Path) -> dict:
     """Return sweep.json."""
     return json.loads((out / "sweep.json").read_text())
+
+
+def keep_one_face_of(folder, emotion):
+    """Leave one image of an emotion, its row of Action Units, and units that never vary."""
+    _, *more = sorted((folder / "images" / emotion).iterdir())
+    (table,) = folder.glob("*_AU.csv")
+    units = pd.read_csv(table)
+    units = units[~units["file_name"].isin([image.name for image in more])]
+    units.assign(AU02_r=0.5, AU02_c=1, AU45_r=0.0).to_csv(table, index=False)
+    for image in more:
+        image.unlink()
 
 
 #: Seconds to wait for what must happen, however busy the machine is.

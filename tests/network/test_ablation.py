@@ -58,7 +58,7 @@ def test_the_trials_of_an_ablation_take_no_larger_steps_than_the_recipe(faces, r
     assert asked == [32, 32, ablation.TRIAL_BATCH, ablation.TRIAL_BATCH]
 
 
-def test_every_choice_can_be_trained(faces, recipe):
+def test_every_choice_can_be_trained(faces, recipe, eagerly):
     found = ablation.ablation(faces, faces, NETWORK, recipe, epochs=1)
     assert len(found) == len(ablation.CHOICES) + 1
     assert found["PublicTest accuracy"].between(0, 1).all()

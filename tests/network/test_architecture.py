@@ -171,7 +171,7 @@ def test_the_learning_rate_rises_and_then_falls_or_stays(cosine):
 
 
 @pytest.mark.parametrize("muon", [True, False])
-def test_muon_moves_a_kernel_along_all_its_directions_alike(muon):
+def test_muon_moves_a_kernel_along_all_its_directions_alike(muon, eagerly):
     model, (faces, codes) = architecture.build(**TINY), patterns(32)
     state = _State(model, Recipe(epochs=1, muon=muon), steps=10, seconds=None)
     kernel = state.model.get_layer("stage1_halve").kernel
@@ -191,7 +191,7 @@ def test_folding_changes_no_answer_and_leaves_standard_layers_only(trained):
     assert not any(isinstance(layer, architecture.StandardizedConv2D) for layer in plain.layers)
 
 
-def test_the_same_seed_gives_the_same_network_and_another_seed_another():
+def test_the_same_seed_gives_the_same_network_and_another_seed_another(eagerly):
     faces, codes = patterns(96)
 
     def weights(seed):
@@ -205,7 +205,7 @@ def test_the_same_seed_gives_the_same_network_and_another_seed_another():
     assert not np.allclose(first, weights(1), atol=1e-2)
 
 
-def test_a_killed_training_goes_on_where_it_was(tmp_path):
+def test_a_killed_training_goes_on_where_it_was(eagerly, tmp_path):
     faces, codes = patterns(96)
     given = (faces, codes, faces, codes)
     recipe = Recipe(epochs=4, batch_size=32, augment=Augment(), sizes=(32, 48))
@@ -232,7 +232,7 @@ def test_a_killed_training_goes_on_where_it_was(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint.npz"]
 
 
-def test_a_checkpoint_of_another_training_is_not_continued(tmp_path):
+def test_a_checkpoint_of_another_training_is_not_continued(eagerly, tmp_path):
     faces, codes = patterns(64)
     for epochs in (1, 2):
         seen = []

@@ -47,8 +47,8 @@ def test_a_backend_that_is_not_installed_is_named_with_the_remedy(no_setting, tm
 
 
 @pytest.mark.parametrize("command", [["run"], ["check"]])
-def test_a_study_is_refused_before_anything_runs(mien, tmp_path, command):
-    done = mien(
+def test_a_study_is_refused_before_anything_runs(mien_here, tmp_path, command):
+    done = mien_here(
         *command, "notebooks/studies/demo.yaml", "--out", str(tmp_path / "s"), KERAS_BACKEND="thano"
     )
     assert done.returncode == 2

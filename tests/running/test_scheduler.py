@@ -9,7 +9,7 @@ from bs4 import BeautifulSoup
 from tiny_project import PARAMETERS, PLANS, run, write_notebook
 
 from mien.running.scheduler import ChapterFailed, Options, StudyBusy
-from mien.study import results
+from mien.study import provenance, results
 from mien.study.parameters import BY_PART
 
 pytestmark = pytest.mark.usefixtures("without_kernel")
@@ -85,6 +85,8 @@ def test_a_second_runner_is_refused(project, tmp_path):
 def test_a_finished_chapter_is_taken_from_the_store_by_every_study(project, tmp_path):
     store = Options(store=tmp_path / "store", jobs=2)
     assert run(tmp_path / "a", store, name="first") == dict.fromkeys(PARAMETERS, "done")
+    record = json.loads((tmp_path / "a" / "study.json").read_text())
+    assert {state["threads"] for state in record["parts"].values()} == {provenance.cores()}
     told = run(tmp_path / "b", store, name="second", epochs=7)
     assert told == dict.fromkeys(PARAMETERS, "stored") | {"B1": "done"}
     for plan in PLANS:
@@ -97,9 +99,9 @@ def test_a_finished_chapter_is_taken_from_the_store_by_every_study(project, tmp_
     assert state["state"] == "done" and state["from_store"]
 
 
-def test_unknown_data_stop_the_study_before_anything_runs(mien, tmp_path):
+def test_unknown_data_stop_the_study_before_anything_runs(mien_here, tmp_path):
     out = tmp_path / "out"
-    done = mien(
+    done = mien_here(
         *("run", "notebooks/studies/fer2013.yaml", "--out", str(out)),
         *("--set", "fer2013=nowhere.csv"),
     )
@@ -108,10 +110,10 @@ def test_unknown_data_stop_the_study_before_anything_runs(mien, tmp_path):
     assert not out.exists()
 
 
-def test_bad_parameters_are_refused_with_status_2(mien):
-    done = mien("run", "notebooks/studies/demo.yaml", "--set", "sede=1")
+def test_bad_parameters_are_refused_with_status_2(mien_here):
+    done = mien_here("run", "notebooks/studies/demo.yaml", "--set", "sede=1")
     assert done.returncode == 2
     assert "did you mean 'seed'" in done.stderr and "Traceback" not in done.stderr
-    assert mien("run", "no_such_study.yaml").returncode == 2
-    assert mien("run").returncode == 2
-    assert mien("run", "notebooks/studies/demo.yaml", "--only", "Z9").returncode == 2
+    assert mien_here("run", "no_such_study.yaml").returncode == 2
+    assert mien_here("run").returncode == 2
+    assert mien_here("run", "notebooks/studies/demo.yaml", "--only", "Z9").returncode == 2

@@ -1,8 +1,10 @@
 """What a study must do without: which chapters, which cells, and in what words."""
 
+import shutil
+
 import nbformat
-import pandas as pd
 import pytest
+from tiny_project import keep_one_face_of
 
 from mien.data.person import load_person
 from mien.errors import DataError
@@ -13,10 +15,17 @@ from mien.study.parameters import load_study, make_study
 from mien.synthetic.dataset import write_demo
 
 
+@pytest.fixture(scope="module")
+def drawn(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("drawn")
+    write_demo(folder, crowd=100, labelled=30)
+    return folder / "person"
+
+
 @pytest.fixture
-def folder(tmp_path):
-    write_demo(tmp_path, crowd=100, labelled=30)
-    return tmp_path / "person"
+def folder(drawn, tmp_path):
+    """A copy of the drawn person, for a test to take away from."""
+    return shutil.copytree(drawn, tmp_path / "person")
 
 
 def found(folder, **parameters):
@@ -76,30 +85,6 @@ def test_a_study_file_with_a_person_and_no_fer2013_does_without_it(tmp_path):
     study = load_study(tmp_path / "mine.yaml")
     assert study.fer2013 == "" and study.takes_shipped
     assert not load_study(tmp_path / "mine.yaml", ["fer2013=fer.csv"]).takes_shipped
-
-
-def keep_one_face_of(folder, emotion):
-    """Leave one image of an emotion, its row of Action Units, and units that never vary."""
-    _, *more = sorted((folder / "images" / emotion).iterdir())
-    (table,) = folder.glob("*_AU.csv")
-    units = pd.read_csv(table)
-    units = units[~units["file_name"].isin([image.name for image in more])]
-    units.assign(AU02_r=0.5, AU02_c=1, AU45_r=0.0).to_csv(table, index=False)
-    for image in more:
-        image.unlink()
-
-
-def test_one_face_of_an_emotion_and_units_that_never_vary_are_borne(folder, mien, tmp_path):
-    keep_one_face_of(folder, "disgust")
-    (tmp_path / "odd.yaml").write_text(f"name: odd\ntarget: {folder}\nresamples: 100\n")
-    out = tmp_path / "odd"
-    done = mien(
-        *("run", str(tmp_path / "odd.yaml"), "--only", "A2", "--out", str(out)),
-        *("--set", "repeats=1", "--set", "folds=3"),
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    score = results.scores_by_set(results.load_metrics(out, "A2"))["target-labelled"]
-    assert score["per_class"]["disgust"]["support"] == 1
 
 
 def test_photos_alone_make_a_study(folder, mien, tmp_path):

@@ -83,25 +83,21 @@ def test_a_sweep_outlives_a_worker(project, cluster, tmp_path):
     assert (out / "index.html").is_file()
 
 
-def test_a_scheduler_that_does_not_answer_is_refused_in_words(project, tmp_path):
+STUDY = "notebooks/studies/demo.yaml"
+
+
+def test_a_scheduler_that_does_not_answer_is_refused_in_words(mien_here, tmp_path):
     for address in ("tcp://127.0.0.1:9", "nonsense://here"):
-        refused = project.sweep(tmp_path / "sweep", "--grid", "seed=0,1", "--scheduler", address)
+        places = ("--out", str(tmp_path / "sweep"), "--scheduler", address)
+        refused = mien_here("sweep", STUDY, "--grid", "seed=0,1", *places)
         assert refused.returncode == 2, refused.stdout + refused.stderr
         assert f"scheduler at {address} does not answer" in refused.stderr
         assert "Traceback" not in refused.stderr
 
 
-def test_without_dask_the_message_says_what_to_install(project, tmp_path):
-    (tmp_path / "distributed.py").write_text("raise ImportError('no distributed')")
-    environment = project.environment
-    environment["PYTHONPATH"] = f"{tmp_path}:{environment['PYTHONPATH']}"
-    refused = subprocess.run(
-        [*(sys.executable, "-m", "mien.cli", "sweep", "notebooks/studies/demo.yaml")]
-        + ["--out", str(tmp_path / "sweep"), "--grid", "seed=0,1", "--scheduler", "tcp://x:1"],
-        cwd=project.folder,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
+def test_without_dask_the_message_says_what_to_install(mien_here, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    places = ("--out", str(tmp_path / "sweep"), "--scheduler", "tcp://x:1")
+    refused = mien_here("sweep", STUDY, "--grid", "seed=0,1", *places)
     assert refused.returncode == 2
     assert "pip install distributed" in refused.stderr and "Traceback" not in refused.stderr

@@ -201,10 +201,11 @@ def test_a_killed_sweep_leaves_nothing_running(project, tmp_path):
     project.release()
 
 
-def test_bad_ways_to_run_are_refused(project, tmp_path):
-    both = project.sweep(tmp_path, "--grid", "seed=0", "--jobs", "2", "--scheduler", "tcp://x:1")
+def test_bad_ways_to_run_are_refused(mien_here, tmp_path):
+    sweep = ("sweep", STUDY, "--out", str(tmp_path), "--grid", "seed=0")
+    both = mien_here(*sweep, "--jobs", "2", "--scheduler", "tcp://x:1")
     assert both.returncode == 2 and "--jobs" in both.stderr
-    lost = project.sweep(tmp_path, "--grid", "seed=0", "--set", "target=nowhere")
+    lost = mien_here(*sweep, "--set", "target=nowhere")
     assert lost.returncode == 2 and "nowhere" in lost.stderr
     assert "Traceback" not in both.stderr + lost.stderr
     assert not list(tmp_path.iterdir())

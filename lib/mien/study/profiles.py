@@ -82,7 +82,7 @@ SETTINGS: dict[str, tuple[Any, Any, Any]] = {
     "trial_epochs": (3, 3, 4),  # of a trial of batch sizes
     "ablation": (("without augmentation",), (), ()),  # choices that are tried; none named: all
     "ablation_epochs": (3, 3, 6),
-    "assignment_minutes": (0.1, 1.0, 15.0),  # for the assignment's network
+    "assignment_minutes": (0.02, 1.0, 15.0),  # for the assignment's network
     # B3
     "tuning": (  # mien.network.fine_tuning.Tuning
         {"epochs": 8, "learning_rate": 3e-4, "copies": 6},
