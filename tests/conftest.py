@@ -176,13 +176,15 @@ def project(tmp_path, monkeypatch, missing) -> Path:
     """Return a folder of notebooks that save one number each (`tiny_project`)."""
     from mien.running import scheduler
     from mien.study import project
+    from mien.study.material import Material
 
     folder = tmp_path / "notebooks"
     folder.mkdir()
     for plan in tiny_project.PLANS:
         tiny_project.write_notebook(folder, plan)
     monkeypatch.setattr(project, "project_root", lambda: tmp_path)
-    monkeypatch.setattr(scheduler, "check_data", lambda study: ({"fer2013": "abc"}, missing))
+    material = Material({"fer2013": "abc"}, missing)
+    monkeypatch.setattr(scheduler, "check_data", lambda study: material)
     return folder
 
 

@@ -27,7 +27,9 @@ def test_check_reads_the_real_data(mien, real_fer2013, real_person):
     )
     assert done.returncode == 0, done.stderr
     assert "35,887 images" in done.stdout
-    assert "89 labelled and 12 unknown faces, 8 irregularities" in done.stdout
+    assert "89 labelled and 12 unknown faces, 99 images" in done.stdout
+    assert "98 rows of OpenFace 2" in done.stdout and "24 by 2 raters" in done.stdout
+    assert "Everything is in order" in done.stdout
 
 
 def test_demo_writes_data_that_a_study_can_use(mien_here, tmp_path):

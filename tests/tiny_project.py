@@ -116,9 +116,10 @@ from pathlib import Path
 from mien import cli
 from mien.running import scheduler
 from mien.study import project
+from mien.study.material import Material
 folder = Path(sys.argv.pop(1))
 project.project_root = lambda: folder
-scheduler.check_data = lambda study: ({"fer2013": "abc"}, {})
+scheduler.check_data = lambda study: Material({"fer2013": "abc"}, {})
 sys.argv[0] = "mien"
 cli.main()
 """

@@ -1,5 +1,6 @@
 """The ``mien`` command."""
 
+import json
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,11 +12,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from mien.errors import MienError, ParameterError
+from mien.errors import MienError, ParameterError, grouped, printable
 from mien.network.backend import check_backend
 from mien.running import execution
 from mien.study import project
-from mien.study.parameters import CHAPTERS, Study, data_paths, load_study, parts_to_run
+from mien.study.parameters import CHAPTERS, Study, load_study, parts_to_run
 
 #: Exit status of the command, beside those of errors (`mien.errors`).
 DONE, CHAPTER_FAILED, REFUSED, STOPPED = 0, 1, 2, 130
@@ -65,7 +66,9 @@ def run(
     study = _load(study_file, settings, out)
     options = scheduler.Options(force, jobs, minutes, threads, store, wait)
     with _Teller(study) as teller:
-        page = scheduler.run(study, parts_to_run(only), options, tell=teller)
+        page = scheduler.run(
+            study, parts_to_run(only), options, tell=teller, tell_material=_tell_material
+        )
     out_console.print(f"The report is in [bold]{_shown(page)}[/bold]")
 
 
@@ -133,36 +136,61 @@ _COLOURS = {"current": "green", "failed": "red", "running": "cyan", "skipped": "
 
 
 @app.command()
-def check(study_file: StudyFile, settings: Settings = None, out: Out = "") -> None:
-    """Check the parameters and the data of a study; run nothing."""
-    from mien.data.fer2013 import load_fer2013
-    from mien.data.person import load_person
-    from mien.study.gaps import gaps
+def check(
+    study_file: StudyFile,
+    settings: Settings = None,
+    out: Out = "",
+    as_json: Annotated[bool, typer.Option("--json", help="write JSON")] = False,
+) -> None:
+    """Check the parameters and the data of a study, and say what is not used; run nothing."""
+    from mien.running import scheduler
 
-    check_backend()
     study = _load(study_file, settings, out)
-    fer2013, target = data_paths(study.fer2013, study.target, study.seed)
-    crowd = load_fer2013(fer2013, skip_bad_rows=study.skip_bad_rows) if study.fer2013 else None
-    person = load_person(target)
-    missing = gaps(study, person)
-    labelled = int((person.faces["set"] == "labelled").sum())
-    out_console.print(f"study     {study.name}, profile {study.profile}, seed {study.seed}")
-    if crowd is not None:
-        read = f"{len(crowd.labels):,} images, {len(crowd.skipped)} rows skipped"
-        out_console.print(f"FER2013   {read}")
-    out_console.print(
-        f"person    {labelled} labelled and {len(person.faces) - labelled} unknown faces,"
-        f" {len(person.told)} irregularities"
-    )
-    for part in [plan.part for plan in CHAPTERS if plan.part in missing]:
-        out_console.print(f"left out  {part}: {missing[part]}", markup=False)
-    out_console.print(f"results   {_shown(study.folder)}")
+    found = scheduler.check_data(study)
     missing = [
         plan.part for plan in CHAPTERS if not project.notebook_source(plan.notebook).is_file()
     ]
     if missing:
         raise MienError(f"the notebooks of {', '.join(missing)} are missing")
-    out_console.print("Everything is in order.")
+    if as_json:
+        typer.echo(json.dumps(found.as_json(study), indent=1))
+        return
+    _say("study", f"{study.name}, profile {study.profile}, seed {study.seed}")
+    _tell_material(found)
+    for finding in grouped(found.findings):
+        if not finding.lost:
+            _say("noted", f"{finding.where}: {finding.reason}; {finding.remedy}")
+    for part, reason in found.as_json(study)["left_out"].items():
+        _say("left out", f"{part}: {reason}")
+    _say("results", _shown(study.folder))
+    if found.lost:
+        unused = sum(finding.count for finding in found.lost)
+        out_console.print(
+            f"{unused:,} thing{'s' if unused > 1 else ''} will not be used, see lost."
+        )
+    else:
+        out_console.print("Everything is in order.")
+
+
+def _tell_material(found) -> None:
+    """Say what a study has to work with, and what of it is not used, the worst first."""
+    if found.fer2013:
+        splits = ", ".join(f"{count:,} {usage}" for usage, count in found.fer2013["splits"].items())
+        skipped = f"{found.fer2013['skipped']} rows skipped"
+        _say("FER2013", f"{found.fer2013['images']:,} images ({splits}), {skipped}")
+    if found.person:
+        told = "{labelled} labelled and {unknown} unknown faces, {images} images, {clips} clips"
+        _say("person", told.format_map(found.person))
+        rows = [f"{count} rows of {name}" for name, count in found.person["measured"].items()]
+        _say("measured", ", ".join(rows) or "nothing")
+        _say("ratings", "{ratings} by {raters} raters".format_map(found.person))
+    for finding in grouped(found.lost):
+        many = f"{finding.count} {finding.what}s" if finding.count > 1 else f"1 {finding.what}"
+        _say("lost", f"{many}: {finding.where}: {finding.reason}; {finding.remedy}")
+
+
+def _say(what: str, told: str) -> None:
+    out_console.print(f"{what:<9} {printable(told)}", markup=False)
 
 
 @app.command()

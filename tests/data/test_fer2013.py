@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pandas as pd
 import pytest
-from fer2013_csv import assert_same, spoiled, text_of, write, zip_of
+from fer2013_csv import assert_same, rows_of, spoiled, text_of, write, zip_of
 
 from mien.data import fer2013, fer2013_files
 from mien.data.fer2013 import constant_images, duplicates, has_copy_in, load_fer2013
@@ -137,6 +137,26 @@ def test_a_subset_is_stratified_in_order_and_chosen_by_its_seed():
     assert crowd.subset(5000, seed=0) is crowd
     with pytest.raises(ParameterError, match="n is 0"):
         crowd.subset(0, seed=0)
+
+
+def test_an_empty_split_is_taken_from_training_by_content(tmp_path):
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (200, 48, 48)).astype(np.uint8)
+    images[100:120] = images[:20]  # copies, also under other labels
+    labels = np.repeat([3, 4], 100)
+    drawn = images, labels, np.array(["Training"] * 180 + ["PrivateTest"] * 20)
+    path = write(tmp_path, text_of(rows_of(drawn)))
+    assert load_fer2013(path).shared_out == ()
+    crowd = load_fer2013(path, public_share=0.2)
+    assert crowd.shared_out == ("PublicTest",)
+    public = crowd.usage == "PublicTest"
+    assert 20 <= public[:100].sum() <= 24 and 16 <= public[100:].sum() <= 20
+    assert not has_copy_in(crowd, "PublicTest", "Training").any()
+    np.testing.assert_array_equal(crowd.usage == "PrivateTest", drawn[2] == "PrivateTest")
+    turned = write(tmp_path, text_of(rows_of(drawn)[::-1]))
+    again = load_fer2013(turned, public_share=0.2)
+    np.testing.assert_array_equal(again.usage[::-1], crowd.usage)
+    assert crowd.fingerprint != load_fer2013(path).fingerprint
 
 
 def test_duplicates_copies_and_constant_images_by_hand():

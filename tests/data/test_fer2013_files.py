@@ -88,6 +88,8 @@ def test_icml_face_data_has_blanks_in_the_header_and_another_order(tmp_path, row
     "change",
     [
         lambda text: text.replace(b"\n", b"\r\n"),
+        lambda text: text.replace(b"\n", b"\r"),
+        lambda text: text.rstrip().replace(b"\n", b"\r"),
         lambda text: text.rstrip(),
         lambda text: text + b"\n\r\n\n",
         lambda text: b"\xef\xbb\xbf" + text,
@@ -97,7 +99,19 @@ def test_icml_face_data_has_blanks_in_the_header_and_another_order(tmp_path, row
         lambda text: text.replace(b"emotion,", b'"emotion",'),
         lambda text: text.replace(b"\n", b",x\n"),
     ],
-    ids=["CRLF", "open end", "blank end", "BOM", "case", "blanks", "tabs", "quotes", "column"],
+    ids=[
+        "CRLF",
+        "CR",
+        "CR open",
+        "open end",
+        "blank end",
+        "BOM",
+        "case",
+        "blanks",
+        "tabs",
+        "quotes",
+        "column",
+    ],
 )
 def test_harmless_variants_of_the_csv_read_the_same(change, tmp_path, rows, drawn):
     assert_same(load_fer2013(write(tmp_path, change(text_of(rows)))), drawn)
@@ -184,6 +198,7 @@ def test_a_folder_that_holds_the_csv_will_do(tmp_path, rows, drawn):
         (b"emotion,pixels,Usage\n" + b"1 " * 600_000, "bytes: not FER2013's csv"),
         (zip_of(b"id,emotion\n"), "holds no csv"),
         (tar_of(b"id,emotion\n"), "holds no csv"),
+        (zip_of(b'\xff\xd8"\0\r,"\r"x'), "holds no csv.*unpack it"),
     ],
 )
 def test_what_is_not_fer2013_is_refused_with_a_reason(content, told, tmp_path):
@@ -361,9 +376,10 @@ def test_no_corruption_is_ever_read_as_another_image(tmp_path, edits, where):
     high=st.sampled_from([1, 10, 100, 256]),
     count=st.integers(1, 6),
     block=st.sampled_from([1, 100, 9000, 1 << 17]),
+    end=st.sampled_from(["\n", "\r\n", "\r"]),
 )
 def test_what_is_written_is_read_whatever_the_size_of_the_blocks(
-    tmp_path, seed, high, count, block
+    tmp_path, seed, high, count, block, end
 ):
     generator = np.random.default_rng(seed)
     drawn = (
@@ -371,7 +387,7 @@ def test_what_is_written_is_read_whatever_the_size_of_the_blocks(
         generator.integers(0, 7, count).astype(np.int8),
         generator.choice(USAGES, count),
     )
-    text = text_of(rows_of(drawn))
+    text = text_of(rows_of(drawn), end=end)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fer2013_files, "_BLOCK", block)
         assert_same(load_fer2013(write(tmp_path, text), cache=False), drawn)

@@ -4,6 +4,7 @@ import shutil
 
 import nbformat
 import pytest
+from person_folder import add_pictures
 from tiny_project import keep_one_face_of
 
 from mien.data.person import load_person
@@ -78,6 +79,21 @@ def test_fewer_clips_than_folds_are_refused_before_anything_runs(folder):
     clips = load_person(folder).faces.query("set == 'labelled'")["clip"].nunique()
     with pytest.raises(DataError, match=rf"{clips} clips, too few for 20 folds.*folds={clips}"):
         found(folder, folds=20)
+
+
+def test_one_clip_is_told_what_a_clip_is(tmp_path):
+    add_pictures(tmp_path, "happy/film_001.png", "sad/film_002.png", "sad/film_003.png")
+    with pytest.raises(DataError, match=r"from 1 clip, .*label more\. A clip is") as refused:
+        found(tmp_path)
+    assert "film_001.png is of the clip film" in str(refused.value)
+    assert "folds=1" not in str(refused.value)
+
+
+def test_photos_under_the_names_of_a_camera_are_clips_of_their_own(tmp_path):
+    names = ("IMG_0001", "DSC_0002", "PXL_20240501_101112123", "Screenshot_20240502-101112")
+    add_pictures(tmp_path, *(f"happy/{name}.jpg" for name in names), "sad/IMG_0009.jpg")
+    assert load_person(tmp_path).faces["clip"].nunique() == 5
+    assert set(found(tmp_path)) == {"A2"}
 
 
 def test_a_study_file_with_a_person_and_no_fer2013_does_without_it(tmp_path):

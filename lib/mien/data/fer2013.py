@@ -13,6 +13,7 @@ import pandas as pd
 
 from mien import files
 from mien.data.fer2013_files import USAGES, Rows, csv_inside, read_csv, read_folder
+from mien.emotions import EMOTIONS
 from mien.errors import DataError, ParameterError
 
 #: Part of the names of cached files: raise it whenever the reader reads something else than before.
@@ -38,6 +39,8 @@ class Fer2013:
         SHA-256 (hexadecimal) of images, labels and usage, whatever file they came from.
     source : str
         What was read, as the caller named it.
+    shared_out : tuple of str
+        Splits that were taken out of Training, because the data came without them.
     """
 
     images: np.ndarray
@@ -46,6 +49,7 @@ class Fer2013:
     skipped: pd.DataFrame
     fingerprint: str
     source: str
+    shared_out: tuple[str, ...] = ()
 
     def split(self, usage: str) -> tuple[np.ndarray, np.ndarray]:
         """Return images and labels of ``"Training"``, ``"PublicTest"`` or ``"PrivateTest"``.
@@ -96,7 +100,13 @@ class Fer2013:
         return self.usage == usage
 
 
-def load_fer2013(path: str | Path, *, skip_bad_rows: bool = False, cache: bool = True) -> Fer2013:
+def load_fer2013(
+    path: str | Path,
+    *,
+    skip_bad_rows: bool = False,
+    public_share: float = 0.0,
+    cache: bool = True,
+) -> Fer2013:
     """Load FER2013 in any layout that people have.
 
     Parameters
@@ -107,6 +117,10 @@ def load_fer2013(path: str | Path, *, skip_bad_rows: bool = False, cache: bool =
         `mien.data.fer2013_files.read_folder`); or the folder that holds one of these files.
     skip_bad_rows : bool
         Leave bad rows out and list them in ``skipped``, rather than refuse the data.
+    public_share : float
+        Where PublicTest or PrivateTest is empty, take this share (0..1) of every emotion in
+        Training for it. The pixels choose, so that copies stay together and the order of files does
+        not matter.
     cache : bool
         Keep the arrays in `mien.files.cache_dir` under the hash of the file's content, and take
         them from there the next time.
@@ -130,8 +144,27 @@ def load_fer2013(path: str | Path, *, skip_bad_rows: bool = False, cache: bool =
     if not len(rows.labels):
         raise DataError(f"{source} holds no row of FER2013 that can be read")
     skipped = pd.DataFrame({"row": list(rows.bad), "reason": list(rows.bad.values())})
-    usage = np.array(USAGES)[rows.usages]
-    return Fer2013(rows.images, rows.labels, usage, skipped, fingerprint, source)
+    usages, shared_out = _share_out(rows, public_share)
+    usage = np.array(USAGES)[usages]
+    if shared_out:
+        fingerprint = _fingerprint(rows.images, rows.labels, usage)
+    return Fer2013(rows.images, rows.labels, usage, skipped, fingerprint, source, shared_out)
+
+
+def _share_out(rows: Rows, share: float) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return codes of usage with empty splits filled from Training, and which these are."""
+    usages, filled = rows.usages.copy(), []
+    empty = [code for code in (1, 2) if share and not (usages == code).any()]
+    digests = np.array([hashlib.sha256(image).hexdigest() for image in rows.images])
+    for code in empty:
+        training = usages == 0
+        chosen: set[str] = set()
+        for label in range(len(EMOTIONS)):
+            own = np.sort(digests[training & (rows.labels == label)])
+            chosen.update(own[: round(share * len(own))].tolist())
+        usages[training & np.isin(digests, list(chosen))] = code
+        filled.append(USAGES[code])
+    return usages, tuple(filled)
 
 
 def duplicates(crowd: Fer2013) -> pd.DataFrame:

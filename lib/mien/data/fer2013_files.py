@@ -10,7 +10,9 @@ import bz2
 import csv
 import gzip
 import io
+import itertools
 import lzma
+import re
 import tarfile
 import zipfile
 import zlib
@@ -23,7 +25,7 @@ import numpy as np
 import zstandard
 
 from mien import emotions
-from mien.data.images import SIDE, open_image
+from mien.data.images import IMAGE_SUFFIXES, SIDE, open_image
 from mien.errors import DataError
 from mien.files import LITTER, files_below
 
@@ -144,6 +146,13 @@ def read_folder(folder: Path) -> Rows:
     return _rows(images, labels, usages, bad)
 
 
+def images_elsewhere(folder: Path) -> list[str]:
+    """Return the images of such folders that lie in none for training or a test."""
+    inside = (file.relative_to(folder) for file in files_below(folder))
+    images = (file for file in inside if file.suffix.lower() in IMAGE_SUFFIXES)
+    return [ascii(file.as_posix())[1:-1] for file in images if _usage_of(file) is None]
+
+
 def csv_inside(folder: Path) -> Path | None:
     """Return the csv, packed or not, that lies in a folder under one of its usual names."""
     names = [
@@ -207,7 +216,7 @@ def open_csv(path: Path) -> Iterator[io.BufferedIOBase]:
 def _first_csv(members: Iterable[io.BufferedIOBase], path: Path) -> io.BufferedIOBase:
     """Return the first member of an archive that has FER2013's columns."""
     for member in members:
-        if set(_COLUMNS) <= set(_header(member.peek(512).split(b"\n")[0])):
+        if set(_COLUMNS) <= set(_header(re.split(b"[\r\n]", member.peek(512))[0])):
             return member
     raise DataError(
         f"{path} holds no csv with the columns emotion, pixels and Usage; if it holds folders of"
@@ -217,15 +226,23 @@ def _first_csv(members: Iterable[io.BufferedIOBase], path: Path) -> io.BufferedI
 
 def _header(line: bytes) -> list[str]:
     """Return the names of the columns, in lower case and without blanks around them."""
-    names = next(csv.reader([line.decode("utf-8-sig", "replace").strip()]), [])
+    try:
+        names = next(csv.reader([line.decode("utf-8-sig", "replace").strip()]), [])
+    except csv.Error:  # no text at all, a picture say
+        return []
     return [name.strip().lower() for name in names]
 
 
-def _lines(stream: io.BufferedIOBase, path: Path) -> Iterator[tuple[int, list[bytes]]]:
-    """Yield the lines of a stream, some megabytes at a time, with the number of their first."""
+def _lines(
+    stream: io.BufferedIOBase, path: Path, start: bytes, end: bytes
+) -> Iterator[tuple[int, list[bytes]]]:
+    """Yield the lines of a stream, some megabytes at a time, with the number of their first.
+
+    ``start`` is what was read already, ``end`` what ends a line.
+    """
     rest, number = b"", 1
-    while block := stream.read(_BLOCK):
-        *lines, rest = (rest + block).split(b"\n")
+    for block in itertools.chain([start], iter(lambda: stream.read(_BLOCK), b"")):
+        *lines, rest = (rest + block).split(end)
         if len(rest) > _LONGEST_LINE:
             raise DataError(f"{path} has a line of over {_LONGEST_LINE:,} bytes: not FER2013's csv")
         yield number, lines
@@ -235,7 +252,10 @@ def _lines(stream: io.BufferedIOBase, path: Path) -> Iterator[tuple[int, list[by
 
 def _read_rows(stream: io.BufferedIOBase, path: Path) -> Rows:
     """Read every row of an open csv."""
-    header = _header(stream.readline(1 << 16))
+    first_line, end, rows_read = stream.readline(1 << 16), b"\n", b""
+    if b"\r" in first_line and b"\n" not in first_line:  # lines end as on an old Macintosh
+        first_line, end, rows_read = first_line.partition(b"\r")
+    header = _header(first_line)
     if any(header.count(name) != 1 for name in _COLUMNS):
         raise DataError(
             f"{path} must begin with a line that names the columns emotion, pixels and Usage, each"
@@ -243,7 +263,7 @@ def _read_rows(stream: io.BufferedIOBase, path: Path) -> Rows:
         )
     places = [header.index(name) for name in _COLUMNS]
     images, labels, usages, bad = [], [], [], {}
-    for first, lines in _lines(stream, path):
+    for first, lines in _lines(stream, path, rows_read, end):
         rows = []
         for number, line in enumerate(lines, start=first):
             try:

@@ -1,5 +1,7 @@
 """Run a study: one runner at a time, what is current is left alone, then the pages."""
 
+from __future__ import annotations
+
 import contextlib
 import errno
 import time
@@ -7,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import filelock
 
@@ -17,7 +19,10 @@ from mien.running import staleness
 from mien.running.execution import Children, Failure
 from mien.running.record import Record, Store, now, outcome
 from mien.study import provenance, results
-from mien.study.parameters import CHAPTERS, ChapterPlan, Study, data_paths
+from mien.study.parameters import CHAPTERS, ChapterPlan, Study
+
+if TYPE_CHECKING:
+    from mien.study.material import Material
 
 #: States of a chapter whose results are there as far as they can be.
 FINISHED = ("done", "skipped")
@@ -239,8 +244,8 @@ class Stopped(MienError):
     exit_status = 130
 
 
-def check_data(study: Study) -> tuple[dict[str, str], dict[str, str]]:
-    """Read the data of a study; return their fingerprints, and what it must do without.
+def check_data(study: Study) -> Material:
+    """Read the data of a study and return what it has to work with.
 
     Raises
     ------
@@ -249,18 +254,10 @@ def check_data(study: Study) -> tuple[dict[str, str], dict[str, str]]:
     ParameterError
         If Keras is told to use a backend that is not there.
     """
-    from mien.data.fer2013 import load_fer2013
-    from mien.data.person import load_person
-    from mien.study.gaps import gaps
+    from mien.study.material import examine  # here, because reading data takes a second to import
 
     check_backend()
-    fer2013, target = data_paths(study.fer2013, study.target, study.seed)
-    found = {}
-    if study.fer2013:
-        crowd = load_fer2013(fer2013, skip_bad_rows=study.skip_bad_rows)
-        found["fer2013"] = crowd.fingerprint
-    person = load_person(target)
-    return {**found, "target": person.fingerprint}, gaps(study, person)
+    return examine(study)
 
 
 def run(
@@ -269,6 +266,7 @@ def run(
     options: Options = Options(),
     *,
     tell: Callable[[Event], None] = lambda event: None,
+    tell_material: Callable[[Material], None] = lambda found: None,
 ) -> Path:
     """Run chapters of a study, then render its pages.
 
@@ -280,6 +278,8 @@ def run(
     options : Options
     tell : callable
         Called with an `Event` whenever a chapter starts, waits, ends, fails or is skipped.
+    tell_material : callable
+        Called once, before anything runs, with what the study has to work with.
 
     Returns
     -------
@@ -298,14 +298,15 @@ def run(
     Stopped
         At Ctrl-C; all kernels are gone then.
     """
-    data, missing = check_data(study)
+    material = check_data(study)
+    tell_material(material)
     try:
         study.folder.mkdir(parents=True, exist_ok=True)
         with locked(study, options.wait, tell):
             record = Record.read(study)
-            record.data = data
+            record.data = material.fingerprints
             results.remove_leftovers(study.folder)
-            Course(study, options, record, missing, tell).go(chapters)
+            Course(study, options, record, material.left_out, tell).go(chapters)
             return _pages(study, record)
     except KeyboardInterrupt:
         raise Stopped("stopped; the next run goes on where this one was") from None

@@ -33,7 +33,8 @@ def status(study: Study, chapters: Sequence[ChapterPlan] = CHAPTERS) -> list[Sta
     DataError
         If the data cannot be read.
     """
-    data, missing = scheduler.check_data(study)
+    material = scheduler.check_data(study)
+    data, missing = material.fingerprints, material.left_out
     record, busy = Record.read(study), is_running(study)
     found: dict[str, Standing] = {}
     for plan in chapters:

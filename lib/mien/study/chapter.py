@@ -102,7 +102,11 @@ class Chapter:
             )
         path, _ = data_paths(self.study.fer2013, "", self.study.seed)
         with self.timed("load"):
-            crowd = load_fer2013(path, skip_bad_rows=self.study.skip_bad_rows)
+            crowd = load_fer2013(
+                path,
+                skip_bad_rows=self.study.skip_bad_rows,
+                public_share=self.study.public_share,
+            )
         self._fingerprints["fer2013"] = crowd.fingerprint
         return crowd
 
@@ -111,7 +115,7 @@ class Chapter:
         self._declared("data", "target")
         _, path = data_paths("", self.study.target, self.study.seed)
         with self.timed("load"):
-            person = load_person(path)
+            person = load_person(path, min_confidence=self.study.min_confidence)
         self._fingerprints["target"] = person.fingerprint
         self.missing = gaps(self.study, person)
         return person

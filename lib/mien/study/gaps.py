@@ -5,12 +5,21 @@ run then say why; of the others, the cells that carry a tag ``needs-<gap>`` (``n
 ``needs-A2``) are left out.
 """
 
+import pandas as pd
+
 from mien.data.person import Person
-from mien.errors import DataError
+from mien.errors import DataError, printable
+from mien.report import text
 from mien.study.parameters import Study
 
 #: The tag of a cell that a gap takes away is this and the gap's name.
 TAG = "needs-"
+
+
+def _example(labelled: pd.DataFrame) -> str:
+    """Return a file's name and the clip that it tells."""
+    face = labelled.iloc[0]
+    return f"{printable(face['file_name'])} is of the clip {printable(face['clip'])}"
 
 
 def gaps(study: Study, person: Person) -> dict[str, str]:
@@ -33,9 +42,12 @@ def gaps(study: Study, person: Person) -> dict[str, str]:
         )
     clips = labelled["clip"].nunique()
     if clips < study.folds:
+        remedy = f"say folds={clips}, or label more" if clips > 1 else "label more"
         raise DataError(
-            f"the labelled faces in {study.target} come from {clips} clips, too few for "
-            f"{study.folds} folds that keep clips whole: say folds={clips}, or label more"
+            f"the labelled faces in {study.target} come from {text.count(clips, 'clip')}, too "
+            f"few for {study.folds} folds that keep clips whole: {remedy}. A clip is what was "
+            "filmed or taken in one go; its name is what stands before the last _ of a file's "
+            f"name ({_example(labelled)}), so name pictures of different scenes differently"
         )
     found = {}
     if not study.fer2013:
@@ -49,6 +61,6 @@ def gaps(study: Study, person: Person) -> dict[str, str]:
         found["A2"] = (
             f"labelled rows of Action Units show only {units.pop()}"
             if units
-            else "the person has no labelled Action Units (a *_AU.csv of OpenFace)"
+            else "the person has no labelled Action Units (a table of OpenFace, py-feat …)"
         )
     return found

@@ -51,12 +51,24 @@ class ChapterPlan:
 
 #: The chapters in the order in which they are read and run.
 CHAPTERS: tuple[ChapterPlan, ...] = (
-    ChapterPlan("0", "0_data", "The data", parameters=("skip_bad_rows",)),
+    ChapterPlan(
+        "0",
+        "0_data",
+        "The data",
+        parameters=("skip_bad_rows", "public_share", "min_confidence"),
+    ),
     ChapterPlan(
         "A1",
         "A1_svm_fer2013",
         "SVM on FER2013",
-        parameters=("skip_bad_rows", "hog_cell", "svm_penalty", "resamples"),
+        parameters=(
+            "skip_bad_rows",
+            "public_share",
+            "min_confidence",
+            "hog_cell",
+            "svm_penalty",
+            "resamples",
+        ),
         settings=("pixel_rows", "hog_cell", "hog_components", "svm_penalty", "image_svm"),
         library=("data", "evaluation", "designed", "report", "study"),
     ),
@@ -65,7 +77,7 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
         "A2_svm_action_units",
         "SVM on Action Units",
         data=("target",),
-        parameters=("folds", "repeats", "resamples"),
+        parameters=("min_confidence", "folds", "repeats", "resamples"),
         settings=("unit_model", "repeats", "permutations", "curve_repeats", "shuffles"),
         library=("data", "evaluation", "designed", "report", "study"),
     ),
@@ -74,7 +86,7 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
         "B1_cnn_fer2013",
         "Network on FER2013",
         data=("fer2013",),
-        parameters=("skip_bad_rows", "epochs", "batch_size", "learning_rate"),
+        parameters=("skip_bad_rows", "public_share", "epochs", "batch_size", "learning_rate"),
         settings=(
             "network",
             "fast_precision",
@@ -95,7 +107,7 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
         "The network on the person",
         reads=("A2", "B1"),
         data=("target",),
-        parameters=("weights", "resamples"),
+        parameters=("min_confidence", "weights", "resamples"),
         library=("data", "evaluation", "network", "report", "study"),
     ),
     ChapterPlan(
@@ -105,6 +117,7 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
         reads=("B1", "B2"),
         data=("target",),
         parameters=(
+            "min_confidence",
             "folds",
             "repeats",
             "fine_tune_epochs",
@@ -121,7 +134,7 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
         "The comparison",
         reads=("0", "A1", "A2", "B1", "B2", "B3"),
         data=("target",),
-        parameters=("weights", "resamples"),
+        parameters=("min_confidence", "weights", "resamples"),
         library=("data", "evaluation", "network", "report", "study"),
         tells_command=True,
     ),
@@ -146,7 +159,15 @@ class Study(BaseModel):
     weights: Literal["", "trained", "shipped"] = Field(
         "", description="B2, B3: trained by B1, or shipped with mien; empty: trained if FER2013 is"
     )
-    skip_bad_rows: bool = Field(False, description="leave bad FER2013 rows out")
+    skip_bad_rows: bool = Field(
+        False, description="leave bad FER2013 rows, and tables that yield no row, out"
+    )
+    public_share: float = Field(
+        0.0, ge=0, le=0.5, description="share of Training for a test split that FER2013 lacks"
+    )
+    min_confidence: float = Field(
+        0.0, ge=0, le=1, description="measured rows that are less sure are left out"
+    )
 
     hog_cell: int = Field(0, ge=0, le=16, description="A1: side of a HOG cell in pixels")
     svm_penalty: float = Field(0.0, ge=0, le=1e4, description="A1: C of the SVM on HOG")
@@ -226,6 +247,7 @@ def load_study(path: str | Path, settings: Sequence[str] = ()) -> Study:
     """
     file = project.study_file(path)
     given = {**_read_yaml(file), **dict(map(_setting, settings))}
+    given = {name: _number(name, value) for name, value in given.items()}
     if given.get("target", "demo") != "demo":
         given = {"fer2013": "", **given}
     study = make_study(given, source=str(path))
@@ -313,13 +335,19 @@ def _setting(text: str) -> tuple[str, Any]:
     field = Study.model_fields.get(name)
     if field is not None and field.annotation is str:
         return name, value
-    if field is not None and field.annotation is float:
-        with contextlib.suppress(ValueError):  # YAML 1.1 takes 1e-3 for a text
-            return name, float(value)
     try:
         return name, yaml.safe_load(value)
     except yaml.YAMLError:
         return name, value
+
+
+def _number(name: str, value: Any) -> Any:
+    """Return the value of a parameter, as a number where YAML 1.1 takes one, 1e-3, for a text."""
+    field = Study.model_fields.get(name)
+    if isinstance(value, str) and field is not None and field.annotation is float:
+        with contextlib.suppress(ValueError):
+            return float(value)
+    return value
 
 
 def _in_words(problem: Mapping[str, Any]) -> str:

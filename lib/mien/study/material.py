@@ -1,0 +1,142 @@
+"""What a study has to work with, and what of it is not used."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from mien.data import fer2013, fer2013_files, ferplus
+from mien.data.fer2013 import Fer2013
+from mien.data.person import Person, load_person
+from mien.errors import DataError, Finding, grouped
+from mien.study.gaps import gaps
+from mien.study.parameters import CHAPTERS, Study, data_paths
+
+
+@dataclass(frozen=True)
+class Material:
+    """The data of a study, counted.
+
+    Attributes
+    ----------
+    fingerprints : dict of str to str
+        Of ``fer2013`` and ``target``.
+    left_out : dict of str to str
+        What the study must do without (`mien.study.gaps.gaps`).
+    fer2013 : dict or None
+        ``images``, ``splits`` (images in each), ``skipped`` (rows).
+    person : dict
+        ``labelled``, ``unknown`` (faces), ``images``, ``clips``, ``measured`` (rows by source),
+        ``ratings``, ``raters``.
+    findings : list of Finding
+        What is not used, and what else is worth knowing.
+    """
+
+    fingerprints: dict[str, str]
+    left_out: dict[str, str]
+    fer2013: dict[str, Any] | None = None
+    person: dict[str, Any] = field(default_factory=dict)
+    findings: list[Finding] = field(default_factory=list)
+
+    @property
+    def lost(self) -> list[Finding]:
+        """What is not used, one entry for each place, the worst first."""
+        lost = [finding for finding in self.findings if finding.lost]
+        return sorted(lost, key=lambda finding: finding.badness)
+
+    def as_json(self, study: Study) -> dict[str, Any]:
+        """Return all of this as ``mien check --json`` writes it."""
+        parts = [plan.part for plan in CHAPTERS if plan.part in self.left_out]
+        return {
+            "study": study.name,
+            "fer2013": self.fer2013,
+            "person": self.person,
+            "lost": [dict(zip(Finding._fields[:4], found, strict=False)) for found in self.lost],
+            "left_out": {part: self.left_out[part] for part in parts},
+        }
+
+
+def examine(study: Study) -> Material:
+    """Read the data of a study, count them, and find what is not used.
+
+    Raises
+    ------
+    DataError
+        If the data cannot be read or do not make a study: a split of FER2013 is empty, the person
+        shows too little (`mien.study.gaps`), or a table yields no row and the study does not say
+        ``skip_bad_rows``.
+    """
+    where, target = data_paths(study.fer2013, study.target, study.seed)
+    fingerprints, counted, findings = {}, None, []
+    if study.fer2013:
+        crowd = fer2013.load_fer2013(
+            where, skip_bad_rows=study.skip_bad_rows, public_share=study.public_share
+        )
+        fingerprints["fer2013"] = crowd.fingerprint
+        findings += _unused_of_crowd(crowd, where, study)
+        counted = {
+            "images": len(crowd.labels),
+            "splits": {usage: int((crowd.usage == usage).sum()) for usage in fer2013.USAGES},
+            "skipped": len(crowd.skipped),
+        }
+    person = load_person(target, min_confidence=study.min_confidence)
+    fingerprints["target"] = person.fingerprint
+    _refuse_useless_tables(person, study)
+    left_out = gaps(study, person)
+    findings += person.findings
+    return Material(fingerprints, left_out, counted, _counts(person), findings)
+
+
+def _counts(person: Person) -> dict[str, Any]:
+    faces = Counter(person.faces["set"])
+    return {
+        "labelled": faces["labelled"],
+        "unknown": faces["unknown"],
+        "images": int(person.faces["has_image"].sum()),
+        "clips": int(person.faces["clip"].nunique()),
+        "measured": {name: int(own.has_row.sum()) for name, own in person.measured.items()},
+        "ratings": len(person.ratings),
+        "raters": int(person.ratings["rater"].nunique()),
+    }
+
+
+def _unused_of_crowd(crowd: Fer2013, where: Path, study: Study) -> list[Finding]:
+    """Refuse FER2013 without one of its splits; tell of rows, images and votes not used."""
+    empty = [usage for usage in fer2013.USAGES if not (crowd.usage == usage).any()]
+    if "Training" in empty:
+        raise DataError(f"{study.fer2013} has no image in Training, so nothing can be trained")
+    if empty:
+        raise DataError(
+            f"{study.fer2013} has no image in {' and '.join(empty)}, by which models are chosen "
+            "and judged: give a FER2013 that has it, or say --set public_share=0.1, which takes "
+            "a tenth of every emotion in Training for it"
+        )
+    name, remedy = where.name, "mend the row; it is left out because of skip_bad_rows"
+    found = [
+        Finding("row", f"{name}, row {row}", reason, remedy)
+        for row, reason in crowd.skipped[["row", "reason"]].itertuples(index=False)
+    ]
+    for usage in crowd.shared_out:
+        reason = f"{usage} was empty and got {study.public_share:.0%} of every emotion in Training"
+        found.append(Finding("split", name, reason, "used; its figures are not FER2013's", False))
+    if where.is_dir() and fer2013_files.csv_inside(where) is None:
+        remedy = "move it below train, validation or test"
+        reason = "lies in no folder for training or a test"
+        elsewhere = fer2013_files.images_elsewhere(where)
+        found += [Finding("image", f"{name}/{place}", reason, remedy) for place in elsewhere]
+    try:
+        ferplus.majority(crowd)
+    except DataError as error:
+        remedy = "put Microsoft's file beside a whole FER2013; B1 goes on without its votes"
+        found.append(Finding("file", ferplus.FILE, str(error), remedy))
+    return found
+
+
+def _refuse_useless_tables(person: Person, study: Study) -> None:
+    tables = [found for found in person.findings if found.lost and found.what == "table"]
+    if tables and not study.skip_bad_rows:
+        lines = [f"\n  {found.where}: {found.reason}; {found.remedy}" for found in grouped(tables)]
+        raise DataError(
+            f"{len(tables)} of the tables in {study.target} cannot be used:{''.join(lines)}\n"
+            "Mend them, or set skip_bad_rows to do without them."
+        )
