@@ -10,12 +10,13 @@ PACKAGE = Path(__file__).resolve().parents[1] / "lib" / "mien"
 #: What the rooms of a folder may import, beside the root's rooms and each other.
 MAY_IMPORT = {
     "data": set(),
+    "photos": {"data"},
     "evaluation": set(),
     "synthetic": {"data"},
     "designed": {"data", "evaluation"},
-    "network": {"data", "evaluation"},
+    "network": {"data", "photos", "evaluation"},
     "report": {"evaluation"},
-    "study": {"data", "evaluation", "synthetic", "designed", "network", "report"},
+    "study": {"data", "photos", "evaluation", "synthetic", "designed", "network", "report"},
     "running": {"data", "network", "report", "study"},
     "labelling": {"data", "evaluation", "report", "study", "synthetic"},
     "sweep": {"evaluation", "report", "study", "running"},

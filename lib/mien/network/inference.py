@@ -15,7 +15,6 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from mien.data import face_finder
 from mien.data.images import open_image, to_grey48
 from mien.emotions import EMOTIONS, named
 from mien.errors import DataError, ParameterError, printable
@@ -23,6 +22,7 @@ from mien.evaluation.calibration import apply_temperature, log_loss
 from mien.network import architecture, pretrained
 from mien.network.architecture import SIZE, prepare
 from mien.network.backend import enough_memory
+from mien.photos import face_finder
 from mien.readings import NO_FACE
 
 
@@ -203,7 +203,7 @@ def read_faces(
     temperature : float
         Both from `load_network`.
     find_faces : bool
-        Find the faces of a picture first (`mien.data.face_finder.find`); otherwise the whole
+        Find the faces of a picture first (`mien.photos.face_finder.find`); otherwise the whole
         picture is one face, as in a person's folder.
     batch_size : int
         Faces that are answered at once.

@@ -99,7 +99,7 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
             "ablation_epochs",
             "assignment_minutes",
         ),
-        library=("data", "evaluation", "network", "report", "study"),
+        library=("data", "photos", "evaluation", "network", "report", "study"),
     ),
     ChapterPlan(
         "B2",
@@ -108,7 +108,7 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
         reads=("A2", "B1"),
         data=("target",),
         parameters=("min_confidence", "weights", "resamples"),
-        library=("data", "evaluation", "network", "report", "study"),
+        library=("data", "photos", "evaluation", "network", "report", "study"),
     ),
     ChapterPlan(
         "B3",
@@ -126,7 +126,7 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
             "resamples",
         ),
         settings=("tuning", "tuning_repeats"),
-        library=("data", "evaluation", "network", "report", "study"),
+        library=("data", "photos", "evaluation", "network", "report", "study"),
     ),
     ChapterPlan(
         "C",
@@ -135,7 +135,7 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
         reads=("0", "A1", "A2", "B1", "B2", "B3"),
         data=("target",),
         parameters=("min_confidence", "weights", "resamples"),
-        library=("data", "evaluation", "network", "report", "study"),
+        library=("data", "photos", "evaluation", "network", "report", "study"),
         tells_command=True,
     ),
 )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mien.data import face_finder
+from mien.photos import face_finder
 from mien.synthetic.anatomy import Identity
 from mien.synthetic.rendering import draw_face
 

@@ -1,0 +1,110 @@
+"""Leaks that can be built around A2: the only way to be right is to have seen the test clip.
+
+Labels are drawn for whole clips, and what is measured tells a clip and nothing of its emotion.
+Folds that keep clips whole can then only guess; whatever sees another frame of a tested clip, in
+the training, in the choice of the penalty or in a median, is right nearly always. Every leak that
+a test is to notice is planted once, and the alarm must go off.
+"""
+
+import numpy as np
+import pytest
+
+from mien.designed import action_unit_analysis, action_unit_svm
+from mien.emotions import EMOTIONS
+from mien.evaluation.cross_validation import grouped_folds, plain_folds
+
+#: Between what guessing reaches here and what a leak reaches.
+ALARM = 0.75
+
+
+@pytest.fixture(scope="module")
+def faces():
+    """24 clips of four frames: rows (96, 34), labels, clips."""
+    random = np.random.default_rng(3)
+    labels = random.permutation(["happy", "sad"] * 12)
+    rows = np.repeat(random.uniform(0, 5, (24, 34)), 4, axis=0)
+    rows[:, 17:] = np.repeat(random.integers(0, 2, (24, 17)), 4, axis=0)
+    rows[:, :17] += random.normal(0, 0.05, (96, 17))
+    return rows.astype(np.float32), np.repeat(labels, 4), np.repeat(np.arange(24), 4).astype(str)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return action_unit_svm.UnitSvm(n_splits=3)
+
+
+def accuracy(rows, labels, clips, folds, model):
+    """Return the accuracy of what the chapter calls."""
+    shares = action_unit_svm.cross_validate_units(rows, labels, clips, folds, model=model)
+    return float((np.array(EMOTIONS)[shares.argmax(axis=2)] == labels).mean())
+
+
+def test_folds_that_keep_clips_whole_can_only_guess(faces, model):
+    rows, labels, clips = faces
+    folds = grouped_folds(labels, clips, n_splits=4, n_repeats=2)
+    assert accuracy(rows, labels, clips, folds, model) < ALARM
+
+
+def test_the_alarm_goes_off_where_a_clip_stands_on_both_sides(faces, model):
+    rows, labels, clips = faces
+    folds = plain_folds(labels, n_splits=4, n_repeats=2)
+    assert accuracy(rows, labels, clips, folds, model) > ALARM
+
+
+def test_the_choice_inside_a_fold_keeps_clips_whole(faces, model):
+    rows, labels, clips = faces
+    assert model.fit(rows, labels, groups=clips).inner_accuracy_ < ALARM
+
+
+def test_the_alarm_goes_off_where_the_choice_ignores_clips(faces, model, monkeypatch):
+    rows, labels, clips = faces
+    monkeypatch.setattr(
+        action_unit_svm,
+        "grouped_folds",
+        lambda labels, clips, **how: plain_folds(labels, **how),
+    )
+    assert model.fit(rows, labels, groups=clips).inner_accuracy_ > ALARM
+
+
+def test_a_tested_row_changes_no_other_answer(faces, model):
+    """A median, a scaler or a temperature over all rows would let one tested row move another."""
+    rows, labels, clips = faces
+    folds = grouped_folds(labels, clips, n_splits=4)
+    before = action_unit_svm.cross_validate_units(rows, labels, clips, folds, model=model)
+    moved = np.flatnonzero(folds[0] == 0)[:5]
+    changed = rows.copy()
+    changed[moved, :17] = 5 - changed[moved, :17]
+    after = action_unit_svm.cross_validate_units(changed, labels, clips, folds, model=model)
+    others = np.setdiff1d(np.flatnonzero(folds[0] == 0), moved)
+    np.testing.assert_array_equal(after[0, others], before[0, others])
+
+
+def test_the_alarm_goes_off_where_the_resting_face_is_taken_from_all_rows(faces, model):
+    rows, labels, clips = faces
+    folds = grouped_folds(labels, clips, n_splits=4)
+    moved = np.flatnonzero(folds[0] == 0)[:5]
+    others = np.setdiff1d(np.flatnonzero(folds[0] == 0), moved)
+
+    def answers(rows):
+        rested = rows - np.concatenate([np.median(rows[:, :17], axis=0), np.zeros(17)])
+        rested = rested.astype(np.float32)
+        return action_unit_svm.cross_validate_units(rested, labels, clips, folds, model=model)
+
+    changed = rows.copy()
+    changed[moved, :17] = 5 - changed[moved, :17]
+    assert (answers(changed)[0, others] != answers(rows)[0, others]).any()
+
+
+def test_the_learning_curve_can_only_guess_too(faces, model):
+    rows, labels, clips = faces
+    folds = grouped_folds(labels, clips, n_splits=4)
+    curve = action_unit_analysis.learning_curve(rows, labels, clips, folds, model=model)
+    assert curve["accuracy"].max() < ALARM
+
+
+def test_the_alarm_goes_off_where_the_curve_leaks(faces, model):
+    rows, labels, _ = faces
+    folds = plain_folds(labels, n_splits=4)
+    single = np.arange(len(labels)).astype(str)
+    curve = action_unit_analysis.learning_curve(rows, labels, single, folds, model=model)
+    assert curve["accuracy"].max() > ALARM

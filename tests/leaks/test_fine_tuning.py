@@ -1,0 +1,137 @@
+"""Leaks that can be built around B3: the only way to be right is to have seen the test clip.
+
+Labels are drawn for whole clips, and a picture tells its clip and nothing of its emotion. Every
+leak that a test is to notice is planted once, and the alarm must go off.
+"""
+
+import numpy as np
+import pytest
+from sklearn.model_selection import StratifiedKFold
+
+from mien.emotions import EMOTIONS
+from mien.evaluation.cross_validation import grouped_folds, plain_folds
+from mien.network import architecture, fine_tuning
+from mien.network.training import Augment
+
+#: Between what guessing reaches here and what a leak reaches.
+ALARM = 0.75
+TUNING = fine_tuning.Tuning(
+    frozen=0,
+    epochs=25,
+    learning_rate=1e-2,
+    l2_to_start=0.0,
+    label_smoothing=0.0,
+    copies=1,
+    augment=Augment(mirror=False, shift=0, rotation=0, zoom=0, light=0),
+)
+
+
+@pytest.fixture(scope="module")
+def faces():
+    """16 clips of four frames: images (64, 48, 48), labels, clips."""
+    random = np.random.default_rng(5)
+    labels = random.permutation(["happy", "sad"] * 8)
+    coarse = random.integers(0, 255, (16, 6, 6)).astype(float)
+    clips = np.kron(coarse, np.ones((1, 8, 8)))
+    frames = np.repeat(clips, 4, axis=0) + random.normal(0, 4, (64, 48, 48))
+    images = frames.clip(0, 255).astype(np.uint8)
+    return images, np.repeat(labels, 4), np.repeat(np.arange(16), 4).astype(str)
+
+
+@pytest.fixture(scope="module")
+def network():
+    return architecture.build(stem=16, stages=((16, 0),), dropout=0.0)
+
+
+@pytest.fixture(scope="module")
+def tuner(network, faces):
+    images, labels, _ = faces
+    return fine_tuning.Tuner(network, images, labels, tuning=TUNING)
+
+
+def accuracy(tuner, folds, clips, labels):
+    shares, _ = tuner.out_of_fold(folds, clips)
+    return float((np.array(EMOTIONS)[shares.argmax(axis=2)] == labels).mean())
+
+
+class IgnoresClips(StratifiedKFold):
+    """The inner split with its guard taken away."""
+
+    def split(self, rows, labels, clips):
+        return super().split(rows, labels)
+
+
+def test_folds_that_keep_clips_whole_can_only_guess(tuner, faces):
+    _, labels, clips = faces
+    folds = grouped_folds(labels, clips, n_splits=2)
+    assert accuracy(tuner, folds, clips, labels) < ALARM
+
+
+def test_the_alarm_goes_off_where_a_clip_stands_on_both_sides(tuner, faces):
+    _, labels, _ = faces
+    folds = plain_folds(labels, n_splits=2)
+    assert accuracy(tuner, folds, np.arange(64).astype(str), labels) > ALARM
+
+
+def splits_of(tuner, rows, clips, monkeypatch):
+    """Return the faces learned from and looked at in every inner split of the choice of epochs."""
+    splits = []
+
+    def fit(learned, *, epochs, on_epoch, **_):
+        splits.append((set(learned), set()))
+        for epoch in range(epochs + 1):
+            on_epoch(epoch)
+
+    def predict(looked_at):
+        splits[-1][1].update(looked_at)
+        return np.full((len(looked_at), len(EMOTIONS)), 1 / len(EMOTIONS), np.float32)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(tuner, "fit", fit)
+        patched.setattr(tuner, "predict", predict)
+        tuner.choose_epochs(rows, clips)
+    return splits
+
+
+def shared_clips(splits, clips):
+    """Return how many clips stand on both sides of an inner split."""
+    return sum(len(set(clips[list(a)]) & set(clips[list(b)])) for a, b in splits)
+
+
+def test_epochs_are_chosen_on_clips_that_were_not_learned_from(tuner, faces, monkeypatch):
+    clips, rows = faces[2], np.arange(64)
+    splits = splits_of(tuner, rows, clips, monkeypatch)
+    assert len(splits) > 1 and shared_clips(splits, clips) == 0
+    monkeypatch.setattr(fine_tuning, "StratifiedGroupKFold", IgnoresClips)
+    assert shared_clips(splits_of(tuner, rows, clips, monkeypatch), clips) > 0
+
+
+def test_epochs_are_chosen_without_the_tested_faces(tuner, faces, monkeypatch):
+    learn = np.arange(32)
+    for learned, looked_at in splits_of(tuner, learn, faces[2], monkeypatch):
+        assert learned | looked_at == set(learn)
+
+
+def test_a_tested_face_changes_no_other_answer(network, faces):
+    images, labels, clips = faces
+    folds = grouped_folds(labels, clips, n_splits=2)
+    moved = np.flatnonzero(folds[0] == 0)[:4]
+    changed = images.copy()
+    changed[moved] = 255 - changed[moved]
+    answers = [
+        fine_tuning.Tuner(network, seen, labels, tuning=TUNING).out_of_fold(folds, clips)[0]
+        for seen in (images, changed)
+    ]
+    others = np.setdiff1d(np.flatnonzero(folds[0] == 0), moved)
+    np.testing.assert_allclose(answers[0][0, others], answers[1][0, others], atol=1e-5)
+
+
+def test_the_linear_probe_can_only_guess_and_its_alarm_goes_off(network, faces):
+    images, labels, clips = faces
+    honest = grouped_folds(labels, clips, n_splits=4)
+    leaking = plain_folds(labels, n_splits=4)
+    right = [
+        (fine_tuning.linear_probe(network, images, labels, folds) == labels).mean()
+        for folds in (honest, leaking)
+    ]
+    assert right[0] < 0.65 < right[1]
