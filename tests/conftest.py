@@ -174,8 +174,8 @@ def missing() -> dict[str, str]:
 @pytest.fixture
 def project(tmp_path, monkeypatch, missing) -> Path:
     """Return a folder of notebooks that save one number each (`tiny_project`)."""
+    from mien import project
     from mien.running import scheduler
-    from mien.study import project
     from mien.study.material import Material
 
     folder = tmp_path / "notebooks"

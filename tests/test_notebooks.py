@@ -7,7 +7,7 @@ import nbformat
 import pytest
 from papermill import inspect_notebook
 
-from mien.study.gaps import TAG
+from mien.study.material import TAG
 from mien.study.parameters import CHAPTERS, COMMON, Study
 
 MOST_LINES = 15

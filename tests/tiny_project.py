@@ -115,7 +115,7 @@ import sys
 from pathlib import Path
 from mien import cli
 from mien.running import scheduler
-from mien.study import project
+from mien import project
 from mien.study.material import Material
 folder = Path(sys.argv.pop(1))
 project.project_root = lambda: folder

@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
+from mien import project
 from mien.errors import MienError, ParameterError, grouped, printable
 from mien.network.backend import check_backend
 from mien.running import execution
-from mien.study import project
 from mien.study.parameters import CHAPTERS, Study, load_study, parts_to_run
 
 #: Exit status of the command, beside those of errors (`mien.errors`).

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mien import project
 from mien.data.person import Person
 from mien.emotions import UNKNOWN
 from mien.evaluation.rater_agreement import rater_agreement
@@ -15,7 +16,7 @@ from mien.files import whole_folder
 from mien.labelling.ratings import disagreements, with_themself
 from mien.labelling.widget import Labeller
 from mien.models import MODELS
-from mien.study import project, results
+from mien.study import results
 
 
 @dataclass(frozen=True)

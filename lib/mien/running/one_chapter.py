@@ -8,11 +8,12 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_markdown_cell
 
+from mien import project
 from mien.models import name_of
 from mien.running import pages
 from mien.running.execution import Children, Failure
-from mien.study import project, results
-from mien.study.gaps import TAG
+from mien.study import results
+from mien.study.material import TAG
 from mien.study.parameters import ChapterPlan, Study
 
 
@@ -31,7 +32,7 @@ def compute(
     ----------
     study, plan
     missing : mapping
-        What the study must do without (`mien.study.gaps`).
+        What the study must do without (`mien.study.material`).
     children : Children
         Where its process belongs.
     environment : mapping
@@ -102,7 +103,7 @@ def leave_out(notebook: NotebookNode, part: str, missing: Mapping[str, str]) -> 
     part : str
         Of the chapter. If it is itself missing, its title stays, and the reason.
     missing : mapping of str to str
-        From `mien.study.gaps`.
+        From `mien.study.material`.
     """
     kept = copy.copy(notebook)
     if part in missing:

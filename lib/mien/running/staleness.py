@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from mien.study import profiles, project, provenance, results
+from mien import project
+from mien.study import profiles, provenance, results
 from mien.study.parameters import ChapterPlan, Study
 
 PACKAGE = Path(__file__).parents[1]
@@ -77,7 +78,7 @@ def ingredients(
     data : mapping
         Fingerprints of ``fer2013`` and ``target``.
     missing : mapping
-        What the study must do without (`mien.study.gaps`).
+        What the study must do without (`mien.study.material`).
     outcomes : mapping
         What is known of the results of earlier parts (`mien.running.record.outcome`).
 

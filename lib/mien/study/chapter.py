@@ -19,7 +19,7 @@ from mien.evaluation.cross_validation import grouped_folds
 from mien.evaluation.scores import repeated_scores, score_set
 from mien.models import name_of
 from mien.study import profiles, provenance, results
-from mien.study.gaps import gaps
+from mien.study.material import gaps
 from mien.study.parameters import BY_PART, data_paths, make_study, without_folders
 
 
@@ -47,7 +47,7 @@ class Chapter:
         self.study = make_study(parameters, source=self.plan.notebook)
         self.folder = self.study.folder
         self.seconds: dict[str, float] = {}
-        self.missing: dict[str, str] = {}  # see mien.study.gaps; known once the person is loaded
+        self.missing: dict[str, str] = {}  # known once the person is loaded
         self._fingerprints: dict[str, str] = {}
         self._kept: dict[str, pd.DataFrame] = {}
         self._noted: dict[str, Any] = {}

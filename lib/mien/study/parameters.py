@@ -13,8 +13,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
+from mien import project
 from mien.errors import ParameterError
-from mien.study import project, results
+from mien.study import results
 
 #: Parameters that every notebook takes.
 COMMON = ("name", "fer2013", "target", "profile", "seed", "out")

@@ -12,7 +12,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from mien.study import project
+from mien import project
 
 #: The packages whose versions can change a number.
 PACKAGES = (

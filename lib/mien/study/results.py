@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mien import project
 from mien.emotions import EMOTIONS
 from mien.errors import DataError
 from mien.files import atomic_write, whole_folder
-from mien.study import project
 
 #: Columns of predictions.csv, in order.
 PREDICTION_COLUMNS = (

@@ -14,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mien import project
 from mien.errors import ParameterError
 from mien.running import scheduler
-from mien.study import project, results
+from mien.study import results
 from mien.study.parameters import CHAPTERS, ChapterPlan, Study, load_study, parts_to_run
 
 #: Parameters that say where results go; the sweep sets them itself.

@@ -4,8 +4,8 @@ import shutil
 
 import pytest
 
+from mien import project
 from mien.errors import ParameterError
-from mien.study import project
 from mien.study.parameters import load_study
 from mien.study.results import study_folder
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from mien.errors import ParameterError
 from mien.files import atomic_write, files_below
 
-_PACKAGE = Path(__file__).resolve().parents[1]
+_PACKAGE = Path(__file__).resolve().parent
 
 
 def clone() -> Path | None:
