@@ -176,13 +176,14 @@ def test_chosen_epochs_are_told_by_range_and_middle():
     assert "chose 0 to 8 epochs, 3 in the middle, of at most 9" in sentences.chosen_epochs(
         [3, 0, 8], 9
     )
+    assert "chose 8 epochs everywhere, of at most 9" in sentences.chosen_epochs([8, 8], 9)
 
 
 def test_maps_are_told_by_thirds_and_by_their_likeness():
     said = sentences.thirds({"angry": [0.7, 0.2, 0.1], "happy": [0, 0, 1]})
-    assert "*angry* the upper third (70%)" in said and "*happy* the lower third (100%)" in said
+    assert "*angry* the upper third (70 %)" in said and "*happy* the lower third (100 %)" in said
     assert sentences.thirds({}).startswith("No place")
-    assert sentences.likeness({"sad": 0.123}).endswith("by *sad* 0.12.")
+    assert sentences.likeness({"sad": -0.123}).endswith("by *sad* −0.12.")
     assert "cannot be compared" in sentences.likeness({})
 
 

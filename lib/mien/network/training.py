@@ -104,7 +104,8 @@ class Augment:
         """Return (count, 6) coefficients that map a pixel of the result to the source."""
         angle = np.deg2rad(rng.uniform(-self.rotation, self.rotation, count))
         scale = width / size / (1 + rng.uniform(-self.zoom, self.zoom, count))
-        flip = np.where(rng.random(count) < 0.5 * self.mirror, -1.0, 1.0)
+        mirrored = 0.5 if self.mirror else 0.0
+        flip = np.where(rng.random(count) < mirrored, -1.0, 1.0)
         move = rng.uniform(-self.shift, self.shift, (2, count)) * width
         a, b = scale * np.cos(angle) * flip, scale * np.sin(angle)
         d, e = -scale * np.sin(angle) * flip, scale * np.cos(angle)

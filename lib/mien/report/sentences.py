@@ -332,10 +332,10 @@ def ferplus(agreement: Mapping[str, Mapping] | None) -> str:
 
 def chosen_epochs(chosen: Sequence[int], most: int) -> str:
     """Return how many epochs the inner splits of fine-tuning chose, of at most so many."""
-    return (
-        f"Over all folds and repeats, the inner splits chose {min(chosen)} to {max(chosen)} "
-        f"epochs, {median(chosen):.0f} in the middle, of at most {most}."
-    )
+    told = f"{min(chosen)} to {max(chosen)} epochs, {median(chosen):.0f} in the middle,"
+    if min(chosen) == max(chosen):
+        told = f"{count(min(chosen), 'epoch')} everywhere,"
+    return f"Over all folds and repeats, the inner splits chose {told} of at most {most}."
 
 
 def thirds(shares: Mapping[str, Sequence[float]]) -> str:
@@ -348,7 +348,8 @@ def thirds(shares: Mapping[str, Sequence[float]]) -> str:
     """
     names = ("upper", "middle", "lower")
     told = [
-        f"*{emotion}* the {names[list(parts).index(max(parts))]} third ({max(parts):.0%})"
+        f"*{emotion}* the {names[list(parts).index(max(parts))]} third "
+        f"({percent(max(parts), digits=0)})"
         for emotion, parts in shares.items()
     ]
     if not told:
@@ -361,6 +362,7 @@ def likeness(correlations: Mapping[str, float]) -> str:
     if not correlations:
         return "The two ways cannot be compared: one of them shows no place at all."
     told = ", ".join(f"*{emotion}* {value:.2f}" for emotion, value in correlations.items())
+    told = told.replace("-", "−")
     return f"The places that Grad-CAM and occlusion find correlate (Spearman) by {told}."
 
 
