@@ -22,12 +22,10 @@ from typing import NamedTuple
 
 import platformdirs
 
-#: What systems and programs leave in folders of pictures, files and folders, in lower case; beside
-#: it everything whose name begins with a dot.
-LITTER = (
-    *("thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "picasa.ini", "zbthumbnail.info"),
-    *("@eadir", "#recycle", "$recycle.bin", "__macosx", "lost+found"),
-    "system volume information",
+_LITTER = re.compile(
+    r"\..*|(eh)?thumbs\.db|desktop\.ini|icon\r|picasa\.ini|zbthumbnail\.info"  # files
+    r"|@eadir|#recycle|\$recycle\.bin|__macosx|lost\+found|system volume information",  # folders
+    re.IGNORECASE | re.DOTALL,
 )
 
 #: A file changed this recently (seconds) is hashed anew: its time stamp may be too coarse to tell
@@ -134,7 +132,7 @@ def keep(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """List the files of a folder and its subfolders, sorted, without what is hidden or `LITTER`.
+    """List the files of a folder and its subfolders, sorted, without what is `hidden`.
 
     Links to folders are not followed, so that a loop of links does no harm.
     """
@@ -151,7 +149,7 @@ def files_within(folder: Path) -> tuple[list[Path], dict[Path, str]]:
     Returns
     -------
     list of Path
-        Sorted, folder by folder, without what is hidden or `LITTER`.
+        Sorted, folder by folder, without what is `hidden`.
     dict of Path to str
         What was not followed or could not be listed, and why.
     """
@@ -185,8 +183,8 @@ def leads_out(path: Path, folder: Path) -> bool:
 
 
 def hidden(name: str) -> bool:
-    """Return whether a file or folder of this name is hidden, or `LITTER`."""
-    return name.startswith(".") or name.lower() in LITTER
+    """Return whether a file or folder is hidden, or what systems leave in folders of pictures."""
+    return bool(_LITTER.fullmatch(name))
 
 
 class Sheet(NamedTuple):

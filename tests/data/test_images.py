@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, features
 
+from mien.data import images
 from mien.data.images import (
+    IMAGE_SUFFIXES,
     LONGEST,
+    find_images,
     open_image,
     plain_image,
     read_face,
@@ -107,6 +110,11 @@ def test_colours_become_grey_by_rec_601():
         *((".png", mode) for mode in ("L", "RGB", "P", "RGBA", "LA", "I;16")),
         *((".bmp", mode) for mode in ("L", "RGB", "P")),
         *((".gif", mode) for mode in ("L", "P")),
+        *((".webp", mode) for mode in ("RGB", "RGBA")),
+        *((".tiff", mode) for mode in ("L", "RGB", "CMYK", "I;16")),
+        *((".jfif", mode) for mode in ("L", "RGB")),
+        *((".avif", mode) for mode in ("RGB", "RGBA")),
+        *((".jp2", mode) for mode in ("L", "RGB")),
     ],
 )
 def test_one_picture_in_any_mode_and_format_is_the_same_input(mode, suffix, tmp_path):
@@ -115,7 +123,12 @@ def test_one_picture_in_any_mode_and_format_is_the_same_input(mode, suffix, tmp_
         stored = Image.fromarray(np.asarray(picture, np.uint16) * 257)
     else:
         stored = picture.convert("RGB").convert(mode) if mode != "P" else picture.convert("P")
-    stored.save(tmp_path / f"face{suffix}", **({"quality": 98} if suffix == ".jpg" else {}))
+    options = {".jpg": 98, ".jfif": 98, ".webp": 98, ".avif": 98}
+    if suffix == ".avif" and not features.check("avif"):
+        pytest.skip("this Pillow reads no AVIF")
+    stored.save(
+        tmp_path / f"face{suffix}", **{"quality": options[suffix]} if suffix in options else {}
+    )
     difference = read_face(tmp_path / f"face{suffix}").astype(int) - to_grey48(picture)
     assert np.abs(difference).max() <= 2
 
@@ -198,3 +211,90 @@ def test_a_damaged_image_is_refused_or_read_never_worse(data, kind, tmp_path):
 def test_a_missing_image_is_named(tmp_path):
     with pytest.raises(DataError, match=r"nowhere\.jpg does not exist"):
         read_face(tmp_path / "nowhere.jpg")
+
+
+# pictures that people have
+
+
+BROKEN = [
+    b"Exif\0\0garbage",
+    b"garbage",
+    b"Exif\0\0II*\0\x08\0\0\0\xff\xff",
+    b"Exif\0\0MM\0*\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0\x63\0\0\0\0\0\0",
+    b"Exif\0\0II*\0\x08\0\0\0\x01\0\x12\x01\x02\0\xff\0\0\0\x63\0\0\0\0\0\0\0",
+]
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp"])
+@pytest.mark.parametrize("exif", BROKEN)
+def test_a_broken_exif_is_ignored(exif, suffix, tmp_path):
+    upright = ellipse((60, 80)).convert("RGB")
+    path = tmp_path / f"face{suffix}"
+    upright.save(path, exif=exif)
+    image = open_image(path)
+    assert image.size == (60, 80) and thumbnail(image).size == (80, 80)
+    assert np.abs(to_grey48(image).astype(int) - to_grey48(upright)).max() <= 40
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="this Pillow reads no AVIF")
+def test_an_avif_that_pillow_refuses_for_its_exif_is_read(tmp_path):
+    exif = Image.Exif()
+    exif[0x010E] = "a description"
+    path = tmp_path / "face.avif"
+    ellipse((60, 80)).convert("RGB").save(path, exif=exif.tobytes())
+    content = path.read_bytes()
+    assert content.count(b"II*\0") + content.count(b"MM\0*") == 1
+    path.write_bytes(content.replace(b"II*\0", b"rot!").replace(b"MM\0*", b"rot!"))
+    with pytest.raises(Exception, match=r"Exif|identify"):
+        Image.open(path)
+    assert open_image(path).size == (60, 80)
+
+
+def test_a_float_tiff_of_0_to_1_spans_the_range(tmp_path):
+    shares = np.linspace(0, 1, 48 * 48, dtype=np.float32).reshape(48, 48)
+    Image.fromarray(shares).save(tmp_path / "grey.tif")
+    np.testing.assert_array_equal(read_face(tmp_path / "grey.tif"), np.rint(shares * 255))
+    import cv2
+
+    cv2.imwrite(str(tmp_path / "colour.tif"), np.stack([shares] * 3, axis=2))
+    difference = read_face(tmp_path / "colour.tif") - np.rint(shares * 255)
+    assert np.abs(difference).max() <= 1
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif"])
+def test_a_large_image_is_reduced_not_refused(suffix, tmp_path, monkeypatch):
+    small = ellipse((60, 80)).resize((600, 800)).convert("RGB")
+    small.save(tmp_path / f"face{suffix}")
+    whole = open_image(tmp_path / f"face{suffix}")
+    monkeypatch.setattr(images, "LARGE", 50_000)
+    reduced = open_image(tmp_path / f"face{suffix}")
+    assert whole.size == (600, 800) and reduced.size == (150, 200)
+    assert np.abs(to_grey48(reduced).astype(int) - to_grey48(whole)).mean() < 1
+
+
+def test_an_iphones_photo_is_read_or_told_what_to_do(tmp_path):
+    try:
+        import pillow_heif
+    except ImportError:
+        (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 99)
+        with pytest.raises(
+            DataError, match=r"is a HEIC photo: convert it to JPEG, or install mien"
+        ):
+            open_image(tmp_path / "a.heic")
+        return
+    pillow_heif.from_pillow(ellipse((64, 80)).convert("RGB")).save(
+        tmp_path / "a.jpg", format="HEIF"
+    )
+    difference = read_face(tmp_path / "a.jpg").astype(int) - to_grey48(ellipse((64, 80)))
+    assert np.abs(difference).max() <= 30
+
+
+def test_a_folder_is_read_by_every_ending_without_what_systems_hide(tmp_path):
+    for place in (".thumbs/a.jpg", "@eaDir/b.jpg", "__MACOSX/c.jpg", "._d.jpg", "notes.txt"):
+        path = tmp_path / place
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"")
+    seen = [tmp_path / f"face{suffix.upper()}" for suffix in IMAGE_SUFFIXES]
+    for path in seen:
+        path.write_bytes(b"")
+    assert find_images([tmp_path]) == sorted(seen)

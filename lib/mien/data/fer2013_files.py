@@ -27,7 +27,7 @@ import zstandard
 from mien import emotions
 from mien.data.images import IMAGE_SUFFIXES, SIDE, open_image
 from mien.errors import DataError
-from mien.files import LITTER, files_below
+from mien.files import files_below
 
 #: The three parts of FER2013, in the order of their codes.
 USAGES: tuple[str, ...] = ("Training", "PublicTest", "PrivateTest")
@@ -365,8 +365,6 @@ def _shown(text: bytes) -> str:
 
 def _usage_of(inside: Path) -> int | None:
     """Return the code of the part that a file's place tells, None if it lies elsewhere."""
-    if inside.name.lower() in LITTER:
-        return None
     for folder in inside.parts[:-1]:
         usage = _FOLDER_USAGES.get(folder.lower())
         prefix = inside.name.partition("_")[0].lower().encode()

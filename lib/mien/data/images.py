@@ -2,38 +2,45 @@
 
 import contextlib
 import glob
+import io
+import math
 import re
+import threading
 import warnings
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, features
 
 from mien.errors import DataError, printable
+from mien.files import hidden
 
 #: Height and width of every face, in pixels: those of FER2013 (Goodfellow et al. 2013).
-#: Endings of image files, in any case.
-IMAGE_SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".gif")
-
 SIDE = 48
 
-#: An image with more pixels than this is refused before it is decoded: a file of some kilobytes
-#: can unfold into gigabytes.
-MAX_PIXELS = 50_000_000
+_ENDINGS = "jpg jpeg jpe jfif pjpeg png bmp dib gif webp tif tiff avif heic heif jp2"
+#: Endings of image files, in any case.
+IMAGE_SUFFIXES = tuple(f".{ending}" for ending in _ENDINGS.split())
+
+#: An image with more pixels is reduced, where its format allows while it is decoded; one with far
+#: more is refused before: a file of some kilobytes can unfold into gigabytes.
+LARGE, MAX_PIXELS = 50_000_000, 178_000_000
 
 #: A larger picture is reduced to this many pixels a side before its edges are repeated: a strip of
 #: one by a million pixels would else unfold into a square of a million by a million.
 LONGEST = 1024
-_FORMATS = ("JPEG", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "PPM")
+_FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000")
 _BEHIND = (128, 128, 128, 255)
+_one_large = threading.Lock()  # memory for one large picture, however many threads decode
+_CONVERT = "convert it to JPEG"
 
 
 def open_image(path: str | Path) -> Image.Image:
     """Open an image file of any mode as the picture that a person would see.
 
-    Of an animation, the first frame counts.
+    Of an animation, the first frame counts; an image of more than `LARGE` pixels is reduced.
 
     Returns
     -------
@@ -48,17 +55,79 @@ def open_image(path: str | Path) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's, of odd metadata and of sizes refused below
-            with Image.open(path, formats=_FORMATS) as image:
-                if image.width * image.height > MAX_PIXELS:
-                    raise Image.DecompressionBombError
-                image.load()
-                return plain_image(image)
+            with _opened(Path(path)) as image:
+                return _decoded(image)
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist") from error
     except Image.DecompressionBombError as error:
         raise DataError(f"{path} has more than {MAX_PIXELS:,} pixels") from error
+    except DataError as error:
+        raise DataError(f"{path} {error}") from error
     except Exception as error:  # Pillow raises many kinds on damaged files
         raise DataError(f"{path} is damaged, cut off or no image that mien can read") from error
+
+
+def _opened(path: Path) -> Image.Image:
+    """Open a file with Pillow, else with what reads the formats that Pillow does not."""
+    try:
+        return _pillow(path)
+    except Exception as error:
+        with path.open("rb") as file:
+            start = file.read(12)
+        kind = start[8:] if start[4:8] == b"ftyp" else start[:4]
+        if kind in (b"avif", b"avis") and not features.check("avif"):
+            told = f"is an AVIF picture, which this Pillow cannot read: {_CONVERT}"
+            raise DataError(told) from error
+        if kind in (b"avif", b"avis"):  # a damaged EXIF ends its decoding, so it goes without
+            return _pillow(io.BytesIO(path.read_bytes().replace(b"Exif", b"none")))
+        if kind in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"):
+            return _heic(path.read_bytes())
+        if kind in (b"II*\0", b"MM\0*"):
+            return _deep_tiff(path.read_bytes())
+        raise
+
+
+def _pillow(file: Path | io.BytesIO) -> Image.Image:
+    Image.init()
+    return Image.open(file, formats=[name for name in _FORMATS if name in Image.OPEN])
+
+
+def _heic(data: bytes) -> Image.Image:
+    try:
+        import pillow_heif
+    except ImportError:
+        remedy = f"{_CONVERT}, or install mien[heic] (pip install pillow-heif)"
+        raise DataError(f"is a HEIC photo: {remedy}") from None
+    return pillow_heif.open_heif(data, convert_hdr_to_8bit=True).to_pillow()
+
+
+def _deep_tiff(data: bytes) -> Image.Image:
+    """Return a TIFF of several deep channels in 8 bits."""
+    import cv2  # here, because it takes a moment, and hardly anybody has such files
+
+    values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
+    return Image.fromarray(_eight_bits(values[..., 2::-1]))
+
+
+def _decoded(image: Image.Image) -> Image.Image:
+    pixels = image.width * image.height
+    if pixels > MAX_PIXELS:
+        raise Image.DecompressionBombError
+    if pixels <= LARGE:
+        image.load()
+        return plain_image(image)
+    times = math.ceil(math.sqrt(pixels / LARGE))
+    with _one_large:
+        image.draft(image.mode, (image.width // times, image.height // times))
+        image.load()
+        if image.mode in ("L", "RGB", "RGBA", "CMYK"):  # before anything copies it
+            image = _reduced(image)
+        return _reduced(plain_image(image))
+
+
+def _reduced(image: Image.Image) -> Image.Image:
+    times = math.ceil(math.sqrt(image.width * image.height / LARGE))
+    return image.reduce(times) if times > 1 else image
 
 
 #: Names that cameras, phones and screenshots give; the part before their last _ is no clip.
@@ -87,26 +156,33 @@ def shooting_time(path: Path | None, name: str = "") -> datetime | None:
 def plain_image(image: Image.Image) -> Image.Image:
     """Return an image upright and in 8 bits: mode ``"L"`` if it is grey, else ``"RGB"``.
 
-    EXIF's orientation is applied; what is transparent shows middle grey (128), the mean of a face
-    rather than a bright or dark edge around it; 16-bit grey is divided by 257, so that 65535
-    becomes 255. Modes ``"I"`` and ``"F"`` count as 16-bit where a value is above 255.
+    EXIF's orientation is applied, an EXIF that cannot be read ignored; what is transparent shows
+    middle grey (128), the mean of a face rather than a bright or dark edge around it; 16-bit grey
+    is divided by 257, so that 65535 becomes 255. Modes ``"I"`` and ``"F"`` count as 16-bit where a
+    value is above 255, ``"F"`` as 0..1 where none is above 1.
 
     Raises
     ------
     DataError
         If Pillow knows no way from the image's mode to RGB.
     """
-    image = ImageOps.exif_transpose(image)
+    try:
+        image = ImageOps.exif_transpose(image)
+    except Exception:  # Pillow raises many kinds on a damaged EXIF
+        image = image.copy()
     if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        return Image.fromarray(_eight_bits(image))
+        return Image.fromarray(_eight_bits(np.asarray(image)))
     try:
         if image.has_transparency_data:
             front = image.convert("RGBA")
             behind = Image.new("RGBA", front.size, _BEHIND)
-            return Image.alpha_composite(behind, front).convert("RGB")
-        return image.convert("L" if image.mode in ("1", "L") else "RGB")
+            plain = Image.alpha_composite(behind, front).convert("RGB")
+        else:
+            plain = image.convert("L" if image.mode in ("1", "L") else "RGB")
     except ValueError as error:
         raise DataError(f"an image of mode {image.mode} cannot be read as RGB") from error
+    plain.info = {}  # what it says has been done
+    return plain
 
 
 def square(image: Image.Image) -> Image.Image:
@@ -207,11 +283,16 @@ def thumbnail(image: Image.Image, side: int = 96) -> Image.Image:
     return resized(image, min(side, image.width))
 
 
-def _eight_bits(image: Image.Image) -> np.ndarray:
-    """Return the values of a deep grey image as uint8."""
-    values = np.nan_to_num(np.asarray(image, dtype=np.float64))
-    deep = image.mode.startswith("I;16") or values.max() > 255
-    return np.rint(values / 257 if deep else values).clip(0, 255).astype(np.uint8)
+def _eight_bits(values: np.ndarray) -> np.ndarray:
+    """Return the values of a deep image as uint8."""
+    deep, real = values.dtype == np.uint16, values.dtype.kind == "f"
+    values = np.nan_to_num(values.astype(np.float32))
+    top = values.max(initial=0)
+    if deep or top > 255:
+        values /= 257
+    elif real and top <= 1:
+        values *= 255
+    return np.rint(values).clip(0, 255).astype(np.uint8)
 
 
 def find_images(names: Iterable[str | Path]) -> list[Path]:
@@ -264,4 +345,4 @@ def _images_at(place: Path) -> list[Path]:
 def _shown(path: Path, below: Path | None = None) -> bool:
     """Return whether a file is an image by its ending, and neither it nor its folder is hidden."""
     parts = path.relative_to(below).parts if below else (path.name,)
-    return path.suffix.lower() in IMAGE_SUFFIXES and not any(p.startswith(".") for p in parts)
+    return path.suffix.lower() in IMAGE_SUFFIXES and not any(map(hidden, parts))

@@ -29,20 +29,19 @@ UNITS: tuple[str, ...] = tuple(
     f"AU{number:02d}" for number in (1, 2, 4, 5, 6, 7, 9, 10, 12, 14, 15, 17, 20, 23, 25, 26, 45)
 )
 
-_TWO_SIDED = (
-    *("browDown", "browOuterUp", "cheekSquint", "eyeBlink", "eyeLookDown", "eyeLookIn"),
-    *("eyeLookOut", "eyeLookUp", "eyeSquint", "eyeWide", "mouthDimple", "mouthFrown"),
-    *("mouthLowerDown", "mouthPress", "mouthSmile", "mouthStretch", "mouthUpperUp", "noseSneer"),
-)
-_ALONE = (
-    *("_neutral", "browInnerUp", "cheekPuff", "jawForward", "jawLeft", "jawOpen", "jawRight"),
-    *("mouthClose", "mouthFunnel", "mouthLeft", "mouthPucker", "mouthRight", "mouthRollLower"),
-    *("mouthRollUpper", "mouthShrugLower", "mouthShrugUpper"),
-)
+_TWO_SIDED = """
+    browDown browOuterUp cheekSquint eyeBlink eyeLookDown eyeLookIn eyeLookOut eyeLookUp
+    eyeSquint eyeWide mouthDimple mouthFrown mouthLowerDown mouthPress mouthSmile mouthStretch
+    mouthUpperUp noseSneer
+"""
+_ALONE = """
+    _neutral browInnerUp cheekPuff jawForward jawLeft jawOpen jawRight mouthClose mouthFunnel
+    mouthLeft mouthPucker mouthRight mouthRollLower mouthRollUpper mouthShrugLower
+    mouthShrugUpper
+"""
+_BOTH = [name + side for name in _TWO_SIDED.split() for side in ("Left", "Right")]
 #: Google's blendshapes, in the order of its model, which is that of their names.
-BLENDSHAPES: tuple[str, ...] = tuple(
-    sorted([*_ALONE, *(name + side for name in _TWO_SIDED for side in ("Left", "Right"))])
-)
+BLENDSHAPES: tuple[str, ...] = tuple(sorted([*_ALONE.split(), *_BOTH]))
 
 ACTION_UNITS, SHAPES = "Action Units", "blendshapes"
 #: Units of OpenFace 3's one list of numbers.
@@ -240,14 +239,14 @@ def _unused_columns(
     header: list[str], taken: set[int], tools: list[Tool], place: str
 ) -> dict[str, Finding]:
     """Tell of the columns that are neither measured nor known to stand beside what is."""
-    known = {"", "label", "index", *_NAMES, *_CONFIDENCE, *_FRAME, "success", "timestamp"}
+    known = {"", "label", "index", *_CONFIDENCE, *_FRAME, "success", "timestamp"}
     found = {}
     for number, name in enumerate(header):
         where = f"{name} in {place}"
         if name and name in header[:number]:
             why = "has the name of an earlier column"
             found[name] = Finding("column", where, why, "the first is read; rename the other")
-        elif number in taken or _plain(name) in known:
+        elif number in taken or _plain(name) in known or _NAMES.fullmatch(_plain(name)):
             continue
         elif _LOOKS_MEASURED.fullmatch(name):
             why = f"is no column of {tools[0].name}"
@@ -319,11 +318,9 @@ def _plain(name: str) -> str:
     return re.sub(r"[\W_]", "", name.lower())
 
 
-#: Columns that name the picture, the likeliest first; and those of other facts about a row.
-_NAMES = (
-    *("filename", "file", "image", "imagename", "imagepath", "imagefile", "inputimagepath"),
-    *("input", "img", "imgname", "imgpath", "picture", "photo", "path", "filepath", "name"),
-    *("stimulus", "stimulusname"),
+#: What columns are called that name the picture, and those of other facts about a row.
+_NAMES = re.compile(
+    "(?=.)(?:input)?(?:file|image|img|picture|photo|stimulus)?(?:file)?(?:name|path)?"
 )
 _CONFIDENCE = ("confidence", "facescore", "presence", "score", "faceconfidence")
 _FRAME = ("frame", "frameidx", "frameindex", "frameno", "framenumber", "frameid", "videotime")
@@ -358,7 +355,7 @@ def _table(
 
 def names_in(row: Row) -> list[str]:
     """Return what stands in the columns of a row that are called as if they named the picture."""
-    return [text for name, text in row.texts.items() if _plain(name) in _NAMES]
+    return [text for name, text in row.texts.items() if _NAMES.fullmatch(_plain(name))]
 
 
 def rows_at(place: str, numbers: Sequence[int]) -> str:
@@ -396,7 +393,7 @@ class _RowReader:
         sides = [places.get(f"facerect{side}", places.get(side)) for side in ("width", "height")]
         self.sides = None if None in sides else sides
         self.across = [number for name, number in places.items() if re.fullmatch("x[0-9]+", name)]
-        texts = [places[name] for name in _NAMES if name in places]
+        texts = [number for number, name in enumerate(plain) if _NAMES.fullmatch(name)]
         known = {*texts, *measured, self.label, self.success, self.frame, self.listed}
         some = [fields for _, fields in sheet.rows[:20] if len(fields) >= self.width]
         for number in range(self.width):
