@@ -69,11 +69,13 @@ def test_the_facts_of_a_person_count_its_faces(person):
 
 
 def test_samples_of_a_person_have_an_image_and_their_label(person):
-    rows, captions = summary.person_samples(person, each=2)
-    assert person.faces.loc[rows, "has_image"].all()
-    assert person.faces.loc[rows, "label"].tolist() == captions
-    assert list(dict.fromkeys(captions)) == person.emotions
-    assert max(map(captions.count, captions)) == 2
+    for each in (2, 100):
+        rows, captions = summary.person_samples(person, each=each)
+        assert person.faces.loc[rows, "has_image"].all()
+        assert person.faces.loc[rows, "label"].tolist() == captions
+        assert list(dict.fromkeys(captions)) == person.emotions
+        assert max(map(captions.count, captions)) == min(each, captions.count("happy"))
+    assert len(rows) == len(person.labelled("has_image").rows)
 
 
 def test_every_face_is_followed_by_its_witnesses(person):

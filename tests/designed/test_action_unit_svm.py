@@ -76,11 +76,11 @@ def test_the_choice_never_sees_a_clip_on_both_sides():
 def test_the_median_is_learned_from_the_rows_of_fit_only():
     rows, *_ = made_up()
     features = UnitFeatures(noise=(0.0,), presence=False).fit(rows[:30])
-    resting = np.median(rows[:30, :17], axis=0)
-    np.testing.assert_allclose(features.resting_, resting)
+    medians = np.median(rows[:30, :17], axis=0)
+    np.testing.assert_allclose(features.medians_, medians)
     rows[30:, 3] = np.nan
     shown = features.transform(rows[30:]) * features.scales_.ravel()
-    np.testing.assert_allclose(shown[:, 3], resting[3], atol=1e-6)
+    np.testing.assert_allclose(shown[:, 3], medians[3], atol=1e-6)
     np.testing.assert_allclose(shown[:, 4:], rows[30:, 4:17], atol=1e-6)
 
 

@@ -47,7 +47,7 @@ class UnitFeatures(TransformerMixin, BaseEstimator):
 
     Attributes
     ----------
-    resting_ : array (17,), float32
+    medians_ : array (17,), float32
         Median intensities of the training rows; 0 for a unit that was never measured.
     scales_ : array (views, 1, 1), float32
         What each view is divided by: the root of its variance over rows and units, times 17.
@@ -61,9 +61,9 @@ class UnitFeatures(TransformerMixin, BaseEstimator):
     def fit(self, rows, labels=None):
         """Learn the medians of ``rows`` (n, 34) and the scales of their views."""
         intensities, _ = _halves(rows)
-        self.resting_ = np.zeros(len(UNITS), np.float32)
+        self.medians_ = np.zeros(len(UNITS), np.float32)
         known = ~np.isnan(intensities).all(axis=0)
-        self.resting_[known] = np.nanmedian(intensities[:, known], axis=0)
+        self.medians_[known] = np.nanmedian(intensities[:, known], axis=0)
         views = self._views(rows)
         width = np.sqrt(views.var(axis=(1, 2), keepdims=True) * len(UNITS))
         self.scales_ = np.where(width > 0, width, 1).astype(np.float32)
@@ -76,7 +76,7 @@ class UnitFeatures(TransformerMixin, BaseEstimator):
 
     def _views(self, rows):
         intensities, presences = _halves(rows)
-        intensities = np.where(np.isnan(intensities), self.resting_, intensities)
+        intensities = np.where(np.isnan(intensities), self.medians_, intensities)
         gain = 1 + np.nan_to_num(presences) if self.presence else np.float32(1)
         return np.stack([np.maximum(intensities - level, 0) * gain for level in self.noise])
 
