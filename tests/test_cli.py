@@ -1,6 +1,10 @@
 """The mien command as a person uses it: what it says, and its exit status."""
 
+from functools import partial
+
 import pytest
+
+from mien.synthetic import dataset
 
 
 def test_help_names_every_command(mien):
@@ -32,7 +36,9 @@ def test_check_reads_the_real_data(mien, real_fer2013, real_person):
     assert "Everything is in order" in done.stdout
 
 
-def test_demo_writes_data_that_a_study_can_use(mien_here, tmp_path):
+def test_demo_writes_data_that_a_study_can_use(mien_here, monkeypatch, tmp_path):
+    small = partial(dataset.write_demo, crowd=400, labelled=40)
+    monkeypatch.setattr(dataset, "write_demo", small)
     assert mien_here("demo", str(tmp_path / "drawn"), "--seed", "1").returncode == 0
     done = mien_here(
         *("check", "notebooks/studies/fer2013.yaml"),

@@ -248,7 +248,7 @@ def _load_cached(path: Path) -> tuple[Rows, str]:
 def _recall(file: Path) -> tuple[Rows, str] | None:
     """Read a cached file, None if there is none or its checksums are wrong."""
     try:
-        with np.load(file, allow_pickle=False) as arrays:
+        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
             bad = dict(zip(arrays["bad"].tolist(), arrays["reasons"].tolist(), strict=True))
             rows = Rows(arrays["images"], arrays["labels"], arrays["usages"], bad)
             return rows, str(arrays["fingerprint"])

@@ -98,7 +98,7 @@ def import_weights(path: str | Path, *, dtype: str = "float32") -> tuple[keras.M
     if not path.is_file():
         raise DataError(f"there are no weights at {path}")
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             shape = json.loads(str(arrays["shape"]))
             model = architecture.build(**shape, dtype=dtype, standardized=False)
             count = len(model.get_weights())

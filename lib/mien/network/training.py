@@ -393,7 +393,7 @@ class _State:
         if path is None or not Path(path).exists():
             return
         try:
-            with np.load(path) as arrays:
+            with Path(path).open("rb") as file, np.load(file) as arrays:
                 progress = json.loads(str(arrays["progress"]))
                 if progress["mark"] != mark:
                     return
