@@ -1,6 +1,6 @@
 """The table of models agrees with the chapters that make them."""
 
-from mien.models import MODELS, name_of
+from mien.models import DECLARED, MODELS, RIVALS, name_of
 from mien.study.parameters import BY_PART
 
 
@@ -24,3 +24,23 @@ def test_a_model_is_chosen_by_the_crowd_or_by_faces_that_were_held_out():
 
 def test_chapters_without_a_model_have_no_name():
     assert [name_of(part) for part in ("0", "A2", "C")] == [None, "SVM-OpenFace", None]
+
+
+def test_the_declared_pairs_are_of_models_and_rivals_each_once():
+    names = [frozenset(pair) for pair in DECLARED]
+    assert len(set(names)) == len(names)
+    assert set().union(*names) <= {*MODELS, *RIVALS}
+    every_two = {frozenset((a, b)) for a in MODELS for b in MODELS if a != b}
+    assert every_two <= set(names)  # the verdict compares the best model with each of the others
+    assert not set(MODELS) & set(RIVALS)
+
+
+def test_rivals_complete_the_two_by_two():
+    for designed, learned in (
+        ("SVM-FER2013", "NN-FER2013"),  # the crowd's labels alone
+        ("patches + LR", "untrained NN + LR"),  # the person's alone
+        ("SVM-FER2013 + LR", "NN-FER2013 + LR"),  # both
+    ):
+        assert (designed, learned) in DECLARED
+    for rival in RIVALS.values():
+        assert rival.part in BY_PART["C"].reads

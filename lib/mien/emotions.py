@@ -10,6 +10,9 @@ from mien.errors import DataError
 #: Learning", arXiv:1307.0414).
 EMOTIONS: tuple[str, ...] = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
 
+#: The columns of tables that hold the probability of each emotion, in order.
+SHARES: tuple[str, ...] = tuple(f"p_{emotion}" for emotion in EMOTIONS)
+
 #: The label of an image whose emotion the study does not know.
 UNKNOWN = "unknown"
 
@@ -146,6 +149,18 @@ def restrict(probabilities: np.ndarray, emotions: Iterable[str]) -> np.ndarray:
     allowed[[index(emotion) for emotion in emotions]] = True
     kept = np.where(allowed, np.maximum(probabilities, 1e-12), 0)
     return kept / kept.sum(axis=1, keepdims=True)
+
+
+def probability_of(truth: Iterable[str], probabilities: np.ndarray) -> np.ndarray:
+    """Return the probability (..., n) that answers (..., n, 7) give to the true emotions.
+
+    Examples
+    --------
+    >>> probability_of(["happy", "angry"], np.full((3, 2, 7), 1 / 7)).shape
+    (3, 2)
+    """
+    of = codes(truth)
+    return np.asarray(probabilities)[..., np.arange(len(of)), of]
 
 
 def spread(probabilities: np.ndarray, classes: Iterable[str]) -> np.ndarray:

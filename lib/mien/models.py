@@ -20,6 +20,8 @@ class Model:
         In words.
     colour, marker : str
         Of its figures: blue reads designed features, red and ochre learned ones.
+    network : bool
+        Whether its training is a matter of chance, so that another one answers otherwise.
     fitted_on_person : bool
         Whether it learned from the person's labelled faces, and is therefore judged out of fold.
     gap : str
@@ -35,6 +37,7 @@ class Model:
     learned_from: str
     colour: str
     marker: str
+    network: bool = False
     fitted_on_person: bool = False
     gap: str = ""
     starts_from: str = ""
@@ -83,6 +86,7 @@ MODELS: dict[str, Model] = {
             learned_from="the crowd's pictures",
             colour="#c17a17",
             marker="^",
+            network=True,
         ),
         Model(
             "NN-FineTuned",
@@ -92,11 +96,86 @@ MODELS: dict[str, Model] = {
             learned_from="the crowd's pictures, then the person's",
             colour="#8a2e44",
             marker="D",
+            network=True,
             fitted_on_person=True,
             starts_from="NN-FER2013",
         ),
     )
 }
+
+
+@dataclass(frozen=True)
+class Rival:
+    """A way that completes the comparison: features of a chapter, read by logistic regression.
+
+    Attributes
+    ----------
+    name : str
+    part : str
+        The chapter whose table ``rivals`` holds its answers.
+    learned_from : str
+        In words.
+    network : bool
+        As of `Model`.
+    """
+
+    name: str
+    part: str
+    learned_from: str
+    network: bool = False
+
+
+#: The rivals by name: designed and learned features, taught with and without the crowd's labels.
+RIVALS: dict[str, Rival] = {
+    rival.name: rival
+    for rival in (
+        Rival("HOG + LR", "A1", "the person's labels alone, by gradients"),
+        Rival("patches + LR", "A1", "the person's labels alone, by patches"),
+        Rival("SVM-FER2013 + LR", "A1", "the crowd's labels, then the person's, by distances"),
+        Rival(
+            "untrained NN + LR",
+            part="B3",
+            learned_from="the person's labels alone, by a network that has learned nothing",
+            network=True,
+        ),
+        Rival(
+            "NN-FER2013 + LR",
+            part="B3",
+            learned_from="the crowd's labels, then the person's, by learned features",
+            network=True,
+        ),
+    )
+}
+
+
+#: The pairs that chapter C tests, declared before any study runs, and what each can tell.
+DECLARED: dict[tuple[str, str], str] = {
+    ("SVM-FER2013", "NN-FER2013"): "designed or learned features, both taught by the crowd alone",
+    ("SVM-OpenFace", "NN-FineTuned"): "the two that learned from the person; the network saw the "
+    "crowd's labels as well, the SVM none of them",
+    ("NN-FER2013", "NN-FineTuned"): "what the person's labels add to the crowd's network",
+    ("SVM-FER2013", "SVM-OpenFace"): "the crowd's labels or the person's, designed features both",
+    ("SVM-FER2013", "NN-FineTuned"): "the least and the most that a model can have",
+    ("SVM-OpenFace", "NN-FER2013"): "the person's labels and designed features, or the crowd's and "
+    "learned ones",
+    ("patches + LR", "untrained NN + LR"): "designed features or a network that has learned "
+    "nothing, both taught by the person alone",
+    ("SVM-FER2013 + LR", "NN-FER2013 + LR"): "designed or learned features, both taught by the "
+    "crowd and then, in the same way, by the person",
+    ("NN-FER2013 + LR", "NN-FineTuned"): "what tuning the layers adds to a new head",
+}
+
+
+def is_network(name: str) -> bool:
+    """Return whether a model or rival is a network, which another training would change.
+
+    Examples
+    --------
+    >>> is_network("NN-FER2013"), is_network("patches + LR"), is_network("nobody")
+    (True, False, False)
+    """
+    known = MODELS.get(name) or RIVALS.get(name)
+    return bool(known and known.network)
 
 
 def name_of(part: str) -> str | None:

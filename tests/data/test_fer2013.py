@@ -9,7 +9,14 @@ import pytest
 from fer2013_csv import assert_same, rows_of, spoiled, text_of, write, zip_of
 
 from mien.data import fer2013, fer2013_files
-from mien.data.fer2013 import constant_images, duplicates, has_copy_in, load_fer2013
+from mien.data.fer2013 import (
+    Fer2013,
+    constant_images,
+    duplicates,
+    has_copy_in,
+    load_fer2013,
+    nearly_copied_in,
+)
 from mien.data.fer2013_files import USAGES
 from mien.errors import ParameterError
 
@@ -178,6 +185,20 @@ def test_duplicates_copies_and_constant_images_by_hand():
     assert constant_images(crowd).tolist() == [2, 4]
 
 
+def test_the_same_photo_in_another_print_is_nearly_a_copy():
+    random = np.random.default_rng(0)
+    blocks = random.integers(0, 200, (3, 12, 12)).repeat(4, axis=1).repeat(4, axis=2)
+    training = [*blocks, np.full((48, 48), 7)]
+    mirrored = blocks[0, :, ::-1] * 0.8 + 30 + random.integers(0, 5, (48, 48))
+    shifted = np.roll(blocks[2], 5, axis=1)
+    private = [blocks[1], mirrored, shifted, np.full((48, 48), 9)]
+    images = np.array([*training, *private]).astype(np.uint8)
+    usage = np.array(["Training"] * 4 + ["PrivateTest"] * 4)
+    crowd = Fer2013(images, np.zeros(8, np.int8), usage, pd.DataFrame(), "", "")
+    assert has_copy_in(crowd).tolist() == [True, False, False, False]
+    assert nearly_copied_in(crowd).tolist() == [True, True, False, False]
+
+
 # the real data
 
 
@@ -205,6 +226,7 @@ def test_the_real_data_has_the_known_copies_and_constant_images(real):
     assert has_copy_in(real, "PrivateTest").sum() == 288
     assert has_copy_in(real, "PublicTest").sum() == 280
     assert len(constant_images(real)) == 12
+    assert (nearly_copied_in(real) & ~has_copy_in(real)).sum() == 72
 
 
 @pytest.mark.real

@@ -13,8 +13,7 @@ from mien.synthetic.dataset import write_demo
 @pytest.fixture
 def crowd():
     """Six faces; one of Training stands in PrivateTest too, one twice in PublicTest."""
-    images = np.arange(6 * 48 * 48).reshape(6, 48, 48).astype(np.uint8)
-    images += np.arange(6, dtype=np.uint8)[:, None, None]
+    images = np.random.default_rng(0).integers(0, 256, (6, 48, 48)).astype(np.uint8)
     images[3], images[5] = images[2], images[0]
     return Fer2013(
         images=images,
@@ -38,10 +37,12 @@ def test_the_facts_of_a_crowd_by_hand(crowd):
         "source": "fer2013.csv",
         "images": {"Training": 2, "PublicTest": 2, "PrivateTest": 2},
         "in_training": {"PublicTest": 0, "PrivateTest": 1},
+        "nearly_in_training": {"PublicTest": 0, "PrivateTest": 1},
         "majority": "angry",
         "majority_share": 0.5,
     }
-    copies = summary.copy_table(crowd).set_index("split")
+    copies = summary.copy_table(crowd, summary.crowd_facts(crowd)).set_index("split")
+    assert copies["in Training, exactly or nearly"].tolist()[1:] == [0, 1]
     assert copies["copies of an earlier row"].tolist() == [0, 1, 1]
     assert copies["also in Training"].tolist()[1:] == [0, 1]
     balance = summary.class_counts(crowd)

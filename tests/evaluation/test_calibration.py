@@ -3,7 +3,12 @@ import pytest
 from scipy.special import softmax
 
 from mien.errors import DataError
-from mien.evaluation.calibration import apply_temperature, fit_temperature
+from mien.evaluation.calibration import (
+    apply_temperature,
+    fit_temperature,
+    noise_floor,
+    reliability,
+)
 
 
 def _answers(n=4000, classes=7, seed=0):
@@ -38,3 +43,30 @@ def test_probabilities_of_zero_are_no_trouble():
 def test_answers_without_truths_are_refused():
     with pytest.raises(DataError, match="3 answers and 2 true classes"):
         fit_temperature(np.full((3, 7), 1 / 7), np.array([0, 1]))
+
+
+def test_reliability_by_hand():
+    probabilities = np.array([[0.95, 0.05], [0.91, 0.09], [0.45, 0.55], [1.0, 0.0]])
+    frame, error = reliability(
+        ["sad", "happy", "happy", "sad"], probabilities, labels=["sad", "happy"], bins=10
+    )
+    assert frame["n"].tolist() == [1, 3]
+    assert frame[["lower", "upper"]].round(1).to_numpy().tolist() == [[0.5, 0.6], [0.9, 1.0]]
+    assert frame["accuracy"].tolist() == pytest.approx([1, 2 / 3])
+    assert error == pytest.approx((1 * 0.45 + 3 * (2.86 / 3 - 2 / 3)) / 4)
+
+
+def test_a_calibrated_model_is_seen_to_err_by_the_noise_floor():
+    names = np.array(list("abcdefg"))
+    seen = []
+    for seed in range(20):
+        logits, codes = _answers(400, seed=seed)
+        shares = softmax(logits, axis=1)
+        seen.append(reliability(names[codes], shares, labels=names)[1])
+    assert noise_floor(shares) == pytest.approx(np.mean(seen), rel=0.1)
+    assert noise_floor(softmax(_answers(3600)[0], axis=1)) < noise_floor(shares) / 2.5
+
+
+def test_the_noise_floor_of_one_answer_by_hand():
+    # right with .8: |.8 - 1| or |.8 - 0|, on average .8 x .2 + .2 x .8
+    assert noise_floor(np.array([[0.8, 0.2]]), draws=20_000) == pytest.approx(0.32, abs=0.01)

@@ -1,22 +1,18 @@
-from itertools import product
-from math import comb
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from mien.errors import DataError, ParameterError
+from mien.errors import DataError
+from mien.evaluation.intervals import clustered_p, corrected_resampled
 from mien.evaluation.paired_tests import (
-    cochrans_q,
+    compare,
     detectable_difference,
-    difference_interval,
     holm,
     mcnemar_exact,
-    mcnemar_power,
     pair,
-    pairwise,
+    paired_folds,
 )
 
 LABELS = ["sad", "happy", "angry"]
@@ -51,34 +47,50 @@ def test_holm_by_hand():
     assert holm([]).size == 0
 
 
-def test_pairwise_by_hand():
+def test_a_family_by_hand():
     truth, a, b = answers_with(8, 1)
-    frame = pairwise(truth, {"one": a, "two": b, "same": a}, np.arange(len(truth)))
-    assert frame["a"].tolist() == ["one", "one", "two"]
-    assert frame["b"].tolist() == ["two", "same", "same"]
+    answers = {"one": a, "two": b, "same": a}
+    pairs = [("one", "two"), ("one", "same"), ("two", "same")]
+    frame = compare(truth, answers, np.arange(len(truth)), pairs=pairs)
+    assert list(zip(frame["a"], frame["b"], strict=True)) == pairs
     first = frame.iloc[0]
-    assert first["n"] == 14
+    assert (first["n"], first["clips"]) == (14, 14)
     assert first["accuracy_a"] == pytest.approx(11 / 14)
     assert first["difference"] == pytest.approx(7 / 14)
     assert first["p_mcnemar"] == pytest.approx(0.0390625)
-    assert first["p_holm"] == pytest.approx(3 * 0.0390625)
-    assert first["ci_low"] > 0
-    assert not first["separated"]
-    assert frame.loc[1, "p_mcnemar"] == 1
+    # every image its own clip: Obuchowski's chi-squared, and the t interval of 1 x 8, -1, 0 x 5
+    assert first["p"] == pytest.approx(stats.chi2.sf(13 / 14 * 7**2 / 9, 1))
+    alone = stats.ttest_1samp([1] * 8 + [-1] + [0] * 5, 0)
+    assert [first["ci_low"], first["ci_high"]] == pytest.approx(alone.confidence_interval())
+    assert first["design_effect"] == pytest.approx(1)
+    assert first["p_holm"] == pytest.approx(3 * first["p"])
+    assert first["separated"] == (first["p_holm"] < 0.05)
+    assert frame.loc[1, ["p", "p_mcnemar"]].tolist() == [1, 1]
+
+
+def test_only_declared_pairs_make_the_family():
+    truth, a, b = answers_with(9, 1)
+    answers = {"one": a, "two": b, "three": a, "four": b}
+    frame = compare(truth, answers, np.arange(len(truth)), pairs=[("four", "one")])
+    assert frame["p_holm"].tolist() == frame["p"].tolist()
+    assert frame.loc[0, "difference"] < 0
 
 
 def test_a_clear_difference_is_separated():
     truth, a, b = answers_with(30, 2)
-    assert pairwise(truth, {"one": a, "two": b}, np.arange(len(truth))).loc[0, "separated"]
+    pairs = [("one", "two")]
+    clips = np.arange(len(truth))
+    assert compare(truth, {"one": a, "two": b}, clips, pairs=pairs).loc[0, "separated"]
 
 
 def test_a_difference_from_one_clip_is_not_separated():
-    # McNemar takes the 20 near-copies for 20 images, the interval takes them for one clip
+    # McNemar takes the 20 near-copies for 20 images, the clustered test takes them for one clip
     truth, a, b = answers_with(20, 0, both=6, neither=6)
     clips = ["x"] * 20 + [f"c{number}" for number in range(12)]
-    row = pairwise(truth, {"one": a, "two": b}, clips).iloc[0]
-    assert row["p_holm"] < 0.001
-    assert row["ci_low"] == 0
+    row = compare(truth, {"one": a, "two": b}, clips, pairs=[("one", "two")]).iloc[0]
+    assert row["p_mcnemar"] < 0.001
+    assert row["p"] > 0.05
+    assert row["design_effect"] > 5
     assert not row["separated"]
 
 
@@ -86,171 +98,104 @@ def test_only_images_that_both_answered_count():
     truth, a, b = answers_with(4, 1)
     a, b, truth = a.copy(), b.copy(), truth.copy()
     a[0], b[4], truth[5] = "", "", ""
-    row = pairwise(truth, {"one": a, "two": b}, np.arange(len(truth))).iloc[0]
-    assert (row["n"], row["only_a"], row["only_b"]) == (7, 3, 0)
+    row = compare(truth, {"one": a, "two": b}, np.arange(len(truth)), pairs=[("one", "two")])
+    assert row.loc[0, ["n", "only_a", "only_b"]].tolist() == [7, 3, 0]
 
 
-def test_repeats_are_averaged_and_the_first_is_tested():
-    truth, a, b = answers_with(4, 0, both=0, neither=0)
-    row = pairwise(truth, {"one": np.stack([a, b]), "two": b}, np.arange(4)).iloc[0]
-    assert row["accuracy_a"] == 0.5
-    assert row["difference"] == 0.5
-    assert (row["only_a"], row["only_b"]) == (4, 0)
+def test_the_test_takes_the_mean_over_the_repeats_not_the_first():
+    truth, a, b = answers_with(12, 0, both=4, neither=4)
+    clips = np.arange(len(truth))
+    repeats = np.stack([a, b, b])[None]  # the first repeat is far better than the others
+    row = compare(truth, {"one": repeats, "two": b}, clips, pairs=[("one", "two")]).iloc[0]
+    assert row["difference"] == pytest.approx(12 / 20 / 3)
+    assert row["p"] == pytest.approx(clustered_p([1 / 3] * 12 + [0] * 8, clips))
+    assert (row["only_a"], row["only_b"]) == (12, 0)
 
 
-def test_pairwise_refuses_what_cannot_be_compared():
-    with pytest.raises(DataError, match="share no labelled image"):
-        pairwise(["sad", "sad"], {"one": ["", "sad"], "two": ["sad", ""]}, ["a", "b"])
-    with pytest.raises(DataError, match="2 truths but 1"):
-        pairwise(["sad", "sad"], {"one": ["sad"], "two": ["sad", "sad"]}, ["a", "b"])
-
-
-@settings(deadline=None, max_examples=12)
-@given(FACES)
-def test_pairs_are_antisymmetric(faces):
-    truth, a, b, _, clips = faces
-    row = pairwise(truth, {"a": a, "b": b}, clips, resamples=200).iloc[0]
-    back = pairwise(truth, {"b": b, "a": a}, clips, resamples=200).iloc[0]
-    assert back["difference"] == pytest.approx(-row["difference"])
-    assert [back["only_a"], back["only_b"]] == [row["only_b"], row["only_a"]]
-    assert back["p_mcnemar"] == pytest.approx(row["p_mcnemar"])
-    assert row["ci_low"] <= row["difference"] <= row["ci_high"]
-
-
-@settings(deadline=None, max_examples=8)
-@given(FACES, st.randoms(use_true_random=False))
-def test_the_order_of_the_images_changes_nothing(faces, random):
-    order = list(range(faces.shape[1]))
-    random.shuffle(order)
-    first, again = (
-        pairwise(truth, {"a": a, "b": b, "c": c}, clips, resamples=200)
-        for truth, a, b, c, clips in (faces, faces[:, order])
-    )
-    for column in ("difference", "ci_low", "ci_high", "p_holm"):
-        assert again[column].to_numpy() == pytest.approx(first[column].to_numpy())
-
-
-def test_models_that_never_disagree_get_an_interval_with_width():
-    # Agresti and Min: half an observation in each cell; 0 +- 1.959964 x sqrt(1) / 12
-    interval = difference_interval(np.zeros(30), np.repeat(np.arange(10), 3))
-    assert interval == pytest.approx([-0.163330, 0.163330], abs=1e-6)
-
-
-def test_difference_interval_agrees_with_scipys_bootstrap():
-    random = np.random.default_rng(0)
-    difference = random.choice([-1, 0, 1], 60, p=[0.1, 0.6, 0.3])
-    theirs = stats.bootstrap(
-        (difference,), np.mean, method="percentile", n_resamples=9999, rng=1
-    ).confidence_interval
-    ours = difference_interval(difference, np.arange(60), resamples=9999)
-    assert ours == pytest.approx([theirs.low, theirs.high], abs=0.02)
-
-
-def right_or_wrong(patterns: dict[str, int]) -> dict[str, list[str]]:
-    """Answers of models a, b, … from patterns such as ``{"110": 4}`` (1 is right)."""
-    rows = [pattern for pattern, times in patterns.items() for _ in range(times)]
-    return {
-        name: ["sad" if row[place] == "1" else "happy" for row in rows]
-        for place, name in enumerate("abcd"[: len(rows[0])])
-    }
-
-
-@pytest.mark.parametrize(
-    ("patterns", "q", "p"),
-    [
-        # Cochran 1950, Biometrika 37:256: 69 specimens on four media, column totals 6 10 7 10
-        ({"1111": 4, "1101": 2, "0111": 3, "0101": 1, "0000": 59}, 153 / 19, 0.045),
-        # Conover, Practical Nonparametric Statistics: twelve games, three forecasters 8 10 7
-        ({"111": 6, "010": 2, "110": 2, "000": 1, "001": 1}, 2.8, 0.2466),
-    ],
-)
-def test_cochrans_q_matches_worked_examples(patterns, q, p):
-    answers = right_or_wrong(patterns)
-    result = cochrans_q(["sad"] * sum(patterns.values()), answers)
-    assert result["q"] == pytest.approx(q)
-    assert result["p"] == pytest.approx(p, abs=5e-4)
-    assert result["df"] == len(answers) - 1
-
-
-def test_cochrans_q_of_two_models_is_mcnemars_statistic():
-    truth, a, b = answers_with(9, 2)
-    assert cochrans_q(truth, {"a": a, "b": b})["q"] == pytest.approx((9 - 2) ** 2 / (9 + 2))
-
-
-def test_cochrans_q_takes_the_first_of_several_repeats():
-    truth, a, b = answers_with(9, 2)
-    repeated = {"a": np.stack([a, b]), "b": np.stack([b, a])}
-    assert cochrans_q(truth, repeated) == cochrans_q(truth, {"a": a, "b": b})
+def test_another_training_that_answers_otherwise_takes_the_verdict_back():
+    truth, a, b = answers_with(14, 1, both=10, neither=5)
+    clips, pairs = np.arange(len(truth)), [("network", "svm")]
+    one = compare(truth, {"network": a[None, None], "svm": b}, clips, pairs=pairs).iloc[0]
+    assert one["separated"]
+    other = np.where(np.arange(len(truth)) < 12, b, a)
+    both = np.stack([a, other])[:, None]
+    two = compare(truth, {"network": both, "svm": b}, clips, pairs=pairs).iloc[0]
+    assert two["difference"] == pytest.approx((13 / 30 + 1 / 30) / 2)
+    assert two["error"] > 1.9 * one["error"]
+    assert not two["separated"]
 
 
 def test_a_pair_is_seen_from_whom_one_asks():
     truth, a, b = answers_with(9, 2)
-    pairs = pairwise(truth, {"a": a, "b": b}, np.arange(len(truth)), resamples=100)
-    turned = pairwise(truth, {"b": b, "a": a}, np.arange(len(truth)), resamples=100).iloc[0]
-    seen, back = pair(pairs, "a", "b"), pair(pairs, "b", "a")
-    assert seen == pairs.iloc[0].to_dict()
-    drawn = ["ci_low", "ci_high"]  # from other draws
-    assert [back[name] for name in turned.index.drop(drawn)] == turned.drop(drawn).tolist()
-    assert [back[name] for name in drawn] == [-seen["ci_high"], -seen["ci_low"]]
+    clips, answers = np.arange(len(truth)), {"a": a, "b": b}
+    pairs = compare(truth, answers, clips, pairs=[("a", "b")])
+    turned = compare(truth, answers, clips, pairs=[("b", "a")]).iloc[0]
+    assert pair(pairs, "a", "b") == pairs.iloc[0].to_dict()
+    back = pair(pairs, "b", "a")
+    assert [back[name] for name in turned.index[:2]] == ["b", "a"]
+    numbers = turned.index[2:]
+    assert [back[name] for name in numbers] == pytest.approx(turned[numbers].tolist())
     with pytest.raises(KeyError, match="were not compared"):
         pair(pairs, "a", "c")
 
 
-def test_cochrans_q_without_variation_is_undefined():
-    result = cochrans_q(["sad"] * 3, {"a": ["sad"] * 3, "b": ["sad"] * 3})
-    assert (result["q"], result["p"], result["n"], result["varied"]) == (None, None, 3, 0)
+def test_what_cannot_be_compared_is_refused():
+    pairs = [("one", "two")]
+    with pytest.raises(DataError, match="share no labelled image"):
+        compare(["sad"] * 2, {"one": ["", "sad"], "two": ["sad", ""]}, ["a", "b"], pairs=pairs)
+    with pytest.raises(DataError, match="2 truths but 1"):
+        compare(["sad"] * 2, {"one": ["sad"], "two": ["sad"] * 2}, ["a", "b"], pairs=pairs)
+    with pytest.raises(DataError, match="trainings, repeats, images"):
+        compare(["sad"], {"one": [["sad"]], "two": ["sad"]}, ["a"], pairs=pairs)
 
 
-def test_cochrans_q_leaves_out_what_someone_did_not_answer():
-    result = cochrans_q(
-        ["sad", "sad", "", "sad"], {"a": ["sad", "", "sad", "sad"], "b": ["happy"] * 4}
+@settings(deadline=None, max_examples=20)
+@given(FACES, st.randoms(use_true_random=False))
+def test_pairs_are_antisymmetric_and_the_order_of_the_images_changes_nothing(faces, random):
+    truth, a, b, _, clips = faces
+    order = list(range(len(truth)))
+    random.shuffle(order)
+    row = compare(truth, {"a": a, "b": b}, clips, pairs=[("a", "b")]).iloc[0]
+    back = compare(
+        truth[order], {"a": a[order], "b": b[order]}, clips[order], pairs=[("b", "a")]
+    ).iloc[0]
+    assert back["difference"] == pytest.approx(-row["difference"])
+    assert [back["only_a"], back["only_b"]] == [row["only_b"], row["only_a"]]
+    assert back["p"] == pytest.approx(row["p"])
+    assert [back["ci_low"], back["ci_high"]] == pytest.approx([-row["ci_high"], -row["ci_low"]])
+    assert row["ci_low"] - 1e-9 <= row["difference"] <= row["ci_high"] + 1e-9
+
+
+def test_folds_of_two_models_are_compared_one_by_one():
+    truth = np.array(["sad"] * 6)
+    folds = np.array([[0, 0, 1, 1, 2, 2]] * 2)
+    a = np.array([["sad"] * 6, ["sad"] * 5 + ["happy"]])[None]
+    b = np.array([["happy", "sad"] * 3, ["sad"] * 6, ["sad"] * 6])[None]
+    found = paired_folds(truth, a, b, folds)
+    expected = corrected_resampled([0.5, 0.5, 0.5, 0, 0, -0.5], n_train=4, n_test=2)
+    assert [found[key] for key in ("mean", "t", "p")] == pytest.approx(
+        [expected[key] for key in ("mean", "t", "p")]
     )
-    assert (result["n"], result["varied"]) == (2, 2)
-    with pytest.raises(DataError, match="every model"):
-        cochrans_q(["sad"], {"a": [""], "b": ["sad"]})
-    with pytest.raises(DataError, match="two models"):
-        cochrans_q(["sad"], {"a": ["sad"]})
 
 
-@pytest.mark.parametrize(("only_a", "only_b"), [(0.5, 0.1), (0.3, 0.3), (0.7, 0.0)])
-def test_power_by_going_through_every_outcome(only_a, only_b):
-    n, power = 9, 0.0
-    for a, b in product(range(n + 1), repeat=2):
-        tail = sum(comb(a + b, k) for k in range(min(a, b) + 1)) / 2 ** (a + b)
-        if a + b <= n and 2 * tail <= 0.05 and a != b:
-            ways = comb(n, a) * comb(n - a, b)
-            power += ways * only_a**a * only_b**b * (1 - only_a - only_b) ** (n - a - b)
-    assert mcnemar_power(n, only_a=only_a, only_b=only_b) == pytest.approx(power)
+def test_what_could_have_been_seen_is_near_the_normal_approximation():
+    # (z of the level + z of the power) x error; t with 47 degrees of freedom asks a little more
+    for alpha in (0.05, 0.05 / 6):
+        for power in (0.5, 0.8):
+            normal = stats.norm.ppf([1 - alpha / 2, power]).sum() * 0.06
+            found = detectable_difference(0.06, 48, power=power, alpha=alpha)
+            assert normal < found < 1.07 * normal
 
 
-def test_power_is_near_connors_formula():
-    # Connor (1987, Biometrics 43:207): n = (z_a sqrt(psi) + z_b sqrt(psi - d^2))^2 / d^2
-    psi, difference = 0.4, 0.15
-    z_a, z_b = stats.norm.ppf([0.975, 0.8])
-    n = round((z_a * psi**0.5 + z_b * (psi - difference**2) ** 0.5) ** 2 / difference**2)
-    assert n == 137
-    power = mcnemar_power(n, only_a=0.275, only_b=0.125)
-    assert 0.75 < power < 0.81
-    assert detectable_difference(n, psi) == pytest.approx(difference, abs=0.01)
+def test_a_difference_of_that_size_is_found_that_often():
+    random = np.random.default_rng(0)
+    size = detectable_difference(1 / np.sqrt(48), 48)
+    draws = random.normal(size, 1, (4000, 48))
+    found = (stats.ttest_1samp(draws, 0, axis=1).pvalue < 0.05).mean()
+    assert found == pytest.approx(0.8, abs=0.02)
 
 
-def test_chance_is_found_no_more_often_than_the_level():
-    for n in (5, 20, 86):
-        assert mcnemar_power(n, only_a=0.2, only_b=0.2) <= 0.05
-
-
-def test_more_images_show_smaller_differences():
-    found = [detectable_difference(n, 0.3) for n in (40, 86, 300)]
-    assert found == sorted(found, reverse=True)
-    assert mcnemar_power(86, only_a=(0.3 + found[1]) / 2, only_b=(0.3 - found[1]) / 2) > 0.799
-
-
-def test_twelve_images_show_nothing():
-    assert detectable_difference(12, 0.4) is None
-    assert detectable_difference(86, 0.0) is None
-
-
-def test_impossible_studies_are_refused():
-    for study in ({"only_a": -0.1, "only_b": 0.2}, {"only_a": 0.7, "only_b": 0.7}):
-        with pytest.raises(ParameterError):
-            mcnemar_power(10, **study)
+def test_with_so_few_clips_nothing_could_have_been_seen():
+    assert detectable_difference(0.2, 3, alpha=0.05 / 6) is None
+    assert detectable_difference(0.0, 48) is None
+    assert detectable_difference(float("nan"), 1) is None

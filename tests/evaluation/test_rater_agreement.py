@@ -109,6 +109,23 @@ def test_each_model_is_one_more_rater():
     assert result.groups["kappa"].tolist()[:2] == [1.0, 1.0]
 
 
+def test_what_a_model_does_to_the_raters_kappa_has_an_interval():
+    raters = ratings(one="shsahsahshsa", two="shsahsahshhs")
+    models = {
+        "echo": dict(zip((f"f{n}" for n in range(12)), raters["label"][:12], strict=True)),
+        "sad": {f"f{number}": "sad" for number in range(12)},
+    }
+    groups = rater_agreement(raters, models).groups.set_index("added")
+    assert np.isnan(groups.loc["", "change"])
+    for name in models:
+        row = groups.loc[name]
+        assert row["change"] == pytest.approx(row["kappa"] - groups.loc["", "kappa"])
+        assert row["change_low"] <= row["change"] <= row["change_high"]
+    assert groups.loc["sad", "change_high"] < 0 < groups.loc["echo", "change"]
+    # so few images cannot tell whether the echo helps
+    assert groups.loc["echo", "change_low"] <= 0.0 < groups.loc["echo", "change_high"]
+
+
 def test_raters_without_a_shared_image():
     result = rater_agreement(ratings(one="ss..", two="..ss"))
     assert result.pairs.loc[0, ["n", "note"]].tolist() == [0, NO_IMAGE]

@@ -9,15 +9,8 @@ from sklearn.metrics import f1_score
 
 from mien.emotions import EMOTIONS
 from mien.errors import DataError
-from mien.evaluation.scores import (
-    calibration,
-    clip_interval,
-    corrected_resampled,
-    private_scores,
-    repeated_scores,
-    score_set,
-    wilson_interval,
-)
+from mien.evaluation.intervals import accuracy_interval, clustered_mean
+from mien.evaluation.scores import fold_means, private_scores, repeated_scores, score_set
 
 TRUTH = np.array(["happy"] * 5 + ["sad"] * 3 + ["angry"] * 2)
 ANSWER = np.array(["happy"] * 4 + ["sad"] + ["sad"] * 2 + ["happy"] + ["angry", "fear"])
@@ -48,9 +41,9 @@ def test_scores_by_hand():
     assert result["recall_weighted"] == pytest.approx(0.7)
 
 
-def test_private_images_that_training_holds_too_are_left_out_of_the_second_score():
+def test_private_images_that_training_holds_too_are_left_out_of_the_score_that_counts():
     copied = np.array([True] * 4 + [False] * 6)
-    whole, deduplicated = private_scores(TRUTH, ANSWER, copied=copied)
+    deduplicated, whole = private_scores(TRUTH, ANSWER, copied=copied)
     assert (whole["set"], whole["n"], whole["accuracy"]) == ("PrivateTest", 10, 0.7)
     assert (deduplicated["set"], deduplicated["n"]) == ("PrivateTest-deduplicated", 6)
     assert deduplicated["accuracy"] == 0.5
@@ -72,60 +65,11 @@ def test_an_emotion_that_is_never_answered_has_precision_zero():
     assert result["f1_macro"] == pytest.approx((2 / 3 + 0) / 2)
 
 
-@pytest.mark.parametrize(
-    ("right", "n", "low", "high"),
-    # 6/12 is the figure of this study; 81/263 is Newcombe's (1998, Statistics in Medicine 17,
-    # table I), as are 15/148, 0/20 and 1/29
-    [(6, 12, 25.4, 74.6), (81, 263, 25.53, 36.62), (15, 148, 6.24, 16.05), (0, 20, 0.0, 16.11),
-     (1, 29, 0.61, 17.18)],
-)  # fmt: skip
-def test_wilson_interval_matches_published_figures(right, n, low, high):
-    digits = 1 if n == 12 else 2
-    assert [round(100 * bound, digits) for bound in wilson_interval(right, n)] == [low, high]
-
-
 def test_independent_images_get_wilsons_interval():
     result = score_set(TRUTH, ANSWER, labels=LABELS, set="PrivateTest")
     interval = stats.binomtest(7, 10).proportion_ci(method="wilson")
     assert result["accuracy_ci95"] == pytest.approx([interval.low, interval.high])
     assert result["accuracy_ci95_method"] == "Wilson"
-
-
-def test_clip_interval_agrees_with_scipys_bootstrap():
-    random = np.random.default_rng(3)
-    clips = random.integers(0, 40, 120)
-    correct = random.random(120) < 0.4 + 0.5 * (clips % 2)
-    names = np.unique(clips)
-    hits = np.array([correct[clips == clip].sum() for clip in names])
-    sizes = np.array([(clips == clip).sum() for clip in names])
-    theirs = stats.bootstrap(
-        (hits, sizes),
-        lambda hits, sizes, axis: hits.sum(axis) / sizes.sum(axis),
-        paired=True, method="percentile", n_resamples=9999, rng=1,
-    ).confidence_interval  # fmt: skip
-    ours = clip_interval(correct, clips, resamples=9999)
-    assert ours == pytest.approx([theirs.low, theirs.high], abs=0.01)
-
-
-def test_copies_within_a_clip_do_not_narrow_the_interval():
-    truth = np.array(["sad"] * 40)
-    answers = np.array(["sad", "happy"] * 20)
-    once = score_set(truth, answers, labels=["sad"], set="x", clips=np.arange(40), seed=1)
-    copied = score_set(
-        np.repeat(truth, 5), np.repeat(answers, 5), labels=["sad"], set="x",
-        clips=np.repeat(np.arange(40), 5), seed=1,
-    )  # fmt: skip
-    assert copied["accuracy_ci95"] == once["accuracy_ci95"]
-    assert once["accuracy_ci95"] == pytest.approx([0.35, 0.65], abs=0.03)
-
-
-@pytest.mark.parametrize("clips", [["a"] * 8, list("aabbccdd")])
-def test_always_right_is_not_certainly_right(clips):
-    result = score_set(["sad"] * 8, ["sad"] * 8, labels=["sad"], set="target-unknown", clips=clips)
-    n = len(set(clips))
-    assert result["accuracy_ci95"] == pytest.approx(wilson_interval(n, n))
-    assert result["accuracy_ci95"][0] < 0.6
-    assert result["f1_macro_ci95"] is None
 
 
 def test_f1_interval_agrees_with_drawing_images_one_by_one():
@@ -178,23 +122,6 @@ def test_what_cannot_be_scored_is_refused_in_words(truth, answers, message):
         score_set(truth, answers, labels=["sad"], set="target-unknown")
 
 
-def test_nadeau_and_bengio_by_hand():
-    # sd of .6 .7 .5 .6 is sqrt(.02/3) = .0816497; x sqrt(1/4 + 20/80) = .0577350;
-    # x 3.182446 (t with 3 degrees of freedom) = .183739
-    result = corrected_resampled([0.6, 0.7, 0.5, 0.6], n_train=80, n_test=20)
-    assert result["standard_error"] == pytest.approx(0.0577350, abs=1e-7)
-    assert result["ci95"] == pytest.approx([0.416261, 0.783739], abs=1e-6)
-    assert result["t"] == pytest.approx(0.6 / 0.0577350, abs=1e-3)
-    naive = stats.ttest_1samp([0.6, 0.7, 0.5, 0.6], 0)
-    assert result["p"] > naive.pvalue
-
-
-def test_equal_folds_have_no_t():
-    assert corrected_resampled([0.5, 0.5], n_train=4, n_test=1)["t"] is None
-    with pytest.raises(DataError, match="two folds"):
-        corrected_resampled([0.5], n_train=4, n_test=1)
-
-
 def test_repeated_scores_by_hand():
     truth = np.array(["sad", "sad", "happy", "happy"])
     answers = np.array([truth, ["sad", "happy", "happy", "happy"]])
@@ -212,13 +139,14 @@ def test_repeated_scores_by_hand():
     assert json.loads(json.dumps(result)) == result
 
 
-def test_repeated_scores_resample_clips_of_mean_correctness():
+def test_repeated_scores_count_clips_of_mean_correctness():
     truth = np.array(["sad"] * 6)
     answers = np.array([["sad"] * 6, ["happy"] * 3 + ["sad"] * 3])
     folds = np.array([[0, 0, 0, 1, 1, 1]] * 2)
     clips = np.array(list("aaabbb"))
     result = repeated_scores(truth, answers, folds, labels=["sad"], set="x", clips=clips)
-    assert result["accuracy_ci95"] == clip_interval([0.5] * 3 + [1] * 3, clips) == [0.5, 1.0]
+    assert result["accuracy_ci95"] == accuracy_interval(clustered_mean([0.5] * 3 + [1] * 3, clips))
+    assert result["accuracy_ci95_method"] == "t over clips"
 
 
 def test_repeated_scores_of_one_repeat_are_its_scores():
@@ -237,12 +165,48 @@ def test_repeated_scores_refuse_folds_of_another_shape():
         repeated_scores(TRUTH, ANSWER[None], np.zeros((1, 10)), labels=LABELS, set="x")
 
 
-def test_calibration_by_hand():
-    probabilities = np.array([[0.95, 0.05], [0.91, 0.09], [0.45, 0.55], [1.0, 0.0]])
-    frame, error = calibration(
-        ["sad", "happy", "happy", "sad"], probabilities, labels=["sad", "happy"], bins=10
-    )
-    assert frame["n"].tolist() == [1, 3]
-    assert frame[["lower", "upper"]].round(1).to_numpy().tolist() == [[0.5, 0.6], [0.9, 1.0]]
-    assert frame["accuracy"].tolist() == pytest.approx([1, 2 / 3])
-    assert error == pytest.approx((1 * 0.45 + 3 * (2.86 / 3 - 2 / 3)) / 4)
+def test_trainings_are_averaged_and_told_apart():
+    truth = np.array(["sad"] * 4 + ["happy"] * 4)
+    wrong = np.where(truth == "sad", "happy", "sad")
+    one, other = truth.copy(), np.where(np.arange(8) % 2, truth, wrong)
+    clips = np.repeat(np.arange(4), 2)
+    result = score_set(truth, np.stack([one, other]), labels=LABELS, set="x", clips=clips)
+    assert (result["accuracy"], result["trainings"]) == (0.75, 2)
+    assert result["accuracy_by_training"] == [1.0, 0.5]
+    assert result["accuracy_sd"] == pytest.approx(np.sqrt(0.125))
+    assert result["accuracy_ci95_method"] == "t over clips and trainings"
+    expected = accuracy_interval(clustered_mean(np.stack([one == truth, other == truth]), clips))
+    assert result["accuracy_ci95"] == expected
+    assert json.loads(json.dumps(result)) == result
+    low, high = result["f1_macro_ci95"]
+    assert low <= 0.5 and high >= 0.99  # the trainings' part alone reaches so far
+
+
+def test_a_single_training_says_so_and_no_network_has_none():
+    one = score_set(TRUTH, ANSWER[None], labels=LABELS, set="PrivateTest")
+    assert one["trainings"] == 1 and "accuracy_sd" not in one
+    assert one["accuracy_ci95_method"] == "Wilson"
+    assert "trainings" not in score_set(TRUTH, ANSWER, labels=LABELS, set="PrivateTest")
+
+
+def test_trainings_of_repeats_are_averaged_over_both():
+    truth = np.array(["sad"] * 6)
+    answers = np.array([[["sad"] * 6, ["sad"] * 3 + ["happy"] * 3], [["happy"] * 6] * 2])
+    folds = np.array([[0, 0, 0, 1, 1, 1]] * 2)
+    result = repeated_scores(truth, answers, folds, labels=["sad"], set="x", clips=list("aabbcc"))
+    assert (result["accuracy"], result["repeats"], result["trainings"]) == (0.375, 2, 2)
+    assert result["accuracy_by_training"] == [0.75, 0.0]
+    correct = (answers == truth).mean(axis=1)
+    assert result["accuracy_ci95"] == accuracy_interval(clustered_mean(correct, list("aabbcc")))
+    assert clustered_mean(correct, list("aabbcc")).df < 2
+
+
+def test_log_loss_is_of_the_true_emotions():
+    of_truth = np.array([0.5, 0.25, 1.0, 0.0])
+    result = score_set(["sad"] * 4, ["sad"] * 4, labels=["sad"], set="x", of_truth=of_truth)
+    assert result["log_loss"] == pytest.approx((np.log(2) + np.log(4) + np.log(1e7)) / 4)
+
+
+def test_fold_means_by_hand():
+    means, sizes = fold_means(np.array([[1, 0, 0.5]]), np.array([[0, 0, 1]]))
+    assert means.tolist() == [0.5, 0.5] and sizes.tolist() == [2, 1]

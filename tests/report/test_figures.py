@@ -2,6 +2,7 @@ import base64
 import io
 import re
 import warnings
+from itertools import combinations
 
 import matplotlib as mpl
 import numpy as np
@@ -14,8 +15,9 @@ from PIL import Image
 from skimage.color import deltaE_ciede2000, rgb2lab
 
 from mien.emotions import EMOTIONS
-from mien.evaluation.paired_tests import pairwise
-from mien.evaluation.scores import calibration, score_set
+from mien.evaluation.calibration import reliability
+from mien.evaluation.paired_tests import compare
+from mien.evaluation.scores import score_set
 from mien.models import MODELS
 from mien.report import curves, face_sheets, figures, style
 from mien.report.style import FAINT, INK, Picture, readable_on
@@ -66,7 +68,7 @@ def results():
         model: score_set(truth, given, labels=PERSON, set="target-labelled", clips=clips)
         for model, given in answers.items()
     }
-    return found, pairwise(truth, answers, clips, resamples=200)
+    return found, compare(truth, answers, clips, pairs=list(combinations(answers, 2)))
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +82,7 @@ def every_chart(results):
          "val_loss": [2, 1.5, 1.6], "val_accuracy": [0.3, 0.5, 0.45]}
     )  # fmt: skip
     probabilities = random.dirichlet(np.ones(7), 200)
-    bins, error = calibration(random.choice(EMOTIONS, 200), probabilities, labels=EMOTIONS)
+    bins, error = reliability(random.choice(EMOTIONS, 200), probabilities, labels=EMOTIONS)
     units = pd.DataFrame(
         [(emotion, unit, 0.2 if (emotion, unit) == ("happy", "AU12") else 0.01,
           (emotion, unit) in {("happy", "AU12"), ("sad", "AU15")})

@@ -1,6 +1,9 @@
+from itertools import combinations
+
+import numpy as np
 import pandas as pd
 
-from mien.evaluation.paired_tests import pairwise
+from mien.evaluation.paired_tests import compare
 from mien.evaluation.rater_agreement import rater_agreement
 from mien.report import sentences
 
@@ -14,6 +17,17 @@ def test_accuracy_sentence():
         "(95 % interval 47.2 to 68.9 %; macro F1 50.0 %)."
     )
     assert "mean of 20 repeats" in sentences.accuracy(SCORE | {"repeats": 20})
+    assert "macro F1 50.0 %; log loss 1.30" in sentences.accuracy(SCORE | {"log_loss": 1.3})
+
+
+def test_a_network_is_one_training_or_the_mean_of_several():
+    assert sentences.accuracy(SCORE | {"trainings": 1}, "NN-FER2013").startswith(
+        "NN-FER2013 (this one trained network) is right on 58.1 %"
+    )
+    several = SCORE | {"trainings": 3, "accuracy_sd": 0.034}
+    assert sentences.accuracy(several, "NN-FER2013").startswith(
+        "NN-FER2013 (mean of 3 trained networks, standard deviation 3.4 points) is right"
+    )
 
 
 def models(*right: int, n: int = 60) -> tuple[dict, pd.DataFrame]:
@@ -22,14 +36,21 @@ def models(*right: int, n: int = 60) -> tuple[dict, pd.DataFrame]:
     answers = {
         name: ["sad"] * k + ["happy"] * (n - k) for name, k in zip("ABCD", right, strict=False)
     }
-    pairs = pairwise(truth, answers, range(n), resamples=500)
+    pairs = compare(truth, answers, range(n), pairs=list(combinations(answers, 2)))
     scores = {
-        name: {"accuracy": k / n, "n": n, "accuracy_ci95": [0, 1]}
+        name: {
+            "accuracy": k / n,
+            "n": n,
+            "accuracy_ci95": [0, 1],
+            "f1_macro": k / n,
+            "balanced_accuracy": k / n,
+        }
         for name, k in zip("ABCD", right, strict=False)
     }
     return scores, pairs
 
 
+SEEN = {"alone_80": 0.177, "alone_50": 0.124, "holm_80": 0.22, "holm_50": 0.165, "pairs": 6}
 COSTS = {
     name: {"trained_here": True, "seconds": 90, "labels": 0 if name == "A" else 60}
     for name in "ABCD"
@@ -49,11 +70,27 @@ def test_a_pair_that_is_not_separated_has_no_winner():
     assert "better" not in sentence
 
 
-def test_a_pair_on_which_test_and_interval_differ_has_no_winner():
-    row = models(35, 30)[1].iloc[0]
-    assert row["ci_low"] > 0
-    assert row["p_holm"] > 0.05
+def test_a_pair_that_only_alone_would_be_separated_has_no_winner():
+    row = models(34, 30, 31)[1].iloc[0]
+    assert row["ci_low"] > 0 and row["p"] < 0.05 < row["p_holm"]
     assert "do not separate the two" in sentences.comparison(row)
+
+
+def test_a_chapter_says_of_one_pair_the_difference_and_no_winner():
+    row = models(50, 20)[1].iloc[0]
+    told = sentences.one_pair(row)
+    assert told.startswith("A minus B: +50.0 points on 60 images")
+    assert "of this pair alone" in told and "chapter C" in told and "better" not in told
+
+
+def test_a_pair_of_networks_says_how_many_were_trained():
+    row = dict(models(50, 20)[1].iloc[0]) | {"a": "NN-FineTuned", "b": "NN-FER2013"}
+    for told in (sentences.comparison(row), sentences.one_pair(row)):
+        assert "this one trained network" in told
+        assert "this one" not in told.replace("this one trained network", "")
+    assert "3 trained networks" in sentences.comparison(row | {"trainings": 3})
+    designed = row | {"a": "SVM-FER2013", "b": "SVM-OpenFace"}
+    assert "network" not in sentences.comparison(designed)
 
 
 def test_verdict_with_a_clear_winner():
@@ -65,16 +102,26 @@ def test_verdict_with_a_clear_winner():
 
 def test_verdict_without_a_winner_says_so():
     scores, pairs = models(50, 49, 10)
-    first, second = sentences.verdict(scores, pairs, COSTS, detectable=0.18)
+    first, second = sentences.verdict(scores, pairs, COSTS, detectable=SEEN)
     assert first.startswith("A has the highest accuracy")
     assert "the data do not separate it from B" in first
-    assert "a difference under 18.0 points would probably have gone unseen" in first
+    assert "a true difference of 22.0 points is found four times in five, one of 16.5" in first
     assert "it is better than C" in first
     assert "best" not in first
     assert second == (
         "A took 1.5 minutes of training and no labelled face of the person; "
         "B took 1.5 minutes of training and 60 labelled faces of the person."
     )
+
+
+def test_verdict_names_who_would_win_by_another_measure():
+    scores, pairs = models(50, 49, 10)
+    assert "would be first" not in sentences.verdict(scores, pairs, COSTS)[1]
+    scores["B"] |= {"f1_macro": 0.9}
+    scores["C"] |= {"balanced_accuracy": 0.95}
+    second = sentences.verdict(scores, pairs, COSTS)[1]
+    assert second.startswith("By macro F1 B would be first (90.0 %, A 83.3 %). By balanced acc")
+    assert "C would be first (95.0 %, A 83.3 %). A took" in second
 
 
 def test_verdict_is_the_same_in_any_order_of_the_models():
@@ -103,16 +150,44 @@ def test_a_cost_that_is_not_known_is_said_to_be_unknown():
     assert "A took no training here" in sentences.verdict(scores, pairs, came)[1]
 
 
-LIMITS = {"faces": 98, "clips": 62, "pairs": 6, "undecided": 4, "detectable_difference": 0.18,
-          "unknown": 12, "rated": 11, "models": ["NN-FER2013"]}  # fmt: skip
+OTHERS = [{"profile": "quick", "processor": f"P{place}", "private": 0.697, "as_it_is": as_it_is,
+           "fine_tuned": 0.78} for place, as_it_is in enumerate((0.77, 0.69))]  # fmt: skip
+LIMITS = {"faces": 98, "clips": 62, "pairs": 6, "undecided": 4, "detectable": SEEN, "unknown": 12,
+          "rated": 11, "raters": 2, "models": ["NN-FER2013"], "trainings": 1,
+          "other_trainings": OTHERS}  # fmt: skip
 
 
-def test_limits_say_what_could_not_have_been_seen():
+def test_limits_say_what_could_have_been_seen():
     told = sentences.limits(LIMITS)
-    assert "a difference under 18 points would probably have gone unseen; 4 of 6 pairs" in told
-    assert "no difference of any size" in sentences.limits(LIMITS | {"detectable_difference": None})
+    assert "one of 16.5 every other time" in told and "; 4 of 6 pairs" in told
+    nothing = LIMITS | {"detectable": SEEN | {"holm_80": None}}
+    assert "no true difference could be expected to be found" in sentences.limits(nothing)
     assert "Action Units" not in told
     assert "Action Units" in sentences.limits(LIMITS | {"models": ["SVM-OpenFace"]})
+
+
+def test_limits_quote_what_other_trainings_gave_where_there_was_one():
+    told = sentences.limits(LIMITS)
+    assert "77.0 % of the person as it is" in told and "69.0 % of the person as it is" in told
+    assert "69.0 %" not in sentences.limits(LIMITS | {"trainings": 3})
+    assert "3 networks were trained" in sentences.limits(LIMITS | {"trainings": 3})
+    assert "network" not in sentences.limits(LIMITS | {"models": ["SVM-OpenFace"]})
+
+
+def test_a_majority_of_two_raters_is_said_to_be_unanimity():
+    assert "unanimity" in sentences.limits(LIMITS)
+    assert "unanimity" not in sentences.limits(LIMITS | {"raters": 3})
+
+
+def test_kappa_changes_have_intervals_and_no_verdict():
+    groups = pd.DataFrame({
+        "added": ["", "NN-FER2013"], "n": [12, 12], "change": [np.nan, -0.08],
+        "change_low": [np.nan, -0.33], "change_high": [np.nan, 0.14],
+    })  # fmt: skip
+    told = sentences.kappa_changes(groups)
+    assert "NN-FER2013 changes it by −0.08 (95 % interval −0.33 to +0.14, 12 faces)" in told
+    assert told.endswith("So few faces allow no verdict.")
+    assert "no agreement" in sentences.kappa_changes(groups[:1])
 
 
 def test_the_choice_says_whether_anything_could_leak():
@@ -191,6 +266,7 @@ CROWD = {
     "source": "fer_2013.csv",
     "images": {"Training": 2000, "PublicTest": 10, "PrivateTest": 0},
     "in_training": {"PublicTest": 1, "PrivateTest": 0},
+    "nearly_in_training": {"PublicTest": 3, "PrivateTest": 0},
 }
 
 
@@ -201,7 +277,8 @@ def test_the_crowd_and_its_copies():
     )
     assert sentences.copies(CROWD) == (
         "1 PublicTest image (10.0 %) and 0 PrivateTest images (undefined) stand in Training too, "
-        "pixel by pixel."
+        "pixel by pixel; with near-copies, which correlate with a Training image or its mirror "
+        "image at .98 or more, it is 3 PublicTest and 0 PrivateTest images."
     )
 
 

@@ -6,12 +6,15 @@ import pytest
 
 from mien.data import ferplus
 from mien.data.fer2013 import Fer2013
-from mien.emotions import EMOTIONS
+from mien.emotions import EMOTIONS, SHARES, codes
 from mien.study.answers import (
     agreement_with_ferplus,
     answers_on_person,
+    by_repeat,
     person_predictions,
+    private_table,
     repeats_table,
+    rivals_table,
     side_by_side,
 )
 from mien.study.chapter import Chapter
@@ -52,26 +55,32 @@ def test_every_answer_of_every_repeat_is_kept(chapter):
     person = chapter.load_person()
     which = person.labelled("has_units").rows
     folds = chapter.person_folds(person, repeats=2)[:, which]
-    answers = np.array([["happy"] * len(which), ["sad"] * len(which)])
-    frame = repeats_table(person, which, folds=folds, answers=answers)
-    assert len(frame) == 2 * len(which)
-    assert frame.groupby("repeat")["predicted"].unique().map(list).to_dict() == {
-        0: ["happy"],
-        1: ["sad"],
-    }
+    shares = np.zeros((2, 2, len(which), 7))
+    shares[:, 0, :, EMOTIONS.index("happy")] = 0.75
+    shares[:, 1, :, EMOTIONS.index("sad")] = 0.75
+    shares[1, 1] = shares[1, 0]
+    frame = repeats_table(person, which, shares, folds=folds)
+    assert len(frame) == 4 * len(which)
+    answered = frame.groupby(["training", "repeat"])["predicted"].unique().map(list)
+    assert answered.to_dict() == {
+        (0, 0): ["happy"], (0, 1): ["sad"], (1, 0): ["happy"], (1, 1): ["happy"],
+    }  # fmt: skip
+    expected = np.where(frame["truth"] == frame["predicted"], 0.75, 0)
+    assert frame["p_truth"].to_numpy() == pytest.approx(expected)
+    assert (frame["fold"].to_numpy().reshape(4, -1) == folds[[0, 1, 0, 1]]).all()
 
 
 def test_answers_are_restricted_to_the_emotions_that_the_person_shows(chapter):
     person = chapter.load_person()
     assert "fear" not in person.emotions
-    faces = person.faces["has_image"].to_numpy()
-    shares = np.full((faces.sum(), 7), 0.05)
+    rows = np.flatnonzero(person.faces["has_image"])
+    shares = np.full((len(rows), 7), 0.05)
     shares[:, EMOTIONS.index("fear")] = 0.4
     shares[:, EMOTIONS.index("happy")] = 0.35
-    found = answers_on_person(chapter, person, shares, which=faces)
+    found = answers_on_person(chapter, person, shares, rows=rows)
     assert set(found.predictions["predicted"]) == {"happy"}
-    assert set(found.unrestricted["predicted"]) == {"fear"}
     assert (found.predictions["p_fear"] == 0).all()
+    assert "trainings" not in found.scores[0]
     happy = (person.labelled("has_image").truth == "happy").mean()
     labelled, _ = found.scores
     assert (labelled["set"], labelled["accuracy"]) == ("target-labelled", pytest.approx(happy))
@@ -79,14 +88,63 @@ def test_answers_are_restricted_to_the_emotions_that_the_person_shows(chapter):
     assert (unmasked["set"], unmasked["accuracy"]) == ("target-labelled-unmasked", 0)
 
 
+def test_two_networks_are_averaged_kept_apart_and_the_first_is_shown(chapter):
+    person = chapter.load_person()
+    rows = np.flatnonzero(person.faces["has_image"])
+    shares = np.full((2, len(rows), 7), 0.05)
+    shares[0, :, EMOTIONS.index("happy")] = shares[1, :, EMOTIONS.index("sad")] = 0.7
+    found = answers_on_person(chapter, person, shares, rows=rows)
+    assert set(found.predictions["predicted"]) == {"happy"}
+    answered = found.repeats.groupby("training")["predicted"].unique().map(list).tolist()
+    assert answered == [["happy"], ["sad"]]
+    truth = person.labelled("has_image").truth
+    alone = [(truth == name).mean() for name in ("happy", "sad")]
+    score = found.scores[0]
+    assert score["accuracy_by_training"] == pytest.approx(alone)
+    assert score["accuracy"] == pytest.approx(np.mean(alone))
+    # 0.7 of all shares, rescaled to those that the person shows
+    allowed = 0.7 + 0.05 * (len(person.emotions) - 1)
+    of_truth = np.log(allowed / np.where(truth == "happy", 0.7, 0.05)).mean()
+    of_truth += np.log(allowed / np.where(truth == "sad", 0.7, 0.05)).mean()
+    assert score["log_loss"] == pytest.approx(of_truth / 2)
+
+
+def test_private_answers_of_two_models_can_be_paired():
+    shares = np.full((2, 3, 7), 0.1)
+    shares[0, :, EMOTIONS.index("sad")] = shares[1, :, EMOTIONS.index("fear")] = 0.4
+    frame = private_table(np.array([3, 4, 0]), shares)
+    assert frame.columns.tolist() == ["image", "truth", "training", "predicted", *SHARES]
+    assert frame["image"].tolist() == [0, 1, 2] * 2
+    assert frame["truth"].tolist() == ["happy", "sad", "angry"] * 2
+    assert frame.groupby("training")["predicted"].first().tolist() == ["sad", "fear"]
+
+
+def test_rivals_are_kept_under_their_names(chapter):
+    person = chapter.load_person()
+    labelled = person.labelled("has_image")
+    folds = chapter.person_folds(person, repeats=2)[:, labelled.rows]
+    shares = np.full((2, len(folds[0]), 7), 1 / 7)
+    rivals = {"HOG + LR": shares, "NN-FER2013 + LR": np.stack([shares] * 3)}
+    frame = rivals_table(person, labelled.rows, rivals, folds=folds)
+    counts = frame.groupby("model")["training"].nunique()
+    assert counts.to_dict() == {"HOG + LR": 1, "NN-FER2013 + LR": 3}
+    names = person.faces["file_name"][labelled.rows]
+    wide = by_repeat(frame[frame["model"] == "NN-FER2013 + LR"], "fold", names)
+    assert wide.shape == (3, 2, len(names)) and (wide[2] == folds).all()
+    scores = chapter.score_rivals(person, labelled, rivals, folds)
+    assert scores["NN-FER2013 + LR"]["trainings"] == 3 and "trainings" not in scores["HOG + LR"]
+
+
 def test_folds_are_scored_on_the_faces_they_were_dealt_for(chapter):
     person = chapter.load_person()
     labelled = person.labelled("has_units")
     folds = chapter.person_folds(person, repeats=2)[:, labelled.rows]
     wrong = np.where(labelled.truth == "happy", "sad", "happy")
-    score = chapter.score_folds(person, labelled, np.stack([labelled.truth, wrong]), folds)
+    shares = np.eye(7)[np.stack([codes(labelled.truth), codes(wrong)])]
+    score = chapter.score_folds(person, labelled, shares, folds)
     assert (score["set"], score["n"], score["repeats"]) == ("target-labelled", len(wrong), 2)
     assert score["accuracy"] == pytest.approx(0.5)
+    assert score["log_loss"] == pytest.approx(np.log(1e7) / 2)
 
 
 def test_models_stand_side_by_side_on_the_faces_that_they_answered():

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from mien.emotions import EMOTIONS
+from mien.models import DECLARED, MODELS, RIVALS
 from mien.study import comparison
 
 
@@ -15,30 +16,44 @@ def answered(*names: str, unknown: int = 1) -> pd.DataFrame:
     rows = [(name, "labelled", "happy", "happy") for name in names]
     rows += [(f"u{number}", "unknown", "sad", "happy") for number in range(unknown)]
     frame = pd.DataFrame(rows, columns=["file_name", "set", "truth", "predicted"])
-    return frame.assign(clip=frame["file_name"])
+    shares = {f"p_{emotion}": 1.0 if emotion == "happy" else 0.0 for emotion in EMOTIONS}
+    return frame.assign(clip=frame["file_name"], **shares)
+
+
+def every_answer(*names: str, fold: int = -1, **more) -> pd.DataFrame:
+    """Return the repeats of labelled faces of these names."""
+    return pd.DataFrame(
+        {"file_name": names, "clip": names, "truth": "happy", "training": 0, "repeat": 0,
+         "fold": fold, "predicted": "happy", "p_truth": 0.5, **more}
+    )  # fmt: skip
 
 
 @pytest.fixture
 def chapter(tmp_path):
     """A study without FER2013, whose Action Units lack one of three labelled faces."""
     frames = {"A2": answered("a", "b"), "B2": answered("a", "b", "c"), "B3": answered(*"abc")}
-    repeats = {
-        part: pd.DataFrame({"file_name": names, "repeat": 0, "fold": 1, "predicted": "happy"})
-        for part, names in (("A2", list("ab")), ("B3", list("abc")))
+    rivals = [every_answer(*"abc", fold=1, model=name) for name in RIVALS if "NN" in name]
+    tables = {
+        ("A2", "repeats"): every_answer("a", "b", fold=1),
+        ("B2", "repeats"): every_answer(*"abc"),
+        ("B3", "repeats"): every_answer(*"abc", fold=1),
+        ("B3", "rivals"): pd.concat(rivals),
     }
     seconds = {
         "A2": {"fit": 0.5, "predict": 0.002},
         "B2": {"predict": 0.008},
         "B3": {"fit": 24.0, "predict": 0.01},
     }
+    scores = {"A2": [{"set": "x"}], "B2": [{"set": "target-unknown", "trainings": 1}]}
     (tmp_path / "model").write_bytes(b"12345")
     return SimpleNamespace(
         missing={"A1": "the study names no FER2013", "B1": "the study names no FER2013"},
         predictions=frames.get,
-        table=lambda part, name: repeats[part],
-        metrics=lambda part: {"seconds": seconds[part]},
+        table=lambda part, name: tables[part, name],
+        metrics=lambda part: {"seconds": seconds[part], "scores": scores.get(part, scores["B2"])},
         model_path=lambda file: tmp_path / "model",
         seconds=seconds,
+        scores=scores,
     )
 
 
@@ -46,11 +61,26 @@ def test_models_are_compared_on_the_faces_that_all_could_read(chapter):
     answers = comparison.labelled_answers(chapter)
     assert answers.file_name.tolist() == ["a", "b"]
     assert {model: given.shape for model, given in answers.given.items()} == {
-        "SVM-OpenFace": (1, 2),
-        "NN-FER2013": (1, 2),
-        "NN-FineTuned": (1, 2),
+        "SVM-OpenFace": (1, 1, 2),
+        "NN-FER2013": (1, 1, 2),
+        "NN-FineTuned": (1, 1, 2),
+        "untrained NN + LR": (1, 1, 2),
+        "NN-FER2013 + LR": (1, 1, 2),
     }
-    assert list(answers.folds) == ["SVM-OpenFace", "NN-FineTuned"]
+    assert answers.of_truth["NN-FineTuned"].tolist() == [[[0.5, 0.5]]]
+    assert "NN-FER2013" not in answers.folds and "NN-FER2013 + LR" in answers.folds
+    assert answers.folds["SVM-OpenFace"].tolist() == [[1, 1]]
+
+
+def test_a_score_is_taken_as_its_chapter_has_saved_it(chapter):
+    found = comparison.scores_of(chapter, "target-unknown")
+    assert list(found) == ["NN-FER2013", "NN-FineTuned"]
+    assert found["NN-FER2013"] == {"model": "NN-FER2013", **chapter.scores["B2"][0]}
+
+
+def test_what_two_networks_took_to_read_a_face_is_halved(chapter):
+    chapter.scores["B2"][0]["trainings"] = 2
+    assert comparison.costs(chapter)["NN-FER2013"]["milliseconds"] == pytest.approx(1.0)
 
 
 def test_what_is_missing_is_named_with_its_reason(chapter):
@@ -102,7 +132,12 @@ def test_models_dispute_a_face_where_one_answers_otherwise():
         file_name=np.array(["a", "b", "c"]),
         clip=np.array(["a", "b", "c"]),
         truth=np.array(["sad", "sad", "happy"]),
-        given={"A": np.array([["sad"] * 3]), "B": np.array([["sad", "happy", "sad"], ["sad"] * 3])},
+        given={
+            "NN-FER2013": np.array([[["sad"] * 3]]),
+            "NN-FineTuned": np.array([[["sad", "happy", "sad"], ["sad"] * 3]]),
+            "HOG + LR": np.array([[["happy"] * 3]]),  # a rival disputes nothing
+        },
+        of_truth={},
         folds={},
     )
     assert answers.disputed == ["b"]
@@ -110,10 +145,6 @@ def test_models_dispute_a_face_where_one_answers_otherwise():
 
 
 def test_the_gallery_shows_the_faces_that_every_model_could_read(chapter):
-    shares = {f"p_{emotion}": 1.0 if emotion == "happy" else 0.0 for emotion in EMOTIONS}
-    chapter = SimpleNamespace(**vars(chapter))
-    found = {part: chapter.predictions(part).assign(**shares) for part in ("A2", "B2", "B3")}
-    chapter.predictions = found.get
     person = SimpleNamespace(
         faces=pd.DataFrame({"file_name": ["a", "b", "c", "u0"]}),
         crops=[None] * 4,
@@ -123,3 +154,76 @@ def test_the_gallery_shows_the_faces_that_every_model_could_read(chapter):
     assert [(item.file_name, item.truth) for item in items] == [("a", "happy"), ("u0", "sad")]
     assert items[1].raters == {"Ann": "sad"}
     assert items[1].answers["NN-FER2013"].probabilities == {"happy": 1.0}
+
+
+def answers_of(trainings: int, *, seed: int = 0) -> comparison.Answers:
+    """Answers of all four models to 60 faces of 30 clips, the networks trained so often."""
+    random = np.random.default_rng(seed)
+    truth = np.where(np.arange(60) < 40, "sad", "happy")
+    shapes = {"SVM-FER2013": (1, 1), "SVM-OpenFace": (1, 3), "NN-FER2013": (trainings, 1),
+              "NN-FineTuned": (trainings, 2)}  # fmt: skip
+    skills = dict(zip(shapes, (0.5, 0.6, 0.8, 0.9), strict=True))
+    given = {
+        name: np.where(random.random((*shape, 60)) < skills[name], truth, "angry")
+        for name, shape in shapes.items()
+    }
+    fold = np.arange(60) // 2 % 5
+    return comparison.Answers(
+        file_name=np.arange(60).astype(str),
+        clip=(np.arange(60) // 2).astype(str),
+        truth=truth,
+        given=given,
+        of_truth={name: np.where(answers == truth, 0.9, 0.05) for name, answers in given.items()},
+        folds={"SVM-OpenFace": np.stack([fold] * 3), "NN-FineTuned": np.stack([fold] * 2)},
+    )
+
+
+def test_only_networks_have_trainings_and_all_have_a_log_loss():
+    how = {"labels": ["sad", "happy"], "seed": 0, "resamples": 100}
+    one = comparison.labelled_scores(answers_of(1), **how)
+    assert {name: score.get("trainings") for name, score in one.items()} == {
+        "SVM-FER2013": None, "SVM-OpenFace": None, "NN-FER2013": 1, "NN-FineTuned": 1,
+    }  # fmt: skip
+    three = comparison.labelled_scores(answers_of(3), **how)
+    assert len(three["NN-FineTuned"]["accuracy_by_training"]) == 3
+    assert three["NN-FER2013"]["accuracy_ci95_method"] == "t over clips and trainings"
+    assert all(score["log_loss"] > 0 for score in three.values())
+
+
+def test_the_declared_pairs_make_one_family_with_what_each_can_tell():
+    answers = answers_of(2)
+    pairs = comparison.declared_pairs(answers)
+    four = [pair for pair in DECLARED if set(pair) <= set(MODELS)]
+    assert list(zip(pairs["a"], pairs["b"], strict=True)) == four
+    assert pairs["question"].tolist() == [DECLARED[pair] for pair in four]
+    assert pairs["trainings"].tolist().count(1) == 1  # of the two SVMs
+    assert pairs["p_holm"].min() == pytest.approx(min(1, len(pairs) * pairs["p"].min()))
+    del answers.given["SVM-FER2013"]
+    assert len(comparison.declared_pairs(answers)) == 3
+
+
+def test_what_could_have_been_seen_is_said_for_one_pair_and_for_the_family():
+    found = comparison.detectable(comparison.declared_pairs(answers_of(1)))
+    assert found["pairs"] == 6
+    assert found["alone_50"] < found["alone_80"] < found["holm_80"]
+    assert found["alone_50"] < found["holm_50"] < found["holm_80"]
+    low, high = found["design_effect"]
+    assert 0.3 < low < high < 3
+
+
+def test_folds_that_two_models_share_are_tested_fold_by_fold():
+    answers = answers_of(2)
+    test = comparison.same_folds(answers, "SVM-OpenFace", "NN-FineTuned")
+    right = {
+        name: (answers.given[name][:, :2] == answers.truth).mean(axis=(0, 1))
+        for name in ("SVM-OpenFace", "NN-FineTuned")
+    }
+    expected = (right["SVM-OpenFace"] - right["NN-FineTuned"]).mean()
+    assert test["mean"] == pytest.approx(expected)
+    assert test["ci95"][0] < test["mean"] < test["ci95"][1]
+
+
+def test_other_trainings_are_on_record():
+    recorded = comparison.other_trainings()
+    assert recorded["as_it_is"].tolist() == [0.77, 0.69]
+    assert recorded["private"].max() - recorded["private"].min() < 0.002

@@ -8,10 +8,15 @@ import pytest
 import sample_sweep
 from scipy import stats
 
-from mien.evaluation.scores import corrected_resampled
+from mien.evaluation.intervals import (
+    accuracy_interval,
+    clustered_mean,
+    difference_interval,
+    mean_of_rates,
+)
 from mien.study import results
 from mien.sweep.planning import dependants
-from mien.sweep.scores import Outcome, boards, held_out, unflattered
+from mien.sweep.scores import Board, Outcome, boards, held_out, unflattered
 
 
 def outcomes_of(planned) -> list[Outcome]:
@@ -48,30 +53,63 @@ def test_only_publictest_and_labelled_faces_are_looked_at(swept):
     assert found["A1", "PublicTest"].chooses and found["B3", "target-labelled"].chooses
 
 
-def test_the_interval_over_seeds_is_students_t(swept):
+def test_seeds_on_the_same_images_get_the_images_part_too(swept):
     board = swept[1]["A1", "PublicTest"]
     values = board.draws.loc[board.draws["setting"] == "hog_cell 8", "accuracy"]
     row = board.settings.loc["hog_cell 8"]
-    expected = stats.t.interval(0.95, 2, values.mean(), values.std(ddof=1) / np.sqrt(3))
-    assert row["interval"] == "Student's t"
-    assert [row["low"], row["high"]] == pytest.approx(expected)
+    assert row["interval"] == "t over images and seeds"
+    assert [row["low"], row["high"]] == pytest.approx(accuracy_interval(mean_of_rates(values, 200)))
     assert row["spread"] == pytest.approx(values.std(ddof=1))
 
 
-def test_the_interval_of_repeated_folds_is_nadeau_and_bengios_over_all_seeds(swept):
-    outcomes, found = swept
-    board = found["B3", "target-labelled"]
-    values = []
+def answers_of(outcomes, part: str, rate: float) -> tuple[np.ndarray, np.ndarray]:
+    """Mean correctness (seeds, faces) of the runs of a setting, and the faces' clips."""
+    rows = []
     for outcome in outcomes:
-        if outcome.point["fine_tune_rate"] == 0.3 and outcome.point["hog_cell"] == 4:
-            answers = results.load_table(outcome.folder, "B3", "repeats")
-            right = answers["truth"] == answers["predicted"]
-            values += right.groupby([answers["repeat"], answers["fold"]]).mean().tolist()
+        if outcome.point["fine_tune_rate"] == rate and outcome.point["hog_cell"] == 4:
+            table = results.load_table(outcome.folder, part, "repeats")
+            right = (table["truth"] == table["predicted"]).groupby(table["file_name"]).mean()
+            rows.append(right)
+            clips = (
+                table.drop_duplicates("file_name").set_index("file_name").loc[right.index, "clip"]
+            )
+    return np.stack(rows), clips.to_numpy()
+
+
+def test_the_interval_on_the_person_is_over_clips_and_seeds(swept):
+    outcomes, found = swept
+    row = found["B3", "target-labelled"].settings.loc["fine_tune_rate 0.3"]
+    right, clips = answers_of(outcomes, "B3", 0.3)
+    assert right.shape == (3, 60)
+    assert row["interval"] == "t over clips and seeds"
+    expected = accuracy_interval(clustered_mean(right, clips))
+    assert [row["low"], row["high"]] == pytest.approx(expected)
+    # what a t test over the seeds alone would have called certain is not
+    alone = stats.t.interval(0.95, 2, right.mean(), stats.sem(right.mean(axis=1)))
+    assert row["high"] - row["low"] > 0.8 * (alone[1] - alone[0])
+
+
+def test_the_lead_is_paired_over_clips_and_seeds(swept):
+    outcomes, found = swept
+    second, gap, bounds = found["B3", "target-labelled"].lead()
+    best, clips = answers_of(outcomes, "B3", 0.3)
+    other, _ = answers_of(outcomes, "B3", 0.01)
+    assert second == "fine_tune_rate 0.01"
+    expected = clustered_mean(best - other, clips)
+    assert gap == pytest.approx(expected.value)
+    assert bounds == pytest.approx(difference_interval(expected))
+
+
+def test_seeds_that_read_other_faces_are_independent(swept):
+    _, found = swept
+    draws = found["B3", "target-labelled"].draws.copy()
+    draws["data"] = draws["seed"].astype(str)
+    board = Board("B3", "target-labelled", ("fine_tune_rate",), draws)
     row = board.settings.loc["fine_tune_rate 0.3"]
-    assert len(values) == 3 * 2 * 5
-    assert row["interval"] == "Nadeau and Bengio"
-    expected = corrected_resampled(values, n_train=48, n_test=12)["ci95"]
-    assert row["low"] == pytest.approx(expected[0])
+    values = draws.loc[draws["setting"] == "fine_tune_rate 0.3", "accuracy"]
+    expected = stats.t.interval(0.95, 2, values.mean(), stats.sem(values))
+    assert row["interval"] == "Student's t over seeds"
+    assert row["low"] == pytest.approx(max(0, expected[0]))
     assert row["high"] == pytest.approx(min(1, expected[1]))
 
 

@@ -206,6 +206,38 @@ def has_copy_in(crowd: Fer2013, usage: str = "PrivateTest", other: str = "Traini
     return np.isin(kinds[crowd._in(usage)], kinds[crowd._in(other)])
 
 
+def nearly_copied_in(
+    crowd: Fer2013, usage: str = "PrivateTest", other: str = "Training", *, alike: float = 0.98
+) -> np.ndarray:
+    """Tell which images of one part are nearly the same photo as one of another part.
+
+    Two images count as such where their grey values, halved to 24 x 24, or those of one and the
+    other's mirror image, correlate at ``alike`` or more: other crops, brightness or compression of
+    one photo. Images of one grey have no correlation, and count only as exact copies do.
+
+    Returns
+    -------
+    ndarray of bool, shape (m,)
+        For the images of ``crowd.split(usage)``; exact copies (`has_copy_in`) are among them.
+    """
+    others = _standardised(crowd.split(other)[0])
+    near = has_copy_in(crowd, usage, other)
+    images = crowd.split(usage)[0]
+    for start in range(0, len(images), 512):
+        rows = slice(start, start + 512)
+        for faces in (images[rows], images[rows, :, ::-1]):
+            near[rows] |= (_standardised(faces) @ others.T).max(axis=1, initial=0) >= alike
+    return near
+
+
+def _standardised(images: np.ndarray) -> np.ndarray:
+    """Return images at half size as rows (n, 576) of mean 0 and length 1, float32; 0 if grey."""
+    small = images.reshape(len(images), 24, 2, 24, 2).mean(axis=(2, 4), dtype=np.float32)
+    rows = small.reshape(len(images), -1)
+    rows = rows - rows.mean(axis=1, keepdims=True)
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-3)
+
+
 def constant_images(crowd: Fer2013) -> np.ndarray:
     """Return the indices (from 0, into ``crowd.images``) of images that are one grey all over."""
     flat = crowd.images.reshape(len(crowd.images), -1)

@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
@@ -64,6 +64,15 @@ class Labelled:
     rows: np.ndarray
     truth: np.ndarray
     clips: np.ndarray
+
+    def outside(self, clips: Collection[str]) -> np.ndarray:
+        """Return the mask (k,) of the faces whose clip is none of these.
+
+        A model that answers faces of these clips must not have learned from the others. Where
+        that would leave fewer than two emotions, nothing can be left out and all are True.
+        """
+        apart = ~np.isin(self.clips, list(clips))
+        return apart if len(set(self.truth[apart])) > 1 else np.ones_like(apart)
 
 
 @dataclass(frozen=True, eq=False)

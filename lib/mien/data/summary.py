@@ -1,12 +1,19 @@
 """What is in the data: the counts and samples of chapter 0."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from mien.data.fer2013 import Fer2013, constant_images, duplicates, has_copy_in
+from mien.data.fer2013 import (
+    Fer2013,
+    constant_images,
+    duplicates,
+    has_copy_in,
+    nearly_copied_in,
+)
 from mien.data.fer2013_files import USAGES
 from mien.data.person import Person
 from mien.emotions import EMOTIONS, UNKNOWN, commonest, named
@@ -27,14 +34,18 @@ def crowd_facts(crowd: Fer2013) -> dict[str, Any]:
     -------
     dict
         ``source`` (name of the file or folder), ``images`` (by split), ``in_training`` (how many
-        images of each test split Training holds too), ``majority`` (the commonest emotion of
-        PrivateTest), ``majority_share`` (0..1).
+        images of each test split Training holds too), ``nearly_in_training`` (the same with
+        near-copies), ``majority`` (the commonest emotion of PrivateTest), ``majority_share``
+        (0..1).
     """
     emotion, share = commonest(named(crowd.split("PrivateTest")[1]))
     return {
         "source": Path(crowd.source).name,
         "images": {usage: int((crowd.usage == usage).sum()) for usage in USAGES},
         "in_training": {usage: int(has_copy_in(crowd, usage).sum()) for usage in USAGES[1:]},
+        "nearly_in_training": {
+            usage: int(nearly_copied_in(crowd, usage).sum()) for usage in USAGES[1:]
+        },
         "majority": emotion,
         "majority_share": share,
     }
@@ -45,16 +56,20 @@ def crowd_samples(crowd: Fer2013, *, usage: str, each: int) -> tuple[np.ndarray,
     return _first_of_each(np.where(crowd.usage == usage, named(crowd.labels), ""), each)
 
 
-def copy_table(crowd: Fer2013) -> pd.DataFrame:
-    """Return how many images of every split have an exact copy, and where."""
+def copy_table(crowd: Fer2013, facts: Mapping[str, Any]) -> pd.DataFrame:
+    """Return how many images of every split have a copy, and where (with `crowd_facts`)."""
     copied = duplicates(crowd)["usage"]
-    in_training = [int(has_copy_in(crowd, usage).sum()) for usage in USAGES[1:]]
+    exactly, nearly = (
+        pd.array([None, *facts[name].values()], dtype="Int64")
+        for name in ("in_training", "nearly_in_training")
+    )
     return pd.DataFrame(
         {
             "split": USAGES,
-            "images": [int((crowd.usage == usage).sum()) for usage in USAGES],
+            "images": list(facts["images"].values()),
             "copies of an earlier row": [int((copied == usage).sum()) for usage in USAGES],
-            "also in Training": pd.array([None, *in_training], dtype="Int64"),
+            "also in Training": exactly,
+            "in Training, exactly or nearly": nearly,
         }
     )
 

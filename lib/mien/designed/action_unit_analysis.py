@@ -2,12 +2,12 @@
 
 import numpy as np
 import pandas as pd
+from scipy.linalg import solve
 from scipy.stats import mannwhitneyu
 from sklearn.base import clone
 
 from mien.data.measured import UNITS
-from mien.designed.action_unit_svm import cross_validate_units, outside_folds
-from mien.emotions import named
+from mien.designed.action_unit_svm import UnitFeatures, mean_rbf, outside_folds
 from mien.errors import DataError
 
 #: The units of each emotion's prototype that OpenFace measures (Ekman, Friesen and Hager 2002,
@@ -202,11 +202,17 @@ def chance_test(
     clips: np.ndarray,
     fold: np.ndarray,
     *,
-    model,
-    permutations: int = 100,
+    permutations: int = 1000,
     seed: int = 0,
 ) -> dict:
-    """Compare the accuracy out of fold with what the same procedure gets on shuffled labels.
+    """Compare the accuracy out of fold with what the same procedure gets on shuffled faces.
+
+    So that a thousand shuffles take a second, the statistic is a simpler model's than that of the
+    chapter: the same kernel on the same features, scaled on all faces at once, and a least-squares
+    SVM (Suykens and Vandewalle 1999, Neural Processing Letters 9:293) with a penalty of 1 in place
+    of the nested choice. The test stays exact: scaling and penalty look at no label, and the true
+    and the shuffled faces get the very same treatment (Ojala and Garriga 2010, "Permutation Tests
+    for Studying Classifier Performance", Journal of Machine Learning Research 11, test 1).
 
     Parameters
     ----------
@@ -214,10 +220,8 @@ def chance_test(
         As for :func:`mien.designed.action_unit_svm.cross_validate_units`.
     fold : int array (n,)
         One repeat of the folds; the same for the true and the shuffled faces.
-    model : classifier
-        Unfitted; its own nested choice is repeated for every shuffle.
     permutations : int
-        Number of shuffles.
+        Number of shuffles; the smallest p value is 1 / (permutations + 1).
     seed : int
         Seed of the shuffles.
 
@@ -226,15 +230,19 @@ def chance_test(
     dict
         ``accuracy``, ``mean`` and ``best`` (of the accuracies on shuffled faces),
         ``permutations``, ``p`` (share of shuffles at least as good, the true order counted among
-        them: Ojala and Garriga 2010).
+        them).
     """
     labels, clips = np.asarray(labels), np.asarray(clips)
     random = np.random.default_rng(seed)
+    features = UnitFeatures().fit_transform(np.asarray(rows))
+    kernel, own = mean_rbf(features, features), np.arange(len(labels))
+    wanted = (labels[:, None] == np.unique(labels)).astype(float)
     # The rows change places, not the labels: the folds were dealt by the labels, and would suit
     # shuffled ones less well.
-    rows, own = np.asarray(rows), np.arange(len(labels))
     orders = [own] + [shuffled_by_clip(own, clips, random) for _ in range(permutations)]
-    accuracy, *chance = (_accuracy(rows[order], labels, clips, fold, model) for order in orders)
+    accuracy, *chance = (
+        _kernel_accuracy(kernel[np.ix_(order, order)], wanted, fold) for order in orders
+    )
     as_good = sum(found >= accuracy - 1e-9 for found in chance)
     return {
         "accuracy": accuracy,
@@ -329,9 +337,15 @@ def curve_estimate(curve: pd.DataFrame) -> dict[str, float | None]:
     }
 
 
-def _accuracy(rows, labels, clips, fold, model):
-    probabilities = cross_validate_units(rows, labels, clips, fold[None], model=model)
-    return float(np.mean(named(probabilities[0].argmax(axis=1)) == labels))
+def _kernel_accuracy(kernel, wanted, fold):
+    """Accuracy out of fold of a least-squares SVM; ``wanted`` (n, classes) is 1 for the truth."""
+    decisions = np.zeros(wanted.shape)
+    for number in np.unique(fold):
+        train, test = fold != number, fold == number
+        learned = kernel[np.ix_(train, train)] + np.eye(train.sum())
+        weights = solve(learned, wanted[train] - wanted[train].mean(axis=0), assume_a="pos")
+        decisions[test] = kernel[np.ix_(test, train)] @ weights + wanted[train].mean(axis=0)
+    return float(np.mean(decisions.argmax(axis=1) == wanted.argmax(axis=1)))
 
 
 def _partial(rows, labels, clips, fold, model, share, seed):

@@ -1,6 +1,9 @@
-"""Whether probabilities mean what they say: log loss, and the temperature that mends them."""
+"""Whether probabilities mean what they say: log loss, reliability, and the temperature."""
+
+from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 from scipy.optimize import minimize_scalar
 
 from mien.errors import DataError
@@ -71,3 +74,78 @@ def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarr
     logits = np.log(np.maximum(probabilities, _TINY)) / temperature
     shares = np.exp(logits - logits.max(axis=1, keepdims=True))
     return shares / shares.sum(axis=1, keepdims=True)
+
+
+def reliability(
+    truth: Sequence[str], probabilities: np.ndarray, *, labels: Sequence[str], bins: int = 10
+) -> tuple[pd.DataFrame, float]:
+    """Compare the confidence of the answers with how often they are right.
+
+    Parameters
+    ----------
+    truth : array-like of str, shape (n,)
+        Emotion names.
+    probabilities : array-like of float, shape (n, len(labels))
+        Rows sum to 1; the answer is the column with the largest.
+    labels : sequence of str
+        The emotion of every column.
+    bins : int
+        Number of equally wide bins of confidence.
+
+    Returns
+    -------
+    frame : DataFrame
+        A row for every bin that holds images: ``lower``, ``upper``, ``n``, ``confidence`` (mean),
+        ``accuracy``.
+    error : float
+        Expected calibration error, the mean distance of the two, weighted by n (Guo et al. 2017,
+        "On Calibration of Modern Neural Networks", arXiv:1706.04599, equation 3).
+    """
+    probabilities = np.asarray(probabilities, dtype=float)
+    confidence, place = _placed(probabilities, bins)
+    right = np.asarray(labels)[probabilities.argmax(axis=1)] == np.asarray(truth)
+    frame = (
+        pd.DataFrame({"bin": place, "confidence": confidence, "accuracy": right})
+        .groupby("bin")
+        .agg(n=("bin", "size"), confidence=("confidence", "mean"), accuracy=("accuracy", "mean"))
+        .reset_index()
+    )
+    frame.insert(0, "lower", frame["bin"] / bins)
+    frame.insert(1, "upper", (frame["bin"] + 1) / bins)
+    gap = (frame["confidence"] - frame["accuracy"]).abs()
+    return frame.drop(columns="bin"), float((gap * frame["n"]).sum() / len(right))
+
+
+def noise_floor(
+    probabilities: np.ndarray, *, bins: int = 10, draws: int = 500, seed: int = 0
+) -> float:
+    """Return the calibration error that a perfectly calibrated model would be seen to have.
+
+    So few images leave every bin's accuracy beside its confidence by chance (Roelofs et al. 2022,
+    "Mitigating Bias in Calibration Error Estimation", AISTATS, section 4). Simulated: each answer
+    is right with just the probability that it was given.
+
+    Parameters
+    ----------
+    probabilities, bins
+        As for `reliability`.
+    draws, seed : int
+        Number of simulations, and their seed.
+
+    Returns
+    -------
+    float
+        Mean of `reliability`'s error over the draws.
+    """
+    confidence, place = _placed(np.asarray(probabilities, dtype=float), bins)
+    chance = np.random.default_rng(seed).random((draws, len(confidence)))
+    gaps = (confidence - (chance < confidence)) @ (place[:, None] == np.arange(bins))
+    return float(np.abs(gaps).sum(axis=1).mean() / len(confidence))
+
+
+def _placed(probabilities, bins) -> tuple[np.ndarray, np.ndarray]:
+    """The confidence of every answer and its bin."""
+    confidence = probabilities.max(axis=1)
+    edges = np.linspace(0, 1, bins + 1)
+    place = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)
+    return confidence, place

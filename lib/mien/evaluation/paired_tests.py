@@ -1,26 +1,42 @@
 """Comparing models that answered the same images.
 
-The exact McNemar test asks whether one model is right more often than another; the interval of
-the difference comes from whole clips drawn anew, because frames of a clip are near-copies.
-McNemar's test counts images as independent, so a difference is only called one where the test
-and the interval agree (`separated` of `pairwise`).
+Frames of a clip are near-copies, and a network that is trained again answers otherwise; so the
+test of a pair is Obuchowski's on the difference of correctness, averaged over repeats and summed
+by clip, with the trainings' own variance where there are several (`clustered_p`).
+The exact McNemar test, which takes images as independent and one answer an image, stands beside.
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import combinations
 
 import numpy as np
 import pandas as pd
-from scipy import optimize, stats
 from statsmodels.stats import contingency_tables
 from statsmodels.stats.multitest import multipletests
+from statsmodels.stats.power import TTestPower
 
-from mien.errors import DataError, ParameterError
-from mien.evaluation.scores import per_clip, resampled_sums
+from mien.errors import DataError
+from mien.evaluation.intervals import (
+    clustered_mean,
+    clustered_p,
+    corrected_resampled,
+    difference_interval,
+)
+from mien.evaluation.scores import fold_means
 
 _PAIR_COLUMNS = (
-    *("a", "b", "n", "accuracy_a", "accuracy_b", "difference", "ci_low", "ci_high"),
-    *("only_a", "only_b", "p_mcnemar"),
+    *(
+        "a",
+        "b",
+        "n",
+        "clips",
+        "trainings",
+        "accuracy_a",
+        "accuracy_b",
+        "difference",
+        "ci_low",
+        "ci_high",
+    ),
+    *("error", "design_effect", "p", "only_a", "only_b", "p_mcnemar"),
 )
 
 
@@ -46,7 +62,10 @@ def mcnemar_exact(truth: Sequence[str], a: Sequence[str], b: Sequence[str]) -> d
     >>> result["only_a"], result["only_b"], round(result["p"], 4)
     (8, 1, 0.0391)
     """
-    right_a, right_b = _right(truth, a), _right(truth, b)
+    truth, a, b = (np.asarray(given).astype(str) for given in (truth, a, b))
+    if not truth.shape == a.shape == b.shape:
+        raise DataError(f"there are {len(truth)} truths but {len(a)} and {len(b)} answers")
+    right_a, right_b = truth == a, truth == b
     only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
     test = contingency_tables.mcnemar([[0, only_a], [only_b, 0]], exact=True)
     return {"only_a": only_a, "only_b": only_b, "p": float(test.pvalue)}
@@ -65,39 +84,39 @@ def holm(p_values: Sequence[float]) -> np.ndarray:
     return multipletests(p_values, method="holm")[1]
 
 
-def pairwise(
+def compare(
     truth: Sequence[str],
-    predictions: Mapping[str, Sequence[str]],
+    predictions: Mapping[str, np.ndarray],
     clips: Sequence[str],
     *,
-    seed: int = 0,
-    resamples: int = 2000,
+    pairs: Sequence[tuple[str, str]],
     alpha: float = 0.05,
 ) -> pd.DataFrame:
-    """Compare every two models on the images that both answered.
+    """Compare the declared pairs of models, each on the images that both answered.
 
     Parameters
     ----------
     truth : array-like of str, shape (n,)
         Emotion names; an image whose truth is empty (raters who tie) is left out.
-    predictions : mapping of str to array-like of str, shape (n,) or (repeats, n)
-        The answers of every model; an empty string where it gave none. Of a model that was
-        cross-validated several times accuracy and difference are means over its repeats, and
-        McNemar's test, which needs one answer an image, takes the first.
+    predictions : mapping of str to array-like of str, (n,) or (trainings, repeats, n)
+        The answers of every model; an empty string where it gave none. Differences are means
+        over the repeats; trainings of two models belong together, one by one. McNemar's test,
+        which needs one answer an image, takes the first training's first repeat.
     clips : array-like of str, shape (n,)
-    seed, resamples : int
-        Seed and number of bootstrap resamples; every pair sees the same draws.
+    pairs : sequence of (str, str)
+        Declared before the answers were seen: one family of tests.
     alpha : float
         Significance level for ``separated``.
 
     Returns
     -------
     DataFrame
-        A row for every pair, in the order of ``predictions``: ``a``, ``b``, ``n`` (images that
-        both answered), ``accuracy_a``, ``accuracy_b``, ``difference`` (a - b), ``ci_low`` and
-        ``ci_high`` (95 %, `difference_interval`), ``only_a`` and ``only_b`` (images that only
-        one got right), ``p_mcnemar`` (`mcnemar_exact`), ``p_holm`` (`holm` over the rows), and
-        ``separated``: whether ``p_holm`` is under ``alpha`` and the interval excludes 0.
+        A row for every pair: ``a``, ``b``, ``n`` (images that both answered), ``clips``,
+        ``trainings``, ``accuracy_a``, ``accuracy_b``, ``difference`` (a - b), ``ci_low`` and
+        ``ci_high`` (95 %, of this pair alone), ``error`` (the difference's standard error),
+        ``design_effect`` (its square by that of independent images), ``p`` (`clustered_p`, of
+        this pair alone), ``only_a``, ``only_b`` and ``p_mcnemar`` (`mcnemar_exact`), ``p_holm``
+        (`holm` over the rows' ``p``), and ``separated``: whether ``p_holm`` is under ``alpha``.
 
     Raises
     ------
@@ -105,29 +124,27 @@ def pairwise(
         If lengths differ or two models share no image.
     """
     truth, clips = np.asarray(truth).astype(str), np.asarray(clips).astype(str)
-    answers = {
-        name: np.atleast_2d(np.asarray(given).astype(str)) for name, given in predictions.items()
-    }
+    answers = {name: _by_training(given) for name, given in predictions.items()}
     rows = []
-    for a, b in combinations(answers, 2):
-        for what in (answers[a][0], answers[b][0], clips):
+    for a, b in pairs:
+        for what in (answers[a][0, 0], answers[b][0, 0], clips):
             if what.shape != truth.shape:
                 raise DataError(
                     f"{a} and {b}: {len(truth)} truths but {len(what)} answers or clips"
                 )
-        both = (truth != "") & (answers[a] != "").all(axis=0) & (answers[b] != "").all(axis=0)
+        both = (truth != "") & np.all([(answers[x] != "").all(axis=(0, 1)) for x in (a, b)], axis=0)
         if not both.any():
             raise DataError(f"{a} and {b} share no labelled image, so nothing can be compared")
         kept = [what[..., both] for what in (truth, answers[a], answers[b], clips)]
-        rows.append({"a": a, "b": b, **_compare(*kept, seed, resamples)})
+        rows.append({"a": a, "b": b, **_compare(*kept)})
     frame = pd.DataFrame(rows, columns=_PAIR_COLUMNS)
-    frame["p_holm"] = holm(frame["p_mcnemar"].to_numpy(dtype=float))
-    frame["separated"] = (frame["p_holm"] < alpha) & (frame["ci_low"] * frame["ci_high"] > 0)
+    frame["p_holm"] = holm(frame["p"].to_numpy(dtype=float))
+    frame["separated"] = frame["p_holm"] < alpha
     return frame
 
 
 def pair(pairs: pd.DataFrame, a: str, b: str) -> dict:
-    """Return the row of two models of `pairwise`, as seen from ``a``.
+    """Return the row of two models of `compare`, as seen from ``a``.
 
     Raises
     ------
@@ -152,172 +169,93 @@ def pair(pairs: pd.DataFrame, a: str, b: str) -> dict:
     raise KeyError(f"{a} and {b} were not compared")
 
 
-def difference_interval(
-    difference: np.ndarray, clips: Sequence[str], *, seed: int = 0, resamples: int = 2000
-) -> list[float]:
-    """Return the 95 % interval [lo, hi] of a mean paired difference, whole clips drawn anew.
-
-    The percentile interval of the cluster bootstrap, as in `mien.evaluation.scores.clip_interval`.
-    It has no width where every clip differs alike (two models that never disagree). Then Agresti
-    and Min's interval for matched pairs (2005, Statistics in Medicine 24:729: half an observation
-    added to each cell) stands in, with the clips as n.
+def paired_folds(
+    truth: Sequence[str], a: np.ndarray, b: np.ndarray, folds: np.ndarray
+) -> dict[str, float]:
+    """Compare two models that were cross-validated in the same folds, fold by fold.
 
     Parameters
     ----------
-    difference : array-like, shape (n,)
-        For every image the correctness of one model minus that of the other, in -1..1.
-    clips : array-like of str, shape (n,)
-    """
-    sums, sizes = per_clip(difference, clips)
-    if np.ptp(sums / sizes) < 1e-9:
-        return _agresti_min(float(sums[0] / sizes[0]), len(sizes))
-    drawn = resampled_sums(np.column_stack([sums, sizes]), seed=seed, resamples=resamples)
-    low, high = np.quantile(drawn[:, 0] / drawn[:, 1], [0.025, 0.975])
-    return [float(low), float(high)]
-
-
-def cochrans_q(truth: Sequence[str], predictions: Mapping[str, Sequence[str]]) -> dict:
-    """Test whether several models are equally often right (Cochran 1950, Biometrika 37:256).
-
-    Parameters
-    ----------
-    truth, predictions
-        As for `pairwise`, of several repeats the first; only images that every model answered
-        count.
+    truth : array-like of str, shape (n,)
+    a, b : array-like of str, shape (trainings, repeats, n)
+        Out-of-fold answers; repeats beyond the fewer of the two are left out.
+    folds : ndarray of int, shape (repeats, n)
 
     Returns
     -------
     dict
-        ``q``, ``p`` (chi-squared with one degree of freedom less than models; statsmodels),
-        ``df``, ``n`` (images), ``varied`` (images on which the models differ in being right: the
-        approximation wants many). ``q`` and ``p`` are ``None`` where no image varies.
-
-    Raises
-    ------
-    DataError
-        If there are fewer than two models or no image that all answered.
+        `mien.evaluation.intervals.corrected_resampled` of the folds' differences (a - b): what
+        Nadeau and Bengio's correction makes of training sets that overlap.
     """
-    truth = np.asarray(truth).astype(str)
-    answers = [np.atleast_2d(np.asarray(given).astype(str))[0] for given in predictions.values()]
-    if len(answers) < 2:
-        raise DataError("Cochran's Q compares two models or more")
-    answered = np.all([truth != "", *(given != "" for given in answers)], axis=0)
-    if not answered.any():
-        raise DataError("there is no labelled image that every model answered")
-    right = np.column_stack([_right(truth, given) for given in answers])[answered].astype(int)
-    varied = int((np.ptp(right, axis=1) > 0).sum())
-    test = contingency_tables.cochrans_q(right) if varied else None
-    return {
-        "q": float(test.statistic) if test else None,
-        "p": float(test.pvalue) if test else None,
-        "df": len(answers) - 1,
-        "n": len(right),
-        "varied": varied,
-    }
-
-
-def mcnemar_power(n: int, *, only_a: float, only_b: float, alpha: float = 0.05) -> float:
-    """Return how likely the exact McNemar test finds a true difference.
-
-    Enumerates both binomials: how many of ``n`` images divide the models, and how they divide
-    (Duffy 1984, "Asymptotic and exact power for the McNemar test", Biometrics 40:1005).
-
-    Parameters
-    ----------
-    n : int
-        Number of images, taken as independent; of a person with clips, the number of clips is
-        the cautious choice.
-    only_a, only_b : float
-        The true shares, in 0..1, of images that only the one or only the other gets right.
-    alpha : float
-        Significance level, two-sided.
-
-    Examples
-    --------
-    >>> mcnemar_power(6, only_a=1, only_b=0), mcnemar_power(5, only_a=1, only_b=0)
-    (1.0, 0.0)
-    """
-    discordant = only_a + only_b
-    if n < 1 or min(only_a, only_b) < 0 or discordant > 1 + 1e-12:
-        raise ParameterError(f"no such study: n={n}, only_a={only_a}, only_b={only_b}")
-    if discordant == 0:
-        return 0.0
-    divided = np.arange(n + 1)
-    # the largest smaller count that rejects; under it, or over its mirror image, is significance
-    critical = stats.binom.ppf(alpha / 2, divided, 0.5)
-    critical -= stats.binom.cdf(critical, divided, 0.5) > alpha / 2
-    share = min(only_a / discordant, 1.0)
-    rejects = stats.binom.cdf(critical, divided, share)
-    rejects += stats.binom.cdf(critical, divided, 1 - share)
-    return float(np.sum(stats.binom.pmf(divided, n, min(discordant, 1.0)) * rejects))
+    repeats = min(a.shape[1], b.shape[1], len(folds))
+    right_a, right_b = ((truth == given[:, :repeats]).mean(axis=0) for given in (a, b))
+    means, sizes = fold_means(right_a - right_b, folds[:repeats])
+    n_test = float(sizes.mean())
+    return corrected_resampled(means, n_train=len(truth) - n_test, n_test=n_test)
 
 
 def detectable_difference(
-    n: int, discordant: float, *, power: float = 0.8, alpha: float = 0.05
+    error: float, clips: int, *, power: float = 0.8, alpha: float = 0.05
 ) -> float | None:
-    """Return the smallest true difference of accuracy that the study would likely have found.
+    """Return the true difference of accuracy that a test would find with this probability.
 
     Parameters
     ----------
-    n : int
-        Number of images (`mcnemar_power`).
-    discordant : float
-        Share of images, in 0..1, on which exactly one of two models is right. The observed share
-        is the natural choice.
+    error : float
+        Standard error of such a difference in this study, clips taken into account (``error`` of
+        `compare`; the median over its pairs is the natural choice).
+    clips : int
     power, alpha : float
-        Wanted probability of finding the difference, and significance level.
+        Wanted probability of finding the difference, and significance level, two-sided. The
+        smallest p value of a family of m pairs must pass Holm's alpha / m.
 
     Returns
     -------
     float or None
-        Difference of accuracy in 0..``discordant``; ``None`` where even disagreements that all
-        fall to one side would be found less often than ``power``.
+        In 0..1, from the power of Student's t test (statsmodels); None where not even a
+        difference of 1 would be found as often, or the error is unknown.
 
     Examples
     --------
-    >>> detectable_difference(12, 0.4) is None
-    True
-    >>> round(detectable_difference(86, 0.3), 3)
-    0.17
+    >>> [round(detectable_difference(0.062, 48, power=power), 3) for power in (0.5, 0.8)]
+    [0.124, 0.177]
     """
-
-    def missing(difference: float) -> float:
-        only_a, only_b = (discordant + difference) / 2, (discordant - difference) / 2
-        return mcnemar_power(n, only_a=only_a, only_b=max(only_b, 0.0), alpha=alpha) - power
-
-    if missing(discordant) < 0:
+    if clips < 2 or not error > 0:
         return None
-    return float(optimize.brentq(missing, 0, discordant, xtol=1e-6))
+    effect = TTestPower().solve_power(nobs=clips, alpha=alpha, power=power)
+    difference = float(np.squeeze(effect)) * error * np.sqrt(clips)
+    return float(difference) if difference <= 1 else None
 
 
-def _compare(truth, a, b, clips, seed, resamples) -> dict:
-    right_a, right_b = (truth == a).mean(axis=0), (truth == b).mean(axis=0)
+def _by_training(given) -> np.ndarray:
+    given = np.asarray(given).astype(str)
+    if given.ndim not in (1, 3):
+        raise DataError(
+            f"answers have the shape (images,) or (trainings, repeats, images), not {given.shape}"
+        )
+    return given.reshape(-1, 1, len(given)) if given.ndim == 1 else given
+
+
+def _compare(truth, a, b, clips) -> dict:
+    right_a, right_b = (truth == a).mean(axis=1), (truth == b).mean(axis=1)
     difference = right_a - right_b
-    low, high = difference_interval(difference, clips, seed=seed, resamples=resamples)
-    test = mcnemar_exact(truth, a[0], b[0])
+    mean = clustered_mean(difference, clips)
+    low, high = difference_interval(mean)
+    independent = clustered_mean(difference, np.arange(len(truth)))
+    test = mcnemar_exact(truth, a[0, 0], b[0, 0])
     return {
         "n": len(truth),
+        "clips": mean.clips,
+        "trainings": len(difference),
         "accuracy_a": float(right_a.mean()),
         "accuracy_b": float(right_b.mean()),
-        "difference": float(difference.mean()),
+        "difference": mean.value,
         "ci_low": low,
         "ci_high": high,
+        "error": mean.error,
+        "design_effect": (mean.error / independent.error) ** 2 if independent.varies else np.nan,
+        "p": clustered_p(difference, clips),
         "only_a": test["only_a"],
         "only_b": test["only_b"],
         "p_mcnemar": test["p"],
     }
-
-
-def _right(truth, predicted) -> np.ndarray:
-    truth, predicted = np.asarray(truth).astype(str), np.asarray(predicted).astype(str)
-    if truth.shape != predicted.shape:
-        raise DataError(f"there are {len(truth)} truths but {len(predicted)} answers")
-    return truth == predicted
-
-
-def _agresti_min(difference: float, n: int) -> list[float]:
-    only_a, only_b = max(difference, 0) * n + 0.5, max(-difference, 0) * n + 0.5
-    mean = (only_a - only_b) / (n + 2)
-    spread = np.sqrt((only_a + only_b) - (only_a - only_b) ** 2 / (n + 2)) / (n + 2)
-    half = stats.norm.ppf(0.975) * spread
-    return [float(max(mean - half, -1)), float(min(mean + half, 1))]

@@ -15,6 +15,7 @@ from sklearn.metrics import cohen_kappa_score
 from statsmodels.stats import inter_rater
 
 from mien.errors import DataError
+from mien.evaluation.intervals import TAILS
 
 #: Why a kappa is missing.
 ONE_LABEL = "undefined: everybody used the same one label"
@@ -34,7 +35,9 @@ class Agreement:
         A row for the raters together, where there are two or more, and one for every model as
         one more rater: ``raters`` (names), ``added`` (the model or an empty string),
         ``n_raters``, ``n`` (images that all labelled), ``unanimous`` (how many alike),
-        ``kappa`` (Fleiss', NaN where undefined), ``note``.
+        ``kappa`` (Fleiss', NaN where undefined), ``change`` (what the model adds to the raters'
+        own kappa on the same images), ``change_low`` and ``change_high`` (95 %, percentile
+        bootstrap of the images), ``note``.
     """
 
     pairs: pd.DataFrame
@@ -92,7 +95,11 @@ def rater_agreement(
     return Agreement(
         pd.DataFrame(pairs, columns=["a", "b", "n", "agree", "agreement", "kappa", "note"]),
         pd.DataFrame(
-            groups, columns=["raters", "added", "n_raters", "n", "unanimous", "kappa", "note"]
+            groups,
+            columns=[
+                *("raters", "added", "n_raters", "n", "unanimous", "kappa"),
+                *("change", "change_low", "change_high", "note"),
+            ],
         ),
     )
 
@@ -185,8 +192,18 @@ def _group(columns: dict[str, dict], added: str) -> dict:
         "n": len(shared),
         "unanimous": sum(len(set(row)) == 1 for row in table),
         "kappa": kappa,
+        **(_change(np.array(table)) if added and shared else {}),
         "note": _note(len(shared), kappa),
     }
+
+
+def _change(table: np.ndarray, resamples: int = 1000) -> dict[str, float]:
+    """What the last column of labels (images, raters) does to the kappa of those before it."""
+    draws = np.random.default_rng(0).integers(0, len(table), (resamples, len(table)))
+    found = [fleiss_kappa(rows) - fleiss_kappa(rows[:, :-1]) for rows in (table, *table[draws])]
+    drawn = [change for change in found[1:] if not np.isnan(change)]
+    low, high = np.quantile(drawn, TAILS) if drawn else (np.nan, np.nan)
+    return {"change": found[0], "change_low": float(low), "change_high": float(high)}
 
 
 def _note(n: int, kappa: float) -> str:

@@ -1,8 +1,9 @@
 """Scores with their intervals: what a model got right, and how sure that is.
 
 A set of images that are independent of each other (FER2013) gets Wilson's interval. Frames of
-one clip are near-copies of each other, so on a target person whole clips are resampled. A model
-that is fitted on the person is scored out of fold, several times, and `repeated_scores` adds the
+one clip are near-copies of each other, so on a person the clips are counted, and of a network
+that was trained several times the trainings as well (`mien.evaluation.intervals`). A model that
+is fitted on the person is scored out of fold, several times, and `repeated_scores` adds the
 interval that Nadeau and Bengio corrected for overlapping training sets.
 """
 
@@ -10,15 +11,18 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 from sklearn.metrics import precision_recall_fscore_support
-from statsmodels.stats.proportion import proportion_confint
 
 from mien.emotions import EMOTIONS, in_order
 from mien.errors import DataError
-
-_LEVEL = 0.95
-_TAILS = [(1 - _LEVEL) / 2, (1 + _LEVEL) / 2]
+from mien.evaluation.intervals import (
+    TAILS,
+    accuracy_interval,
+    clustered_mean,
+    corrected_resampled,
+    resampled_sums,
+    wilson_interval,
+)
 
 
 def score_set(
@@ -28,6 +32,7 @@ def score_set(
     labels: Sequence[str],
     set: str,
     clips: Sequence[str] | None = None,
+    of_truth: np.ndarray | None = None,
     seed: int = 0,
     resamples: int = 2000,
 ) -> dict:
@@ -35,8 +40,11 @@ def score_set(
 
     Parameters
     ----------
-    truth, predicted : array-like of str, shape (n,)
-        Emotion names. A model may answer an emotion that the set does not hold.
+    truth : array-like of str, shape (n,)
+        Emotion names.
+    predicted : array-like of str, shape (n,) or (trainings, n)
+        Of a network, the answers of each training, be it a single one. A model may answer an
+        emotion that the set does not hold.
     labels : sequence of str
         The emotions that the set may hold. ``labels`` of the result is their union with what was
         answered, in FER2013's order, so that every answer has a column in the confusion matrix.
@@ -44,8 +52,10 @@ def score_set(
         The set's name, such as ``"PrivateTest"``.
     clips : array-like of str, shape (n,), optional
         The clip of every image. Without it the images count as independent.
+    of_truth : array-like of float, the shape of ``predicted``, optional
+        The probability that was given to the true emotion.
     seed, resamples : int
-        Seed and number of bootstrap resamples.
+        Seed and number of bootstrap resamples, for macro F1.
 
     Returns
     -------
@@ -54,11 +64,15 @@ def score_set(
         in rows and the answers in columns, both in the order of ``labels``. A rate without a
         denominator is 0. Macro averages run over the emotions that occur in ``truth``; an
         emotion that was only answered lowers the recall of the true ones, and has its own row
-        with support 0. ``accuracy_ci95`` is Wilson's interval (Wilson 1927), or the percentile
-        interval of resampled clips where ``clips`` is given (`clip_interval`);
-        ``accuracy_ci95_method`` says which. ``f1_macro_ci95`` is the bootstrap's, ``None`` where
-        every clip is equally right and so nothing varies. ``balanced_accuracy`` is the mean
-        recall over the emotions that occur.
+        with support 0. ``accuracy_ci95`` is Wilson's interval (Wilson 1927), or over clips and
+        trainings where there are such (`mien.evaluation.intervals.accuracy_interval`);
+        ``accuracy_ci95_method`` says which. ``f1_macro_ci95`` is the percentile bootstrap's,
+        ``None`` where every clip is equally right and so nothing varies. ``balanced_accuracy`` is
+        the mean recall over the emotions that occur; ``log_loss`` (nats) the mean of minus the
+        logarithm of ``of_truth``, a probability of 0 counting as 1e-7.
+
+        Of a network every rate is the mean over its ``trainings``; where these are several,
+        ``accuracy_by_training`` and their standard deviation ``accuracy_sd`` tell them apart.
 
     Raises
     ------
@@ -74,33 +88,44 @@ def score_set(
     >>> round(result["accuracy"], 3), round(result["recall_macro"], 3)
     (0.667, 0.75)
     """
-    truth, predicted = _emotions(truth, "truth", set), _emotions(predicted, "answer", set)
-    return _summary(truth, predicted[None], labels, set, clips, seed, resamples)
+    predicted = _emotions(predicted, "answer", set)
+    every = predicted.reshape(-1, 1, predicted.shape[-1])
+    result = _summary(truth, every, labels, set, clips, of_truth, seed, resamples)
+    return result | (_by_training(truth, every) if predicted.ndim == 2 else {})
 
 
 def private_scores(
-    truth: Sequence[str], predicted: Sequence[str], *, copied: np.ndarray
+    truth: Sequence[str],
+    predicted: Sequence[str],
+    *,
+    copied: np.ndarray,
+    of_truth: np.ndarray | None = None,
 ) -> list[dict]:
     """Score one model on PrivateTest, whole and without the images that Training contains.
 
     Parameters
     ----------
-    truth, predicted : array-like of str, shape (n,)
+    truth, predicted, of_truth
         As for `score_set`.
     copied : ndarray of bool, shape (n,)
-        Whether Training holds the same picture (`mien.data.fer2013.has_copy_in`).
+        Whether Training holds the same photo (`mien.data.fer2013.nearly_copied_in`).
 
     Returns
     -------
     list of two dict
-        Of the sets ``PrivateTest`` and ``PrivateTest-deduplicated``.
+        Of the sets ``PrivateTest-deduplicated``, which counts, and ``PrivateTest``.
     """
     truth, predicted = np.asarray(truth), np.asarray(predicted)
+    sets = {"PrivateTest-deduplicated": ~copied, "PrivateTest": np.ones_like(copied)}
     return [
-        score_set(truth, predicted, labels=EMOTIONS, set="PrivateTest"),
         score_set(
-            truth[~copied], predicted[~copied], labels=EMOTIONS, set="PrivateTest-deduplicated"
-        ),
+            truth[kept],
+            predicted[..., kept],
+            labels=EMOTIONS,
+            set=name,
+            of_truth=None if of_truth is None else of_truth[..., kept],
+        )
+        for name, kept in sets.items()
     ]
 
 
@@ -112,6 +137,7 @@ def repeated_scores(
     labels: Sequence[str],
     set: str,
     clips: Sequence[str] | None = None,
+    of_truth: np.ndarray | None = None,
     seed: int = 0,
     resamples: int = 2000,
 ) -> dict:
@@ -121,204 +147,73 @@ def repeated_scores(
     ----------
     truth : array-like of str, shape (n,)
         Emotion names.
-    predicted : array-like of str, shape (repeats, n)
+    predicted : array-like of str, shape (repeats, n) or (trainings, repeats, n)
         The out-of-fold answers of every repeat.
     folds : array-like of int, shape (repeats, n)
         The fold in which every answer was given (`mien.evaluation.cross_validation`).
-    labels, set, clips, seed, resamples
+    labels, set, clips, of_truth, seed, resamples
         As for `score_set`.
 
     Returns
     -------
     dict
         As `score_set`; every rate and count is the mean over the repeats, so the confusion matrix
-        holds fractions. ``accuracy_ci95`` resamples clips (images, where there are no clips) and
-        takes each image's mean correctness over the repeats: it covers which faces happened to
-        be filmed. ``accuracy_ci95_corrected`` comes from the folds' accuracies
-        (`corrected_resampled`): it covers which faces happened to be trained on. ``repeats``
-        and ``n_splits`` say how often.
+        holds fractions. ``accuracy_ci95`` takes each image's mean correctness over the repeats:
+        it covers which faces happened to be filmed. ``accuracy_ci95_corrected`` comes from the
+        folds' accuracies (`mien.evaluation.intervals.corrected_resampled`): it covers which faces
+        happened to be trained on. ``repeats`` and ``n_splits`` say how often.
 
     Raises
     ------
     DataError
         As `score_set`, and if a repeat has fewer than two folds.
     """
-    truth, predicted = _emotions(truth, "truth", set), _emotions(predicted, "answer", set)
-    folds = np.asarray(folds)
-    if predicted.ndim != 2 or folds.shape != predicted.shape:
+    predicted, folds = _emotions(predicted, "answer", set), np.asarray(folds)
+    if predicted.ndim not in (2, 3) or folds.shape != predicted.shape[-2:]:
         raise DataError(
             f"{set}: answers and folds must both have the shape (repeats, images), "
             f"but have {predicted.shape} and {folds.shape}"
         )
-    result = _summary(truth, predicted, labels, set, clips, seed, resamples)
-    accuracies, tested = _fold_accuracies(truth[None] == predicted, folds, set)
+    every = predicted.reshape(-1, *folds.shape)
+    result = _summary(truth, every, labels, set, clips, of_truth, seed, resamples)
+    by_fold, tested = fold_means(_right(truth, every).mean(axis=0), folds)
     corrected = corrected_resampled(
-        accuracies, n_train=len(truth) - tested.mean(), n_test=tested.mean()
+        by_fold, n_train=result["n"] - tested.mean(), n_test=tested.mean()
     )
     half = (corrected["ci95"][1] - corrected["ci95"][0]) / 2
-    result["accuracy_ci95_corrected"] = [
-        max(0.0, result["accuracy"] - half),
-        min(1.0, result["accuracy"] + half),
-    ]
+    middle = result["accuracy"]
+    result["accuracy_ci95_corrected"] = [max(0.0, middle - half), min(1.0, middle + half)]
     result["repeats"] = len(folds)
-    result["n_splits"] = round(len(accuracies) / len(folds))
-    return result
+    result["n_splits"] = round(len(by_fold) / len(folds))
+    return result | (_by_training(truth, every) if predicted.ndim == 3 else {})
 
 
-def corrected_resampled(values: Sequence[float], *, n_train: float, n_test: float) -> dict:
-    """Mean of cross-validated values, with Nadeau and Bengio's interval and t test against 0.
-
-    Training sets of different folds overlap, so the folds' accuracies (or two models' differences
-    of accuracy) depend on each other and the naive standard error sd / sqrt(J) is too small.
-    Nadeau and Bengio (2003, "Inference for the Generalization Error", Machine Learning 52,
-    pp. 239-281, section 5) take sd x sqrt(1/J + n_test/n_train) with J - 1 degrees of freedom;
-    Bouckaert and Frank (2004, PAKDD, pp. 3-12) carry it to repeated k-fold cross-validation.
+def fold_means(values: np.ndarray, folds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean of ``values`` in every test fold of every repeat, and its size.
 
     Parameters
     ----------
-    values : array-like of float, shape (J,)
-        One value for every fold of every repeat.
-    n_train, n_test : float
-        Size of a training and of a test fold.
+    values : ndarray of float, shape (repeats, n)
+        Such as the correctness of every answer.
+    folds : ndarray of int, shape (repeats, n)
 
     Returns
     -------
-    dict
-        ``mean``, ``standard_error``, ``ci95`` (lo, hi), ``t`` and two-sided ``p`` of mean = 0
-        (``None`` where all values are equal).
+    means, sizes : ndarray, shape (J,)
 
-    Examples
-    --------
-    >>> result = corrected_resampled([0.6, 0.7, 0.5, 0.6], n_train=80, n_test=20)
-    >>> [round(value, 4) for value in (result["mean"], result["standard_error"])]
-    [0.6, 0.0577]
+    Raises
+    ------
+    DataError
+        If a repeat has fewer than two folds.
     """
-    values = np.asarray(values, dtype=float)
-    if len(values) < 2:
-        raise DataError(f"an interval needs at least two folds, but there is {len(values)}")
-    mean = values.mean()
-    error = values.std(ddof=1) * np.sqrt(1 / len(values) + n_test / n_train)
-    half = stats.t.ppf(_TAILS[1], len(values) - 1) * error
-    t = float(mean / error) if error > 0 else None
-    return {
-        "mean": float(mean),
-        "standard_error": float(error),
-        "ci95": [float(mean - half), float(mean + half)],
-        "t": t,
-        "p": None if t is None else float(2 * stats.t.sf(abs(t), len(values) - 1)),
-    }
-
-
-def wilson_interval(right: float, n: float) -> list[float]:
-    """Return Wilson's 95 % interval [lo, hi] for ``right`` of ``n`` (Wilson 1927, JASA 22:209).
-
-    Examples
-    --------
-    >>> [round(100 * bound, 1) for bound in wilson_interval(6, 12)]
-    [25.4, 74.6]
-    """
-    low, high = proportion_confint(right, n, alpha=1 - _LEVEL, method="wilson")
-    return [float(low), float(high)]
-
-
-def clip_interval(
-    correct: np.ndarray, clips: Sequence[str], *, seed: int = 0, resamples: int = 2000
-) -> list[float]:
-    """Return the 95 % interval [lo, hi] of an accuracy when whole clips are drawn anew.
-
-    The percentile interval of the cluster bootstrap (Davison and Hinkley 1997, "Bootstrap Methods
-    and their Application", section 3.8). It says nothing where every clip is equally right, for
-    instance all of them always: then Wilson's interval with the clips as n stands in.
-
-    Parameters
-    ----------
-    correct : array-like, shape (n,)
-        True or 1 where the answer is right; fractions where answers were repeated.
-    clips : array-like of str, shape (n,)
-
-    Examples
-    --------
-    >>> low, high = clip_interval([1, 1, 0, 1], ["a", "a", "b", "c"])
-    >>> low <= 0.75 <= high
-    True
-    """
-    hits, sizes = per_clip(correct, clips)
-    drawn = resampled_sums(np.column_stack([hits, sizes]), seed=seed, resamples=resamples)
-    if np.ptp(hits / sizes) < 1e-9:
-        return wilson_interval(float(hits.sum() / sizes.sum()) * len(sizes), len(sizes))
-    low, high = np.quantile(drawn[:, 0] / drawn[:, 1], _TAILS)
-    return [float(low), float(high)]
-
-
-def per_clip(values: np.ndarray, clips: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the sum of ``values`` in every clip and the clips' sizes, clips in sorted order."""
-    values, clips = np.asarray(values, dtype=float), np.asarray(clips).astype(str)
-    if values.shape != clips.shape:
-        raise DataError(f"there are {len(values)} answers but clips of {len(clips)} images")
-    _, where = np.unique(clips, return_inverse=True)
-    # without the rounding, the order of the images would show in the last bit
-    return np.round(np.bincount(where, weights=values), 12), np.bincount(where)
-
-
-def resampled_sums(rows: np.ndarray, *, seed: int = 0, resamples: int = 2000) -> np.ndarray:
-    """Draw as many rows as there are, with replacement, and sum them; ``resamples`` times.
-
-    Equal rows are interchangeable, so only how often each distinct row is drawn is simulated
-    (one multinomial). That is fast, and the order of the rows cannot matter.
-
-    Parameters
-    ----------
-    rows : ndarray, shape (n, m)
-
-    Returns
-    -------
-    ndarray, float64, shape (resamples, m)
-    """
-    distinct, times = np.unique(rows, axis=0, return_counts=True)
-    draws = np.random.default_rng(seed).multinomial(len(rows), times / len(rows), size=resamples)
-    return draws @ distinct
-
-
-def calibration(
-    truth: Sequence[str], probabilities: np.ndarray, *, labels: Sequence[str], bins: int = 10
-) -> tuple[pd.DataFrame, float]:
-    """Compare the confidence of the answers with how often they are right.
-
-    Parameters
-    ----------
-    truth : array-like of str, shape (n,)
-        Emotion names.
-    probabilities : array-like of float, shape (n, len(labels))
-        Rows sum to 1; the answer is the column with the largest.
-    labels : sequence of str
-        The emotion of every column.
-    bins : int
-        Number of equally wide bins of confidence.
-
-    Returns
-    -------
-    frame : DataFrame
-        A row for every bin that holds images: ``lower``, ``upper``, ``n``, ``confidence`` (mean),
-        ``accuracy``.
-    error : float
-        Expected calibration error, the mean distance of the two, weighted by n (Guo et al. 2017,
-        "On Calibration of Modern Neural Networks", arXiv:1706.04599, equation 3).
-    """
-    probabilities = np.asarray(probabilities, dtype=float)
-    confidence = probabilities.max(axis=1)
-    right = np.asarray(labels)[probabilities.argmax(axis=1)] == np.asarray(truth)
-    edges = np.linspace(0, 1, bins + 1)
-    place = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)
-    frame = (
-        pd.DataFrame({"bin": place, "confidence": confidence, "accuracy": right})
-        .groupby("bin")
-        .agg(n=("bin", "size"), confidence=("confidence", "mean"), accuracy=("accuracy", "mean"))
-        .reset_index()
-    )
-    frame.insert(0, "lower", edges[frame["bin"]])
-    frame.insert(1, "upper", edges[frame["bin"] + 1])
-    gap = (frame["confidence"] - frame["accuracy"]).abs()
-    return frame.drop(columns="bin"), float((gap * frame["n"]).sum() / len(right))
+    tests = [
+        row[fold == number]
+        for row, fold in zip(values, folds, strict=True)
+        for number in np.unique(fold)
+    ]
+    if len(tests) < 2 * len(folds):
+        raise DataError("each repeat needs at least two folds")
+    return np.array([test.mean() for test in tests]), np.array([len(test) for test in tests])
 
 
 def _emotions(names: Sequence[str], what: str, where: str) -> np.ndarray:
@@ -334,30 +229,49 @@ def _emotions(names: Sequence[str], what: str, where: str) -> np.ndarray:
     return names
 
 
-def _summary(truth, predicted, labels, set, clips, seed, resamples) -> dict:
-    """Mean of the scores over the rows of ``predicted`` (repeats, n), with their intervals."""
-    if predicted.shape[1:] != truth.shape:
-        raise DataError(f"{set}: {len(truth)} truths but answers of shape {predicted.shape}")
-    labels = in_order([*labels, *np.unique(truth), *np.unique(predicted)])
-    points = [_point(truth, answers, labels) for answers in predicted]
-    mean = points[0] if len(points) == 1 else _mean(points)
-    correct = (truth == predicted).mean(axis=0)
-    if clips is None and len(points) == 1:
+def _right(truth, every) -> np.ndarray:
+    return np.asarray(truth).astype(str) == every
+
+
+def _by_training(truth, every) -> dict:
+    """What tells the trainings of a network apart; ``every`` is (trainings, repeats, n)."""
+    accuracies = _right(truth, every).mean(axis=(1, 2))
+    found = {"trainings": len(every)}
+    if len(every) > 1:
+        found["accuracy_by_training"] = accuracies.tolist()
+        found["accuracy_sd"] = float(accuracies.std(ddof=1))
+    return found
+
+
+def _summary(truth, every, labels, set, clips, of_truth, seed, resamples) -> dict:
+    """Mean of the scores over answers (trainings, repeats, n), with their intervals."""
+    truth = _emotions(truth, "truth", set)
+    if every.shape[2:] != truth.shape:
+        raise DataError(f"{set}: {len(truth)} truths but answers of shape {every.shape}")
+    labels = in_order([*labels, *np.unique(truth), *np.unique(every)])
+    flat = every.reshape(-1, len(truth))
+    points = [_point(truth, answers, labels) for answers in flat]
+    correct = _right(truth, every).mean(axis=1)
+    over = (["images"] if clips is None else ["clips"]) + ["trainings"] * (len(every) > 1)
+    clips = np.arange(len(truth)) if clips is None else clips
+    if over == ["images"] and len(flat) == 1:
         interval, method = wilson_interval(correct.sum(), len(truth)), "Wilson"
     else:
-        method = "images resampled" if clips is None else "clips resampled"
-        clips = np.arange(len(truth)) if clips is None else clips
-        interval = clip_interval(correct, clips, seed=seed, resamples=resamples)
-    return {
+        interval = accuracy_interval(clustered_mean(correct, clips))
+        method = "t over " + " and ".join(over)
+    result = {
         "set": set,
         "n": len(truth),
         "accuracy": float(correct.mean()),
         "accuracy_ci95": interval,
         "accuracy_ci95_method": method,
-        **mean,
-        "f1_macro_ci95": _f1_interval(truth, predicted, clips, labels, seed, resamples),
+        **(points[0] if len(points) == 1 else _mean(points)),
+        "f1_macro_ci95": _f1_interval(truth, every, clips, labels, seed, resamples),
         "labels": labels,
     }
+    if of_truth is not None:
+        result["log_loss"] = float(-np.log(np.maximum(of_truth, 1e-7)).mean())
+    return result
 
 
 def _point(truth: np.ndarray, predicted: np.ndarray, labels: list[str]) -> dict:
@@ -390,31 +304,32 @@ def _mean(points: list):
     return first if all(point == first for point in points) else float(np.mean(points))
 
 
-def _f1_interval(truth, predicted, clips, labels, seed, resamples) -> list[float] | None:
+def _f1_interval(truth, every, clips, labels, seed, resamples) -> list[float] | None:
     """Bootstrap macro F1 from confusion matrices that are summed over the drawn clips."""
-    clips = np.arange(len(truth)) if clips is None else np.asarray(clips).astype(str)
-    names, clip = np.unique(clips, return_inverse=True)
+    names, clip = np.unique(np.asarray(clips).astype(str), return_inverse=True)
     codes = {label: code for code, label in enumerate(labels)}
-    true, answered = np.vectorize(codes.get)(truth), np.vectorize(codes.get)(predicted)
-    repeats, size = len(predicted), len(labels)
-    cells = np.zeros((len(names), repeats, size, size))
-    np.add.at(cells, (clip, np.arange(repeats)[:, None], true, answered), 1)
+    true, answered = np.vectorize(codes.get)(truth), np.vectorize(codes.get)(every)
+    trainings, repeats, size = len(every), every.shape[1], len(labels)
+    cells = np.zeros((len(names), trainings * repeats, size, size))
+    rows = answered.reshape(-1, len(truth))
+    np.add.at(cells, (clip, np.arange(len(rows))[:, None], true, rows), 1)
     drawn = resampled_sums(cells.reshape(len(names), -1), seed=seed, resamples=resamples)
-    drawn = drawn.reshape(resamples, repeats, size, size)
-    support, total = drawn.sum(axis=3), drawn.sum(axis=2) + drawn.sum(axis=3)
-    f1 = 2 * np.diagonal(drawn, axis1=2, axis2=3) / np.maximum(total, 1)
-    macro = np.sum(f1, axis=2, where=support > 0) / (support > 0).sum(axis=2)
-    low, high = np.quantile(macro.mean(axis=1), _TAILS)
-    return [float(low), float(high)] if low < high else None
+    drawn = drawn.reshape(resamples, trainings, repeats, size, size)
+    support, total = drawn.sum(axis=4), drawn.sum(axis=3) + drawn.sum(axis=4)
+    f1 = 2 * np.diagonal(drawn, axis1=3, axis2=4) / np.maximum(total, 1)
+    macro = np.sum(f1, axis=3, where=support > 0) / (support > 0).sum(axis=3)
+    shares = _drawn_trainings(trainings, seed, resamples)
+    low, high = np.quantile((macro.mean(axis=2) * shares).sum(axis=1), TAILS)
+    return [max(0.0, float(low)), min(1.0, float(high))] if low < high else None
 
 
-def _fold_accuracies(correct, folds, where) -> tuple[np.ndarray, np.ndarray]:
-    """Accuracy and size of every test fold of every repeat, both of shape (J,)."""
-    accuracies, sizes = [], []
-    for row, fold in zip(correct, folds, strict=True):
-        tests = [row[fold == number] for number in np.unique(fold)]
-        if len(tests) < 2:
-            raise DataError(f"{where}: a repeat needs at least two folds, but has {len(tests)}")
-        accuracies += [test.mean() for test in tests]
-        sizes += [len(test) for test in tests]
-    return np.array(accuracies), np.array(sizes)
+def _drawn_trainings(trainings: int, seed: int, resamples: int) -> np.ndarray:
+    """Weights (resamples, trainings) of trainings drawn anew, as far apart as their variance.
+
+    So few draws of so few vary too little, by (trainings - 1) / trainings.
+    """
+    if trainings == 1:
+        return np.ones((resamples, 1))
+    random = np.random.default_rng([seed, 1])
+    drawn = random.multinomial(trainings, np.full(trainings, 1 / trainings), size=resamples)
+    return 1 / trainings + (drawn - 1) / trainings * np.sqrt(trainings / (trainings - 1))

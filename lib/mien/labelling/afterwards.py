@@ -10,8 +10,8 @@ import pandas as pd
 from mien import project
 from mien.data.person import Person
 from mien.emotions import UNKNOWN
+from mien.evaluation.intervals import accuracy_interval, clustered_mean
 from mien.evaluation.rater_agreement import rater_agreement
-from mien.evaluation.scores import clip_interval
 from mien.files import whole_folder
 from mien.labelling.ratings import disagreements, with_themself
 from mien.labelling.widget import Labeller
@@ -129,5 +129,6 @@ def _against_majority(
         right = np.array([given[name] == majority[name] for name in names], dtype=float)
         if names:
             clips = [clip_of.get(name, name) for name in names]
-            rows.append((model, len(names), right.mean(), *clip_interval(right, clips)))
+            interval = accuracy_interval(clustered_mean(right, clips))
+            rows.append((model, len(names), right.mean(), *interval))
     return pd.DataFrame(rows, columns=["model", "n", "agreement", "low", "high"])

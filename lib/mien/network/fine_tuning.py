@@ -11,10 +11,7 @@ import keras
 import numpy as np
 from keras import ops
 from scipy.special import softmax
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import PredefinedSplit, StratifiedGroupKFold, cross_val_predict
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
+from sklearn.model_selection import StratifiedGroupKFold
 
 from mien.emotions import EMOTIONS, codes, in_order, restrict
 from mien.errors import DataError, ParameterError, check_ranges
@@ -239,12 +236,11 @@ class Tuner:
                 probabilities[repeat, test] = self.predict(test)
         return probabilities, np.array(epochs)
 
-    def fit_all(self, clips: Sequence[str]) -> tuple[keras.Model, int]:
-        """Return the network tuned on every face, and its number of epochs (chosen inside).
+    def fit_on(self, rows: np.ndarray, clips: Sequence[str]) -> tuple[keras.Model, int]:
+        """Return the network tuned on the faces ``rows``, and its number of epochs (chosen inside).
 
         It still answers all seven emotions; `mien.emotions.restrict` masks them to the person's.
         """
-        rows = np.arange(len(self.codes))
         epochs = self.choose_epochs(rows, clips, seed=self.seed)
         self.fit(rows, epochs=epochs, seed=self.seed)
         return architecture.fuse(self.model), epochs
@@ -258,31 +254,6 @@ class _Pull(keras.regularizers.Regularizer):
 
     def __call__(self, variable):
         return self.weight * ops.sum(ops.square(variable - self.start))
-
-
-def linear_probe(
-    network: keras.Model, images: np.ndarray, labels: Sequence[str], folds: np.ndarray
-) -> np.ndarray:
-    """Return the answers of the simple rival: logistic regression on the network's features.
-
-    Parameters
-    ----------
-    network, images, labels
-        As of `Tuner`.
-    folds : ndarray of int, (repeats, n)
-        As of `Tuner.out_of_fold`.
-
-    Returns
-    -------
-    ndarray of str, (repeats, n)
-        Emotions, each answered by a regression that has not seen the face's fold.
-    """
-    features = inference.embed(network, images)
-    rival = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=2000))
-    answers = [
-        cross_val_predict(rival, features, labels, cv=PredefinedSplit(dealt)) for dealt in folds
-    ]
-    return np.stack(answers)
 
 
 def _last_of_stage(model: keras.Model, frozen: int):

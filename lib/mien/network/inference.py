@@ -4,8 +4,9 @@ import contextlib
 import functools
 import json
 import os
+import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,9 @@ import pandas as pd
 from PIL import Image
 
 from mien.data.images import open_image, to_grey48
-from mien.emotions import EMOTIONS, named
+from mien.emotions import SHARES, named
 from mien.errors import DataError, ParameterError, printable
-from mien.evaluation.calibration import apply_temperature, log_loss
+from mien.evaluation.calibration import apply_temperature, fit_temperature, log_loss
 from mien.network import architecture, pretrained
 from mien.network.architecture import SIZE, prepare
 from mien.network.backend import enough_memory
@@ -96,18 +97,25 @@ def _answers(model, images, batch_size) -> np.ndarray:
     return np.concatenate(answers)
 
 
+#: How a person's faces are looked at, in `VIEWS`.
+MIRRORED = "the face and its mirror image"
+
 #: Arguments of `mien.network.inference.predict`: crops are central, their widths shares of the
 #: picture's.
 VIEWS: dict[str, dict[str, Any]] = {
     "the face alone": {"mirror": False},
-    "the face and its mirror image": {},
+    MIRRORED: {},
     "three crops, mirrored too": {"crops": (0.92, 1.08)},
     "five crops, mirrored too": {"crops": (0.84, 0.92, 1.08, 1.16)},
 }
 
 
 def compare_views(
-    network: keras.Model, images: np.ndarray, codes: np.ndarray
+    network: keras.Model,
+    images: np.ndarray,
+    codes: np.ndarray,
+    *,
+    views: Collection[str] = tuple(VIEWS),
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Return what a trained network answers under each of `VIEWS`, and how well.
 
@@ -117,18 +125,30 @@ def compare_views(
         From `mien.network.architecture.build`, trained.
     images, codes
         uint8 (n, 48, 48) and class codes 0..6, (n,): PublicTest, which chooses.
+    views : collection of str
+        Names in `VIEWS`.
 
     Returns
     -------
     DataFrame
-        A row for each of `VIEWS`: ``views``, ``accuracy`` (0..1), ``log loss`` (nats).
+        A row for each of the views: ``views``, ``accuracy`` (0..1), ``log loss`` (nats),
+        ``temperature`` (`mien.evaluation.calibration.fit_temperature`): each way of looking
+        needs its own, since an average over more views is less sure.
     dict of str to float32 (n, 7)
-        The probabilities under each of them.
+        The probabilities under each of them, as they come.
     """
-    answers = {name: predict(network, images, **how) for name, how in VIEWS.items()}
-    right = [(given.argmax(axis=1) == codes).mean() for given in answers.values()]
-    losses = [log_loss(given, codes) for given in answers.values()]
-    return pd.DataFrame({"views": list(VIEWS), "accuracy": right, "log loss": losses}), answers
+    answers = {name: predict(network, images, **VIEWS[name]) for name in views}
+    rows = [
+        (
+            name,
+            (given.argmax(axis=1) == codes).mean(),
+            log_loss(given, codes),
+            fit_temperature(given, codes),
+        )
+        for name, given in answers.items()
+    ]
+    columns = ["views", "accuracy", "log loss", "temperature"]
+    return pd.DataFrame(rows, columns=columns), answers
 
 
 def best_views(compared: pd.DataFrame) -> str:
@@ -137,7 +157,6 @@ def best_views(compared: pd.DataFrame) -> str:
 
 
 _PLACE = ("left", "top", "width", "height")
-_SHARES = [f"p_{emotion}" for emotion in EMOTIONS]
 
 
 def load_network(path: str | Path | None = None) -> tuple[keras.Model, float]:
@@ -146,8 +165,9 @@ def load_network(path: str | Path | None = None) -> tuple[keras.Model, float]:
     Parameters
     ----------
     path : path, optional
-        A ``.keras`` file: a study's ``models/B1.keras`` gets the temperature that its chapter
-        fitted, other networks' probabilities stay as they are (temperature 1). Or an ``.npz`` of
+        A ``.keras`` file: a study's ``models/B1.keras`` (``B1-2.keras`` …) gets the temperature
+        that its chapter fitted to faces and their mirror images, as `read_faces` looks at them;
+        other networks' probabilities stay as they are (temperature 1). Or an ``.npz`` of
         `mien.network.pretrained.export_weights`. By default the network that comes with mien.
 
     Raises
@@ -172,13 +192,13 @@ def load_network(path: str | Path | None = None) -> tuple[keras.Model, float]:
 
 
 def _fitted_temperature(path: Path) -> float:
-    """Return what chapter B1 fitted for the network that it saved at ``path``, else 1."""
-    if path.name != "B1.keras":
-        return 1.0
+    """Return what chapter B1 fitted, for faces and mirror images, for a network of its own."""
+    own = re.fullmatch(r"B1(?:-(\d+))?\.keras", path.name)
     try:
         metrics = path.resolve().parents[1] / "results" / "B1" / "metrics.json"
-        return float(json.loads(metrics.read_text(encoding="utf-8"))["temperature"])
-    except (OSError, ValueError, KeyError, TypeError):  # taken out of its study
+        fitted = json.loads(metrics.read_text(encoding="utf-8"))["temperatures"]
+        return float(fitted[int(own[1] or 1) - 1][MIRRORED])
+    except (OSError, ValueError, LookupError, TypeError):  # another's, or taken out of its study
         return 1.0
 
 
@@ -220,7 +240,7 @@ def read_faces(
     """
     if batch_size < 1:
         raise ParameterError(f"batch_size is {batch_size}; use 1 or more")
-    rows, waiting, shares = [], [], [np.zeros((0, len(EMOTIONS)), np.float32)]
+    rows, waiting, shares = [], [], [np.zeros((0, len(SHARES)), np.float32)]
 
     def answer() -> None:
         faces = np.stack(waiting[:batch_size])
@@ -272,7 +292,8 @@ def _frame(rows: list[tuple], shares: np.ndarray) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=["file", "face", *_PLACE, "problem"])
     frame = frame.astype(dict.fromkeys(_PLACE, "Int64"))
     problems = frame.pop("problem")
-    answers = pd.DataFrame(shares.astype(float), columns=_SHARES, index=frame.index[problems == ""])
+    read = frame.index[problems == ""]
+    answers = pd.DataFrame(shares.astype(float), columns=list(SHARES), index=read)
     answers.insert(0, "emotion", named(shares.argmax(axis=1)))
     answers.insert(1, "probability", shares.max(axis=1).astype(float))
     answers = answers.reindex(frame.index).fillna({"emotion": ""})

@@ -180,7 +180,7 @@ def reliability(bins: pd.DataFrame, error: float, *, model: str = "The model") -
     Parameters
     ----------
     bins : DataFrame
-        ``n``, ``confidence``, ``accuracy`` (`mien.evaluation.scores.calibration`).
+        ``n``, ``confidence``, ``accuracy`` (`mien.evaluation.calibration.reliability`).
     error : float
         The expected calibration error.
     model : str
@@ -223,7 +223,7 @@ def differences(pairs: pd.DataFrame) -> Picture:
     Parameters
     ----------
     pairs : DataFrame
-        From `mien.evaluation.paired_tests.pairwise`.
+        From `mien.evaluation.paired_tests.compare`.
     """
     with style():
         figure, axes = blank(0.45 * len(pairs) + 0.9)

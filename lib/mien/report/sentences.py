@@ -13,6 +13,7 @@ import pandas as pd
 
 from mien.evaluation.paired_tests import pair
 from mien.evaluation.rater_agreement import strength
+from mien.models import is_network
 from mien.report.text import (
     bullets,
     count,
@@ -29,7 +30,7 @@ from mien.report.text import (
 _PLACES = {
     "PublicTest": "PublicTest images",
     "PrivateTest": "PrivateTest images",
-    "PrivateTest-deduplicated": "PrivateTest images that have no copy in Training",
+    "PrivateTest-deduplicated": "PrivateTest images without a copy or near-copy in Training",
     "target-labelled": "labelled faces of the person",
     "target-labelled-plain-folds": "labelled faces of the person, with clips on both sides",
     "target-labelled-rival": "labelled faces of the person",
@@ -51,29 +52,48 @@ macro F1 44.0 %).'
     """
     place = _PLACES.get(score["set"], escape(score["set"]) + " images")
     repeats = f", mean of {score['repeats']} repeats" if score.get("repeats", 1) > 1 else ""
+    loss = f"; log loss {score['log_loss']:.2f}" if "log_loss" in score else ""
     return (
-        f"{model} is right on {percent(score['accuracy'])} of {score['n']:,} {place}{repeats} "
-        f"(95 % interval {interval(score['accuracy_ci95'])}; "
-        f"macro F1 {percent(score['f1_macro'])})."
+        f"{_named(model, score)} is right on {percent(score['accuracy'])} of {score['n']:,} "
+        f"{place}{repeats} (95 % interval {interval(score['accuracy_ci95'])}; "
+        f"macro F1 {percent(score['f1_macro'])}{loss})."
     )
 
 
 def comparison(row: Mapping) -> str:
-    """Return one honest sentence on a row of `mien.evaluation.paired_tests.pairwise`.
+    """Return one honest sentence on a declared pair (`mien.evaluation.paired_tests.compare`).
 
-    A winner is named only where the exact McNemar test after Holm's correction and the interval
-    from resampled clips both say so (``separated``).
+    A winner is named only where the paired test over clips says so after Holm's correction for
+    the number of declared pairs (``separated``).
     """
     better, worse = (row["a"], row["b"]) if row["difference"] >= 0 else (row["b"], row["a"])
-    numbers = _numbers(row)
     if row["separated"]:
-        return f"{better} is better than {worse}: {numbers}."
+        return f"{better} is better than {worse}: {_numbers(row)}."
     if row["ci_low"] * row["ci_high"] > 0:
         return (
-            f"{better} is ahead of {worse}, but the test does not confirm it, "
-            f"so the data do not separate the two: {numbers}."
+            f"{better} is ahead of {worse}, but not by enough for a study that tests so many "
+            f"pairs, so the data do not separate the two: {_numbers(row)}."
         )
-    return f"The data do not separate {row['a']} and {row['b']}: {numbers}."
+    return f"The data do not separate {row['a']} and {row['b']}: {_numbers(row)}."
+
+
+def one_pair(row: Mapping) -> str:
+    """Return what a chapter may say of one pair by itself: the difference, and no winner."""
+    bounds = interval((row["ci_low"], row["ci_high"]), signed=True)
+    return (
+        f"{row['a']} minus {row['b']}: {points(row['difference'])} on "
+        f"{count(row['n'], 'image')} that both answered (95 % interval {bounds}, "
+        f"{p_value(row['p'])}, of this pair alone{_of_networks(row)}). Which models the data "
+        "separate is said in chapter C, which corrects for all pairs that the study declares."
+    )
+
+
+def fold_by_fold(test: Mapping) -> str:
+    """Return what the folds that two models share say (`mien.study.comparison.same_folds`)."""
+    return (
+        f"Fold by fold, the first minus the second, it is {points(test['mean'])} (Nadeau and "
+        f"Bengio's 95 % interval {interval(test['ci95'], signed=True)}, {p_value(test['p'])})."
+    )
 
 
 def verdict(
@@ -81,32 +101,33 @@ def verdict(
     pairs: pd.DataFrame,
     costs: Mapping[str, Mapping],
     *,
-    detectable: float | None = None,
+    detectable: Mapping | None = None,
 ) -> list[str]:
-    """Return the study's verdict in two sentences: which model by how much, and at what cost.
+    """Return the study's verdict: which model by how much, and what else should be known.
 
     Parameters
     ----------
     scores : mapping of model to element of ``scores``
         All on the same set.
     pairs : DataFrame
-        `mien.evaluation.paired_tests.pairwise` of the same models.
+        `mien.study.comparison.declared_pairs` of the same models.
     costs : mapping of model to mapping
         `mien.study.comparison.costs` of every model in ``scores``.
-    detectable : float, optional
-        The smallest difference that would likely have been found
-        (`mien.evaluation.paired_tests.detectable_difference`); said where the models cannot be
-        separated.
+    detectable : mapping, optional
+        `mien.study.comparison.detectable`; said where the models cannot be separated.
 
     Returns
     -------
     list of two str
+        The second says which model macro F1 or balanced accuracy would name, where that is
+        another one, and what the models cost.
     """
     ranked = sorted(scores, key=lambda model: -scores[model]["accuracy"])
     best, rest = ranked[0], ranked[1:]
     beaten = [model for model in rest if pair(pairs, best, model)["separated"]]
     tied = [model for model in rest if model not in beaten]
-    first = f"{best} reads this person best" if not tied else f"{best} has the highest accuracy"
+    first = _named(best, scores[best])
+    first += " has the highest accuracy" if tied else " reads this person best"
     first += (
         f", right on {percent(scores[best]['accuracy'])} of {scores[best]['n']} labelled faces "
         f"(95 % interval {interval(scores[best]['accuracy_ci95'])})"
@@ -115,13 +136,46 @@ def verdict(
         first += f", but the data do not separate it from {listed(tied)}"
         first += f" ({_numbers(pair(pairs, best, tied[0]))})"
         if detectable is not None:
-            size = f"{100 * detectable:.1f} points"
-            first += f"; a difference under {size} would probably have gone unseen"
+            first += f"; {seen(detectable)}"
         if beaten:
             first += f"; it is better than {listed(beaten)}"
     elif rest:
         first += f"; the next, {rest[0]}, is behind: {_numbers(pair(pairs, best, rest[0]))}"
-    return [first + ".", _cost(best, tied, costs)]
+    return [first + ".", _other_winners(scores, best) + _cost(best, tied, costs)]
+
+
+def _other_winners(scores: Mapping[str, Mapping], best: str) -> str:
+    told = ""
+    for measure, name in (("f1_macro", "macro F1"), ("balanced_accuracy", "balanced accuracy")):
+        winner = max(scores, key=lambda model: scores[model][measure])
+        if scores[winner][measure] > scores[best][measure]:
+            told += (
+                f"By {name} {winner} would be first ({percent(scores[winner][measure])}, {best} "
+                f"{percent(scores[best][measure])}). "
+            )
+    return told
+
+
+def seen(detectable: Mapping) -> str:
+    """Return which differences a study could have seen (`mien.study.comparison.detectable`).
+
+    Examples
+    --------
+    >>> seen({"alone_80": 0.177, "alone_50": 0.124, "holm_80": 0.22, "holm_50": 0.165, "pairs": 6})
+    'a true difference of 22.0 points is found four times in five, one of 16.5 every other time \
+(of the 6 declared pairs the strictest test, Holm; a pair alone: 17.7 and 12.4)'
+    """
+    if detectable["holm_80"] is None or detectable["alone_80"] is None:
+        return "no true difference could be expected to be found"
+    sizes = {
+        name: f"{100 * detectable[name]:.1f}"
+        for name in ("holm_80", "holm_50", "alone_80", "alone_50")
+    }
+    return (
+        f"a true difference of {sizes['holm_80']} points is found four times in five, one of "
+        f"{sizes['holm_50']} every other time (of the {detectable['pairs']} declared pairs the "
+        f"strictest test, Holm; a pair alone: {sizes['alone_80']} and {sizes['alone_50']})"
+    )
 
 
 def _cost(best: str, tied: list[str], costs: Mapping[str, Mapping]) -> str:
@@ -153,13 +207,36 @@ def compared(found: Mapping) -> str:
     return " ".join(told)
 
 
-def all_at_once(test: Mapping) -> str:
-    """Return whether models are equally often right (`mien.evaluation.paired_tests.cochrans_q`)."""
-    if test["p"] is None:
-        return "All models are right on exactly the same faces."
+def private_reads(reads: pd.DataFrame) -> str:
+    """Return how often FER2013's PrivateTest was read in the project's history.
+
+    Parameters
+    ----------
+    reads : DataFrame
+        `mien.study.provenance.private_reads`.
+    """
+    times = int((reads["set"] == "PrivateTest").sum())
+    told = "In this study PrivateTest is read once, after everything was chosen."
+    if times:
+        told += (
+            f" Over the project's history that of FER2013 itself was read {count(times, 'time')} "
+            "for published figures (guides/private_test.csv), and chose nothing."
+        )
+    return told
+
+
+def calibration(error: float, floor: float, n: int) -> str:
+    """Return how far confidence and accuracy are apart, beside what chance alone would show.
+
+    Examples
+    --------
+    >>> calibration(0.021, 0.015, 3589)
+    'The expected calibration error is 0.021; a perfectly calibrated model would show 0.015 on \
+3,589 images by chance.'
+    """
     return (
-        f"Over all at once, Cochran's Q is {test['q']:.2f} ({p_value(test['p'])}, {test['n']} "
-        f"faces; on {test['varied']} of them some models are right and others wrong)."
+        f"The expected calibration error is {error:.3f}; a perfectly calibrated model would show "
+        f"{floor:.3f} on {count(n, 'image')} by chance."
     )
 
 
@@ -198,18 +275,14 @@ def choice(score: Mapping, verdict: str) -> str:
 
 def limits(found: Mapping) -> str:
     """Return what a study cannot say, as a list (`mien.study.comparison.limits`)."""
-    smallest = found["detectable_difference"]
-    seen = "no difference of any size could be expected to be found"
-    if smallest is not None:
-        seen = f"a difference under {100 * smallest:.0f} points would probably have gone unseen"
     lines = [
         f"One person, {count(found['faces'], 'labelled face')}, {count(found['clips'], 'clip')}: "
         "the figures are about this person in these scenes.",
-        f"With so few clips, {seen}; {found['undecided']} of {count(found['pairs'], 'pair')} of "
-        "models stay undecided.",
-        f"The unknown faces illustrate: raters have a majority on {found['rated']} of "
-        f"{found['unknown']}, and an accuracy on a dozen faces has an interval that spans half the "
-        "scale.",
+        f"With so few clips, {seen(found['detectable'])}; {found['undecided']} of "
+        f"{count(found['pairs'], 'pair')} of models stay undecided.",
+        *_one_network(found),
+        f"The unknown faces illustrate: {majority(found)}, and an accuracy on a dozen faces has an "
+        "interval that spans half the scale.",
         "The labels of the person's faces come from whoever sorted them; nobody measured how far "
         "a second labeller would agree.",
         "FER2013's labels are noisy, and its copies cross its splits.",
@@ -222,15 +295,98 @@ def limits(found: Mapping) -> str:
     return bullets(lines)
 
 
+def majority(found: Mapping) -> str:
+    """Return on how many unknown faces the raters have a majority, and which faces these are.
+
+    Examples
+    --------
+    >>> majority({"rated": 10, "unknown": 12, "raters": 2})
+    'raters have a majority on 10 of 12; of two raters a majority is unanimity, so those are the \
+faces on which people do not differ'
+    """
+    told = f"raters have a majority on {found['rated']} of {found['unknown']}"
+    if found["raters"] == 2:
+        told += (
+            "; of two raters a majority is unanimity, so those are the faces on which people do "
+            "not differ"
+        )
+    return told
+
+
+def kappa_changes(groups: pd.DataFrame) -> str:
+    """Return what each model does to the raters' agreement, without a verdict.
+
+    Parameters
+    ----------
+    groups : DataFrame
+        Of `mien.evaluation.rater_agreement.Agreement`.
+    """
+    told = []
+    for row in groups[groups["change"].notna()].itertuples():
+        numbers = (row.change, row.change_low, row.change_high)
+        change, low, high = (f"{number:+.2f}".replace("-", "−") for number in numbers)
+        faces = count(row.n, "face")
+        told.append(f"{row.added} changes it by {change} (95 % interval {low} to {high}, {faces})")
+    if not told:
+        return "There is no agreement of raters to which a model could be added."
+    text = "Fleiss' kappa with a model as one more rater, against the raters alone: "
+    return text + "; ".join(told) + ". So few faces allow no verdict."
+
+
+def _one_network(found: Mapping) -> list[str]:
+    """Say what one training leaves open, with what others are recorded to have given."""
+    if not any(map(is_network, found["models"])):
+        return []
+    if found["trainings"] > 1:
+        return [
+            f"{found['trainings']} networks were trained; with so few, how far trainings differ "
+            "is itself known roughly."
+        ]
+    told = "Each network is one training; another one of the same recipe reads otherwise."
+    others = found["other_trainings"]
+    if others:
+        figures = "; ".join(
+            f"{percent(other['private'])} of PrivateTest, {percent(other['as_it_is'])} of the "
+            f"person as it is, {percent(other['fine_tuned'])} fine-tuned ({other['processor']})"
+            for other in others
+        )
+        told += (
+            f" Recorded of the {others[0]['profile']} profile, seed and data the same, on the "
+            f"person of mien's README: {figures}."
+        )
+    return [told]
+
+
+def _named(model: str, score: Mapping) -> str:
+    """Return the name of a model and, of a network, how many trainings its score is about."""
+    if "trainings" not in score:
+        return model
+    if score["trainings"] == 1:
+        return f"{model} (this one trained network)"
+    return (
+        f"{model} (mean of {score['trainings']} trained networks, standard deviation "
+        f"{100 * score['accuracy_sd']:.1f} points)"
+    )
+
+
+def _of_networks(row: Mapping) -> str:
+    if not any(map(is_network, (row["a"], row["b"]))):
+        return ""
+    if row["trainings"] == 1:
+        return ", this one trained network"
+    return f", {row['trainings']} trained networks"
+
+
 def _numbers(row: Mapping) -> str:
-    """Return difference, interval, n and p of a pair, seen from the better one."""
+    """Return difference, interval, n and p of a declared pair, seen from the better one."""
     low, high, difference = row["ci_low"], row["ci_high"], row["difference"]
     if difference < 0:
         low, high, difference = -high, -low, -difference
     return (
         f"{points(difference)} on {count(row['n'], 'image')} that both answered, "
         f"95 % interval {interval((low, high), signed=True)}, "
-        f"exact McNemar {p_value(row['p_holm'])} after Holm"
+        f"paired test over {count(row['clips'], 'clip')} {p_value(row['p_holm'])} after Holm"
+        f"{_of_networks(row)}"
     )
 
 
@@ -379,7 +535,11 @@ def copies(facts: Mapping[str, Any]) -> str:
     for usage, n in facts["in_training"].items():
         images = facts["images"][usage]
         parts.append(f"{count(n, f'{usage} image')} ({percent(n / images if images else None)})")
-    return f"{listed(parts)} stand in Training too, pixel by pixel."
+    nearly = [f"{n:,} {usage}" for usage, n in facts["nearly_in_training"].items()]
+    return (
+        f"{listed(parts)} stand in Training too, pixel by pixel; with near-copies, which correlate "
+        f"with a Training image or its mirror image at .98 or more, it is {listed(nearly)} images."
+    )
 
 
 def person(facts: Mapping[str, Any]) -> str:
@@ -405,6 +565,42 @@ def raters(pairs: pd.DataFrame) -> str:
     if np.isfinite(row["kappa"]):
         said += f"; Cohen's kappa is {row['kappa']:.2f}, {strength(row['kappa'])} agreement"
     return said + "."
+
+
+def leak(gained: Mapping[str, Any], honest: Mapping[str, Any]) -> str:
+    """Return what folds claim that let frames of a clip stand on both sides.
+
+    Parameters
+    ----------
+    gained : mapping
+        ``difference`` to folds that keep clips whole, and its ``ci95``.
+    honest : mapping
+        The score of the latter (`mien.evaluation.scores.repeated_scores`).
+    """
+    return (
+        f"Plain folds claim {points(gained['difference'])} against folds that keep clips whole "
+        f"(95 % interval, paired, over clips: {interval(gained['ci95'], signed=True)}). Over "
+        f"{count(honest['repeats'], 'deal')}, Nadeau and Bengio's corrected 95 % interval of the "
+        f"honest accuracy is {interval(honest['accuracy_ci95_corrected'])}."
+    )
+
+
+def left_out(apart: Sequence[bool]) -> str:
+    """Return how many labelled faces were left out to answer the unknown ones.
+
+    Examples
+    --------
+    >>> left_out([True, False, True])
+    'To answer the unknown faces, 1 labelled face of their clips was left out of 3.'
+    """
+    left = len(apart) - sum(apart)
+    if not left:
+        return "To answer the unknown faces, no labelled face was left out."
+    were = "was" if left == 1 else "were"
+    return (
+        f"To answer the unknown faces, {count(left, 'labelled face')} of their clips {were} left "
+        f"out of {len(apart)}."
+    )
 
 
 def chance(found: Mapping[str, Any]) -> str:

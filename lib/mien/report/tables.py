@@ -266,7 +266,7 @@ def scoreboard(
     more: Mapping[str, Sequence[Any]] | None = None,
     percent: Sequence[str] = (),
 ) -> Table:
-    """Return a table of scores: n, accuracy with interval, macro averages, weighted F1.
+    """Return a table of scores: n, accuracy with interval, macro averages, log loss where known.
 
     Parameters
     ----------
@@ -290,14 +290,19 @@ def scoreboard(
                 score["f1_macro"], *(score.get("f1_macro_ci95") or (math.nan, math.nan))
             ),
             "weighted F1": score["f1_weighted"],
+            "log loss": score.get("log_loss"),
+            "networks": score.get("trainings"),
+            "their deviation": score.get("accuracy_sd"),
         }
         for score in scores.values()
-    )
+    ).dropna(axis="columns", how="all")
+    if "networks" in frame:
+        frame["networks"] = frame["networks"].astype("Int64")
     frame.index = _index(scores, names)
     for column, values in (more or {}).items():
         frame[column] = list(values)
     rates = ["accuracy", "precision", "recall", "F1", "weighted F1"]
-    return table(frame, caption=caption, percent=[*rates, *percent], digits=1)
+    return table(frame, caption=caption, percent=[*rates, "their deviation", *percent])
 
 
 def by_emotion(score: Mapping[str, Any], *, caption: str) -> Table:
@@ -325,21 +330,24 @@ def flat(
 
 
 def model_pairs(pairs: pd.DataFrame, *, caption: str) -> Table:
-    """Return a table of `mien.evaluation.paired_tests.pairwise`."""
+    """Return a table of pairs (`mien.study.comparison.declared_pairs`)."""
     titles = {
         "a": "first",
         "b": "second",
+        "question": "what it can tell",
         "n": "n",
         "accuracy_a": "first right",
         "accuracy_b": "second right",
         "difference": "difference",
         "ci_low": "from",
         "ci_high": "to",
-        "only_a": "only first",
-        "only_b": "only second",
-        "p_mcnemar": "p",
+        "design_effect": "design effect",
+        "p": "p",
         "p_holm": "p after Holm",
         "separated": "separated",
+        "only_a": "only first",
+        "only_b": "only second",
+        "p_mcnemar": "p of McNemar",
     }
     return table(
         pairs[list(titles)].rename(columns=titles),

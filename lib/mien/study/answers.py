@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from mien.data import ferplus
-from mien.emotions import EMOTIONS, named, restrict
+from mien.emotions import EMOTIONS, SHARES, named, probability_of, restrict
 from mien.evaluation.scores import score_set
 
 if TYPE_CHECKING:
@@ -47,39 +47,73 @@ def person_predictions(
     frame["fold"] = folds.astype("Int64").mask(folds < 0)
     frame["truth"] = faces["label"].where(faces["set"] == "labelled", majority)
     frame["predicted"] = named(probabilities.argmax(axis=1)).astype(object)
-    for column, emotion in enumerate(EMOTIONS):
-        frame[f"p_{emotion}"] = probabilities[:, column]
+    frame[list(SHARES)] = probabilities
     return frame
 
 
 def repeats_table(
-    person: Person, rows: np.ndarray, *, folds: np.ndarray, answers: np.ndarray
+    person: Person, rows: np.ndarray, probabilities: np.ndarray, *, folds: np.ndarray | int = -1
 ) -> pd.DataFrame:
-    """Return every out-of-fold answer of every repeat, one row each.
+    """Return every answer of every training and repeat to labelled faces, one row each.
 
     Parameters
     ----------
     person : Person
     rows : array of bool or int
         The faces that were predicted, k of them.
+    probabilities : array of float, shape (trainings, repeats, k, 7)
+        One training of what is no network, one repeat of what was not cross-validated.
     folds : array of int, shape (repeats, k)
-    answers : array of str, shape (repeats, k)
+        -1 for what was not cross-validated.
 
     Returns
     -------
     DataFrame
-        ``file_name, clip, truth, repeat, fold, predicted``; repeat 0 is what predictions.csv
-        holds.
+        ``file_name, clip, truth, training, repeat, fold, predicted, p_truth`` (the probability
+        given to the truth); training 0, repeat 0 is what predictions.csv holds.
     """
     faces = person.faces.loc[rows, ["file_name", "clip", "label"]].reset_index(drop=True)
     faces = faces.rename(columns={"label": "truth"})
+    trainings, repeats = probabilities.shape[:2]
+    folds = np.broadcast_to(folds, (repeats, len(faces)))
+    answers = named(probabilities.argmax(axis=-1))
+    of_truth = probability_of(faces["truth"], probabilities)
     return pd.concat(
         [
-            faces.assign(repeat=number, fold=fold, predicted=given)
-            for number, (fold, given) in enumerate(zip(folds, answers, strict=True))
+            faces.assign(
+                training=training,
+                repeat=repeat,
+                fold=folds[repeat],
+                predicted=answers[training, repeat],
+                p_truth=of_truth[training, repeat],
+            )
+            for training in range(trainings)
+            for repeat in range(repeats)
         ],
         ignore_index=True,
     )
+
+
+def rivals_table(
+    person: Person, rows: np.ndarray, rivals: Mapping[str, np.ndarray], *, folds: np.ndarray
+) -> pd.DataFrame:
+    """Return the answers of rivals (`mien.models.RIVALS`) as `repeats_table`, with ``model``.
+
+    Their probabilities have the shape (repeats, k, 7), of networks (trainings, repeats, k, 7).
+    """
+    tables = [
+        repeats_table(person, rows, given.reshape(-1, *given.shape[-3:]), folds=folds).assign(
+            model=name
+        )
+        for name, given in rivals.items()
+    ]
+    return pd.concat(tables, ignore_index=True)
+
+
+def by_repeat(repeats: pd.DataFrame, column: str, names: Sequence[str]) -> np.ndarray:
+    """Return a column of `repeats_table` as (trainings, repeats, faces), the faces as named."""
+    wide = repeats.pivot(index=["training", "repeat"], columns="file_name", values=column)
+    return wide[list(names)].to_numpy().reshape(repeats["training"].nunique(), -1, len(names))
 
 
 def side_by_side(
@@ -113,22 +147,24 @@ class PersonAnswers:
 
     Attributes
     ----------
-    predictions, unrestricted : DataFrame
-        In the columns of predictions.csv: with the emotions of the person's labelled faces
-        alone, their probabilities rescaled, and with all seven allowed.
+    predictions : DataFrame
+        In the columns of predictions.csv, of a network those of its first training: with the
+        emotions of the person's labelled faces alone, their probabilities rescaled.
+    repeats : DataFrame
+        Of all trainings, to the labelled faces (`repeats_table`).
     scores, unrestricted_scores : list of dict
-        Of both (`mien.study.chapter.Chapter.score_person`), the latter with the suffix
-        ``-unmasked``.
+        With those emotions, and with all seven allowed (`mien.study.chapter.Chapter.score_person`),
+        the latter with the suffix ``-unmasked``.
     """
 
     predictions: pd.DataFrame
-    unrestricted: pd.DataFrame
+    repeats: pd.DataFrame
     scores: list[dict[str, Any]]
     unrestricted_scores: list[dict[str, Any]]
 
 
 def answers_on_person(
-    chapter: Chapter, person: Person, probabilities: np.ndarray, *, which: np.ndarray
+    chapter: Chapter, person: Person, probabilities: np.ndarray, *, rows: np.ndarray
 ) -> PersonAnswers:
     """Return a crowd model's answers to the person, restricted to its emotions and not, scored.
 
@@ -136,20 +172,56 @@ def answers_on_person(
     ----------
     chapter : Chapter
     person : Person
-    probabilities : array of float, shape (k, 7)
+    probabilities : array of float, shape (k, 7), of a network (trainings, k, 7)
         In the order of `mien.emotions.EMOTIONS`.
-    which : array of bool or int
+    rows : array of int
         The faces that were predicted, k of them.
     """
-    restricted = restrict(probabilities, person.emotions)
-    predictions = person_predictions(person, which, restricted)
-    unrestricted = person_predictions(person, which, probabilities)
-    return PersonAnswers(
-        predictions,
-        unrestricted,
-        chapter.score_person(predictions, labels=person.emotions),
-        chapter.score_person(unrestricted, labels=person.emotions, suffix="-unmasked"),
+    network = probabilities.ndim == 3
+    unrestricted = probabilities.reshape(-1, len(rows), len(EMOTIONS))
+    restricted = np.stack([restrict(given, person.emotions) for given in unrestricted])
+    frames, free = (
+        [person_predictions(person, rows, given) for given in each]
+        for each in (restricted, unrestricted)
     )
+    labelled = np.isin(rows, person.labelled("has_image").rows)
+    return PersonAnswers(
+        frames[0],
+        repeats_table(person, rows[labelled], restricted[:, None, labelled]),
+        chapter.score_person(frames if network else frames[0], labels=person.emotions),
+        chapter.score_person(
+            free if network else free[0], labels=person.emotions, suffix="-unmasked"
+        ),
+    )
+
+
+def private_table(codes: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
+    """Return the answers to every PrivateTest image, so that models can be paired on them.
+
+    Parameters
+    ----------
+    codes : array of int, shape (n,)
+        True classes.
+    probabilities : array of float, shape (trainings, n, 7)
+        One training of what is no network.
+
+    Returns
+    -------
+    DataFrame
+        ``image`` (from 0, in the order of PrivateTest), ``truth, training, predicted, p_…``.
+    """
+    frame = pd.DataFrame({"image": np.arange(len(codes)), "truth": named(codes)})
+    tables = [
+        pd.concat(
+            [
+                frame.assign(training=training, predicted=named(given.argmax(axis=1))),
+                pd.DataFrame(given, columns=list(SHARES)),
+            ],
+            axis="columns",
+        )
+        for training, given in enumerate(probabilities)
+    ]
+    return pd.concat(tables, ignore_index=True)
 
 
 def agreement_with_ferplus(crowd: Fer2013, answers: np.ndarray) -> dict[str, Any] | None:

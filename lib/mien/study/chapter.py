@@ -14,6 +14,7 @@ from IPython import get_ipython
 
 from mien.data.fer2013 import Fer2013, load_fer2013
 from mien.data.person import Labelled, Person, load_person
+from mien.emotions import SHARES, named, probability_of
 from mien.errors import DataError, ParameterError
 from mien.evaluation.cross_validation import grouped_folds
 from mien.evaluation.scores import repeated_scores, score_set
@@ -120,16 +121,25 @@ class Chapter:
         self.missing = gaps(self.study, person)
         return person
 
-    def load_network(self) -> tuple[Any, float]:
-        """Return the network that B2 applies and B3 tunes, and its temperature.
+    def load_networks(self) -> list[tuple[Any, float]]:
+        """Return the networks that B2 applies and B3 tunes, each with its temperature.
 
-        B1's network, or the one that comes with mien where the study says so.
+        Those that B1 has trained, or the one that comes with mien where the study says so. The
+        temperature is that of the way in which these chapters look at a face
+        (`mien.network.inference.MIRRORED`).
         """
-        from mien.network import pretrained  # here, because importing Keras takes seconds
+        from mien.network import inference, pretrained  # here: importing Keras takes seconds
 
         if self.study.takes_shipped:
-            return pretrained.shipped()
-        return pretrained.load(self.model_path("B1.keras")), self.metrics("B1")["temperature"]
+            return [pretrained.shipped()]
+        temperatures = self.metrics("B1")["temperatures"]
+        return [
+            (
+                pretrained.load(self.model_path(results.training_file("B1", number))),
+                of_views[inference.MIRRORED],
+            )
+            for number, of_views in enumerate(temperatures)
+        ]
 
     def metrics(self, part: str) -> dict[str, Any]:
         """Return metrics.json of an earlier chapter of this study (`results.load_metrics`).
@@ -172,6 +182,22 @@ class Chapter:
         path.parent.mkdir(parents=True, exist_ok=True)
         return path
 
+    def save_networks(self, networks: Sequence[Any]) -> None:
+        """Store the networks that this chapter has trained; nothing of earlier ones stays.
+
+        As ``B1.keras``, ``B1-2.keras`` and so on; checkpoints go.
+        """
+        from mien.network import pretrained  # here: importing Keras takes seconds
+
+        names = [results.training_file(self.part, number) for number in range(len(networks))]
+        for name, network in zip(names, networks, strict=True):
+            pretrained.save(network, self.model_path(name))
+        left = results.models_of(self.folder, self.part)
+        left += results.checkpoints_of(self.folder, self.part)
+        for path in left:
+            if path.name not in names:
+                path.unlink()
+
     def person_folds(self, person: Person, *, repeats: int) -> np.ndarray:
         """Return the folds of the person's labelled faces, clips kept together.
 
@@ -195,22 +221,33 @@ class Chapter:
         return dealt
 
     def score_person(
-        self, predictions: pd.DataFrame, *, labels: Sequence[str], suffix: str = ""
+        self,
+        predictions: pd.DataFrame | Sequence[pd.DataFrame],
+        *,
+        labels: Sequence[str],
+        suffix: str = "",
     ) -> list[dict[str, Any]]:
         """Return the scores of predictions.csv on the labelled faces and on the unknown ones.
 
         Unknown faces count where the raters have a majority. A set without a single such face
-        has no score. ``suffix`` is added to the names ``target-labelled``, ``target-unknown``.
+        has no score. Of a network there is a frame for each training. ``suffix`` is added to the
+        names ``target-labelled``, ``target-unknown``.
         """
-        found = []
+        network = not isinstance(predictions, pd.DataFrame)
+        frames, found = predictions if network else [predictions], []
         for name in ("labelled", "unknown"):
-            rows = predictions[(predictions["set"] == name) & (predictions["truth"] != "")]
-            if rows.empty:
+            chosen = (frames[0]["set"] == name) & (frames[0]["truth"] != "")
+            if not chosen.any():
                 continue
+            rows = frames[0][chosen]
+            answers = np.stack([frame["predicted"][chosen].astype(str) for frame in frames])
+            shares = np.stack([frame.loc[chosen, list(SHARES)] for frame in frames])
+            of_truth = probability_of(rows["truth"], shares)
             found.append(
                 score_set(
                     rows["truth"],
-                    rows["predicted"],
+                    answers if network else answers[0],
+                    of_truth=of_truth,
                     labels=labels,
                     set=f"target-{name}{suffix}",
                     clips=rows["clip"],
@@ -224,22 +261,42 @@ class Chapter:
         self,
         person: Person,
         labelled: Labelled,
-        answers: np.ndarray,
+        probabilities: np.ndarray,
         folds: np.ndarray,
         *,
         set: str = "target-labelled",
     ) -> dict[str, Any]:
-        """Return the score of out-of-fold answers (repeats, k) to the k labelled faces."""
+        """Return the score of out-of-fold answers to the k labelled faces.
+
+        ``probabilities`` have the shape (repeats, k, 7), of a network (trainings, repeats, k, 7).
+        """
         return repeated_scores(
             labelled.truth,
-            answers,
+            named(probabilities.argmax(axis=-1)),
             folds,
             labels=person.emotions,
             set=set,
             clips=labelled.clips,
+            of_truth=probability_of(labelled.truth, probabilities),
             seed=self.study.seed,
             resamples=self.study.resamples,
         )
+
+    def score_rivals(
+        self,
+        person: Person,
+        labelled: Labelled,
+        rivals: Mapping[str, np.ndarray],
+        folds: np.ndarray,
+    ) -> dict[str, dict[str, Any]]:
+        """Return the scores of rivals (`mien.models.RIVALS`), by name, as `score_folds`."""
+        return {
+            name: {
+                "model": name,
+                **self.score_folds(person, labelled, given, folds, set="target-labelled-rival"),
+            }
+            for name, given in rivals.items()
+        }
 
     def _declared(self, kind: str, name: str) -> None:
         """Raise where a chapter asks for what its plan does not declare: it would not go stale."""

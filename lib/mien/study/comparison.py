@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from importlib import resources
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,10 @@ import pandas as pd
 from mien.data.person import Person
 from mien.emotions import EMOTIONS
 from mien.evaluation import paired_tests, rater_agreement, scores
-from mien.models import MODELS, Model
+from mien.models import DECLARED, MODELS, RIVALS, Model, is_network
 from mien.network import SHIPPED
 from mien.report.face_sheets import Answer, GalleryItem
-from mien.study.answers import side_by_side
+from mien.study.answers import by_repeat, side_by_side
 from mien.study.chapter import Chapter
 
 
@@ -24,9 +25,11 @@ class Answers:
     Attributes
     ----------
     file_name, clip, truth : ndarray of str, shape (n,)
-    given : dict of str to ndarray of str, shape (repeats, n)
-        By model; one repeat where nothing was fitted on the person. The first repeat is what
-        predictions.csv holds.
+    given : dict of str to ndarray of str, shape (trainings, repeats, n)
+        By model; one training of what is no network, one repeat where nothing was fitted on the
+        person. The first of both is what predictions.csv holds.
+    of_truth : dict of str to ndarray of float, shape (trainings, repeats, n)
+        The probability that was given to the true emotion.
     folds : dict of str to ndarray of int, shape (repeats, n)
         Of the models that were fitted on the person.
     """
@@ -35,6 +38,7 @@ class Answers:
     clip: np.ndarray
     truth: np.ndarray
     given: dict[str, np.ndarray]
+    of_truth: dict[str, np.ndarray]
     folds: dict[str, np.ndarray]
 
     @property
@@ -45,7 +49,7 @@ class Answers:
     @property
     def disputed(self) -> list[str]:
         """The files on which the models' first answers are not all alike."""
-        first = np.stack([given[0] for given in self.given.values()])
+        first = np.stack([self.given[name][0, 0] for name in self.given if name in MODELS])
         return self.file_name[(first != first[0]).any(axis=0)].tolist()
 
 
@@ -72,22 +76,37 @@ def compared(chapter: Chapter) -> dict[str, Any]:
 
 def labelled_answers(chapter: Chapter) -> Answers:
     """Return what the models of this study answered to the labelled faces, on the same faces."""
-    frames = {model: chapter.predictions(model.part) for model in _models(chapter)}
-    frames = {model: frame[frame["set"] == "labelled"] for model, frame in frames.items()}
-    shared = set.intersection(*(set(frame["file_name"]) for frame in frames.values()))
-    first = next(iter(frames.values()))
-    faces = first[first["file_name"].isin(shared)].reset_index(drop=True)
-    given, folds = {}, {}
-    for model, frame in frames.items():
-        if model.fitted_on_person:
-            repeats = chapter.table(model.part, "repeats")
-            given[model.name] = _by_repeat(repeats, "predicted", faces["file_name"]).astype(str)
-            folds[model.name] = _by_repeat(repeats, "fold", faces["file_name"]).astype(int)
-        else:
-            answers = frame.set_index("file_name")["predicted"].loc[faces["file_name"]]
-            given[model.name] = answers.to_numpy(dtype=str)[None]
-    texts = {name: faces[name].to_numpy(dtype=str) for name in ("file_name", "clip", "truth")}
-    return Answers(**texts, given=given, folds=folds)
+    tables = {
+        model.name: chapter.table(model.part, "repeats") for model in _models(chapter)
+    } | _rivals(chapter)
+    shared = set.intersection(*(set(table["file_name"]) for table in tables.values()))
+    first = next(iter(tables.values()))
+    faces = first[first["file_name"].isin(shared)].drop_duplicates("file_name", ignore_index=True)
+    names = faces["file_name"]
+    return Answers(
+        **{name: faces[name].to_numpy(dtype=str) for name in ("file_name", "clip", "truth")},
+        given={
+            name: by_repeat(table, "predicted", names).astype(str) for name, table in tables.items()
+        },
+        of_truth={
+            name: by_repeat(table, "p_truth", names).astype(float) for name, table in tables.items()
+        },
+        folds={
+            name: by_repeat(table, "fold", names)[0].astype(int)
+            for name, table in tables.items()
+            if (table["fold"] >= 0).all()
+        },
+    )
+
+
+def _rivals(chapter: Chapter) -> dict[str, pd.DataFrame]:
+    """Return the answers of the rivals that this study has, by name."""
+    return {
+        rival.name: table[table["model"] == rival.name]
+        for rival in RIVALS.values()
+        if rival.part not in chapter.missing
+        for table in [chapter.table(rival.part, "rivals")]
+    }
 
 
 def labelled_scores(
@@ -103,22 +122,68 @@ def labelled_scores(
     }
     found = {}
     for model, given in answers.given.items():
+        of_truth = answers.of_truth[model]
+        if model not in answers.folds:
+            given, of_truth = given[:, 0], of_truth[:, 0]
+        if not is_network(model):
+            given, of_truth = given[0], of_truth[0]
         if model in answers.folds:
-            score = scores.repeated_scores(answers.truth, given, answers.folds[model], **how)
+            folds = answers.folds[model]
+            score = scores.repeated_scores(answers.truth, given, folds, of_truth=of_truth, **how)
         else:
-            score = scores.score_set(answers.truth, given[0], **how)
+            score = scores.score_set(answers.truth, given, of_truth=of_truth, **how)
         found[model] = {"model": model, **score}
     return found
 
 
-def detectable_difference(answers: Answers, pairs: pd.DataFrame) -> float | None:
-    """Return the smallest difference that so many clips would likely have shown.
+def declared_pairs(answers: Answers) -> pd.DataFrame:
+    """Return the declared pairs that this study has (`mien.evaluation.paired_tests.compare`).
 
-    For models that divide as many faces as the pairs do on average
-    (`mien.evaluation.paired_tests.detectable_difference`).
+    With ``question``, what the pair can tell, as `mien.models.DECLARED` has it.
     """
-    discordant = ((pairs["only_a"] + pairs["only_b"]) / pairs["n"]).mean()
-    return paired_tests.detectable_difference(len(set(answers.clip)), float(discordant))
+    pairs = [pair for pair in DECLARED if set(pair) <= answers.given.keys()]
+    found = paired_tests.compare(answers.truth, answers.given, answers.clip, pairs=pairs)
+    return found.assign(question=[DECLARED[pair] for pair in pairs])
+
+
+def same_folds(answers: Answers, a: str, b: str) -> dict[str, float]:
+    """Return Nadeau and Bengio's paired test of two models in the same folds.
+
+    From `mien.evaluation.paired_tests.paired_folds`.
+    """
+    folds = min(answers.folds[a], answers.folds[b], key=len)
+    return paired_tests.paired_folds(answers.truth, answers.given[a], answers.given[b], folds)
+
+
+def detectable(pairs: pd.DataFrame) -> dict[str, Any]:
+    """Return which differences such a study could have seen.
+
+    With the median standard error of the declared pairs, which holds the design effect of clips
+    and trainings (`mien.evaluation.paired_tests.detectable_difference`).
+
+    Returns
+    -------
+    dict
+        ``alone_80``, ``alone_50``, ``holm_80``, ``holm_50``: the difference that is found with a
+        probability of 80 or 50 %, by a pair tested alone and by the strictest test of the family;
+        None where no difference would be. ``pairs``, their number; ``design_effect``, its lowest
+        and highest value over the pairs.
+    """
+    error, clips = float(pairs["error"].median()), int(pairs["clips"].min())
+    levels = {"alone": 0.05, "holm": 0.05 / max(len(pairs), 1)}
+    found = {
+        f"{name}_{power}": paired_tests.detectable_difference(
+            error, clips, power=power / 100, alpha=alpha
+        )
+        for name, alpha in levels.items()
+        for power in (80, 50)
+    }
+    effects = pairs["design_effect"].dropna()
+    return {
+        **found,
+        "pairs": len(pairs),
+        "design_effect": [effects.min(), effects.max()] if len(effects) else None,
+    }
 
 
 def unknown_answers(chapter: Chapter) -> pd.DataFrame:
@@ -131,13 +196,29 @@ def unknown_answers(chapter: Chapter) -> pd.DataFrame:
     return found.fillna("").sort_values("file_name", ignore_index=True)
 
 
-def unknown_scores(chapter: Chapter, *, labels: list[str]) -> dict[str, dict[str, Any]]:
-    """Return the score of every model on the unknown faces on which the raters agree, if any."""
+def scores_of(chapter: Chapter, name: str) -> dict[str, dict[str, Any]]:
+    """Return the score of every model on a set, as its chapter has saved it, where it has."""
     return {
         model.name: {"model": model.name, **score}
         for model in _models(chapter)
-        for score in chapter.score_person(chapter.predictions(model.part), labels=labels)
-        if score["set"] == "target-unknown"
+        for score in chapter.metrics(model.part)["scores"]
+        if score["set"] == name
+    }
+
+
+def learned_from(names: Collection[str]) -> list[str]:
+    """Return from what each model or rival has learned, in words."""
+    return [(MODELS.get(name) or RIVALS[name]).learned_from for name in names]
+
+
+def restricted_or_not(chapter: Chapter) -> dict[tuple[str, str, str], dict[str, Any]]:
+    """Return the crowd's models' scores on the person, by model, set and what they may answer."""
+    return {
+        (model, name, told): score
+        for name in ("target-labelled", "target-unknown")
+        for told, ending in (("the person's", ""), ("all seven", "-unmasked"))
+        for model, score in scores_of(chapter, name + ending).items()
+        if not MODELS[model].fitted_on_person
     }
 
 
@@ -167,7 +248,9 @@ def _costs(chapter: Chapter, model: Model) -> dict[str, Any]:
     sets = chapter.predictions(model.part)["set"]
     # Those that were fitted on the person are timed on faces from which they did not learn.
     read = (sets == "unknown").sum() if model.fitted_on_person else len(sets)
-    predicting = chapter.metrics(model.part)["seconds"].get("predict")
+    metrics = chapter.metrics(model.part)
+    read *= metrics["scores"][0].get("trainings", 1)
+    predicting = metrics["seconds"].get("predict")
     return {
         "trained_here": here,
         "seconds": _training_seconds(chapter, model) if here else None,
@@ -186,7 +269,12 @@ def _training_seconds(chapter: Chapter, model: Model) -> float | None:
 
 
 def limits(
-    answers: Answers, unknown: pd.DataFrame, pairs: pd.DataFrame, *, detectable: float | None
+    answers: Answers,
+    unknown: pd.DataFrame,
+    pairs: pd.DataFrame,
+    ratings: pd.DataFrame,
+    *,
+    detectable: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return the numbers that bound what the study can say.
 
@@ -194,19 +282,38 @@ def limits(
     -------
     dict
         ``faces``, ``clips``, ``pairs``, ``undecided`` (pairs that nothing separates),
-        ``detectable_difference``, ``unknown`` and, of these, ``rated`` (the raters have a
-        majority), ``models``.
+        ``detectable`` (`detectable`), ``unknown`` and, of these, ``rated`` (the raters have a
+        majority), ``raters`` (their number), ``models``, ``trainings`` (of the networks), and
+        ``other_trainings``: what other trainings of the same recipe gave, as recorded.
     """
     return {
         "faces": len(answers.truth),
         "clips": len(set(answers.clip)),
         "pairs": len(pairs),
         "undecided": int((~pairs["separated"]).sum()),
-        "detectable_difference": detectable,
+        "detectable": dict(detectable),
         "unknown": len(unknown),
         "rated": int((unknown["truth"] != "").sum()),
+        "raters": int(ratings["rater"].nunique()),
         "models": list(answers.given),
+        "trainings": max(len(given) for given in answers.given.values()),
+        "other_trainings": other_trainings().to_dict("records"),
     }
+
+
+def other_trainings() -> pd.DataFrame:
+    """Return what trainings of one recipe gave that differ in the processor alone, as recorded.
+
+    Returns
+    -------
+    DataFrame
+        ``profile``, ``processor``, ``private`` (accuracy on PrivateTest, 0..1), ``as_it_is`` and
+        ``fine_tuned`` (on the labelled faces of the person of README, out of fold), ``recorded``
+        (the commit, or where the figure stands).
+    """
+    path = resources.files("mien.study") / "other_trainings.csv"
+    with path.open(encoding="utf-8") as file:
+        return pd.read_csv(file)
 
 
 def gallery_items(
@@ -234,11 +341,6 @@ def gallery_items(
 
 def _models(chapter: Chapter) -> list[Model]:
     return [model for model in MODELS.values() if model.gap not in chapter.missing]
-
-
-def _by_repeat(repeats: pd.DataFrame, column: str, names: pd.Series) -> np.ndarray:
-    wide = repeats.pivot(index="repeat", columns="file_name", values=column)
-    return wide[names.tolist()].to_numpy()
 
 
 def _answer(row: Mapping[str, Any]) -> Answer:

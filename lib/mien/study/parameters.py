@@ -68,9 +68,18 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
             "min_confidence",
             "hog_cell",
             "svm_penalty",
+            "folds",
+            "repeats",
             "resamples",
         ),
-        settings=("pixel_rows", "hog_cell", "hog_components", "svm_penalty", "image_svm"),
+        settings=(
+            "pixel_rows",
+            "hog_cell",
+            "hog_components",
+            "svm_penalty",
+            "image_svm",
+            "tuning_repeats",
+        ),
         library=("data", "evaluation", "designed", "report", "study"),
     ),
     ChapterPlan(
@@ -87,7 +96,14 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
         "B1_cnn_fer2013",
         "Network on FER2013",
         data=("fer2013",),
-        parameters=("skip_bad_rows", "public_share", "epochs", "batch_size", "learning_rate"),
+        parameters=(
+            "skip_bad_rows",
+            "public_share",
+            "trainings",
+            "epochs",
+            "batch_size",
+            "learning_rate",
+        ),
         settings=(
             "network",
             "fast_precision",
@@ -174,6 +190,9 @@ class Study(BaseModel):
     svm_penalty: float = Field(0.0, ge=0, le=1e4, description="A1: C of the SVM on HOG")
     folds: int = Field(5, ge=2, le=20, description="A2, B3: folds over the labelled faces")
     repeats: int = Field(0, ge=0, le=100, description="A2, B3: times the folds are drawn anew")
+    trainings: int = Field(
+        1, ge=1, le=20, description="B1: networks from different random numbers; B2, B3 use each"
+    )
     epochs: int = Field(0, ge=0, le=1000, description="B1: passes over Training")
     batch_size: int = Field(0, ge=0, le=4096, description="B1: images in a training step")
     learning_rate: float = Field(0.0, ge=0, le=1, description="B1: peak learning rate")
@@ -188,6 +207,10 @@ class Study(BaseModel):
     def _weights_have_a_source(self) -> Self:
         if self.weights == "trained" and not self.fer2013:
             raise PydanticCustomError("weights", "needs fer2013 to be trained on")
+        if self.trainings > 1 and self.takes_shipped:
+            raise PydanticCustomError(
+                "trainings", "only one network comes with mien; more need fer2013 to be trained on"
+            )
         return self
 
     @property

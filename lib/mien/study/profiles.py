@@ -50,7 +50,7 @@ SETTINGS: dict[str, tuple[Any, Any, Any]] = {
     # A2
     "unit_model": ({"n_splits": 3}, {"n_splits": 5}, {"n_splits": 5}),  # inner folds of the choice
     "repeats": (3, 10, 20),  # times the folds are drawn anew
-    "permutations": (10, 50, 200),  # label permutations of the test against chance
+    "permutations": (1000, 2000, 5000),  # of the test against chance, at 3 ms each
     "curve_repeats": (1, 3, 5),  # repeats of the learning curve
     "shuffles": (5, 20, 50),  # shuffles of a unit for its importance
     # B1

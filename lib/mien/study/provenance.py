@@ -12,6 +12,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
+
 from mien import project
 
 #: The packages whose versions can change a number.
@@ -29,6 +31,22 @@ PACKAGES = (
     "papermill",
     "nbconvert",
 )
+
+
+def private_reads() -> pd.DataFrame:
+    """Return every reading of FER2013's PrivateTest for a figure, in this project's history.
+
+    Returns
+    -------
+    DataFrame
+        ``commit, date, model, set, purpose, accuracy`` (percent), from the project's
+        ``guides/private_test.csv``, to which lines are only ever added; no rows where mien came
+        without its guides.
+    """
+    path = project.project_root() / "guides" / "private_test.csv"
+    if not path.is_file():
+        return pd.DataFrame(columns=["commit", "date", "model", "set", "purpose", "accuracy"])
+    return pd.read_csv(path)
 
 
 def versions() -> dict[str, str]:

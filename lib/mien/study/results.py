@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 
 from mien import project
-from mien.emotions import EMOTIONS
+from mien.emotions import SHARES
 from mien.errors import DataError
 from mien.files import atomic_write, whole_folder
 
@@ -26,7 +26,7 @@ PREDICTION_COLUMNS = (
     "fold",
     "truth",
     "predicted",
-    *(f"p_{emotion}" for emotion in EMOTIONS),
+    *SHARES,
 )
 
 
@@ -45,16 +45,32 @@ def model_path(study: Path, name: str) -> Path:
     return study / "models" / name
 
 
+def training_file(part: str, number: int, ending: str = "keras") -> str:
+    """Return the name of a part's network that was trained as the ``number``-th, from 0.
+
+    Examples
+    --------
+    >>> training_file("B1", 0), training_file("B1", 1, "checkpoint.npz")
+    ('B1.keras', 'B1-2.checkpoint.npz')
+    """
+    return f"{part}-{number + 1}.{ending}" if number else f"{part}.{ending}"
+
+
 def models_of(study: Path, part: str) -> list[Path]:
-    """Return the finished models of one part: ``models/<part>.*``, but for its checkpoints."""
+    """Return the finished models of one part, those of further trainings among them."""
     checkpoints = checkpoints_of(study, part)
-    found = sorted((study / "models").glob(f"{part}.*"))
-    return [path for path in found if path not in checkpoints]
+    return [path for path in _files(study, part, "") if path not in checkpoints]
 
 
 def checkpoints_of(study: Path, part: str) -> list[Path]:
-    """Return what an unfinished training of one part has left: ``models/<part>.checkpoint*``."""
-    return sorted((study / "models").glob(f"{part}.checkpoint*"))
+    """Return what unfinished trainings of one part have left."""
+    return _files(study, part, "checkpoint")
+
+
+def _files(study: Path, part: str, beginning: str) -> list[Path]:
+    folder = study / "models"
+    patterns = (f"{part}.{beginning}*", f"{part}-*.{beginning}*")
+    return sorted(path for pattern in patterns for path in folder.glob(pattern))
 
 
 def notebook_path(study: Path, name: str) -> Path:

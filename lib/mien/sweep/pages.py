@@ -25,7 +25,16 @@ from mien.study import provenance
 from mien.study.parameters import CHAPTERS
 from mien.sweep.planning import Run, Sweep, dependants
 from mien.sweep.runs import Progress
-from mien.sweep.scores import CORRECTED, OVER_SEEDS, Board, Outcome, boards, held_out, unflattered
+from mien.sweep.scores import (
+    CLIPS_AND_SEEDS,
+    IMAGES_AND_SEEDS,
+    OVER_SEEDS,
+    Board,
+    Outcome,
+    boards,
+    held_out,
+    unflattered,
+)
 
 #: Settings that one figure shows; of more, those with the highest accuracy.
 MOST = 20
@@ -176,8 +185,8 @@ def _verdict(board: Board) -> str:
     second, gap, bounds = board.lead()
     ahead = f"{points(gap)} over {escape(second)}"
     if bounds:
-        ahead += f" (paired t over seeds: {interval(bounds, signed=True)}"
-        ahead += ")" if bounds[0] > 0 else "; the seeds do not separate the two)"
+        ahead += f" (paired, 95 % interval {interval(bounds, signed=True)}"
+        ahead += ")" if bounds[0] > 0 else "; the runs do not separate the two)"
     told = f"**{board.model}**: **{escape(board.best)}**, {right}; {ahead}."
     honest = unflattered(board) if board.set == "target-labelled" else None
     if honest is None:
@@ -242,12 +251,15 @@ def _columns(settings: pd.DataFrame) -> pd.DataFrame:
 def _how(board: Board) -> str:
     kinds = set(board.settings["interval"])
     told = {
-        CORRECTED: "The interval comes from the accuracies of all test folds of all "
-        "repeats and seeds, with Nadeau and Bengio's correction for training sets that overlap.",
-        OVER_SEEDS: "The interval is Student's t over the seeds: how far another seed would move "
-        "the score, not how far other faces would.",
+        CLIPS_AND_SEEDS: "The interval says how far other clips of the person and another seed "
+        "would move the score.",
+        IMAGES_AND_SEEDS: "The interval says how far other images and another seed would move the "
+        "score.",
+        OVER_SEEDS: "The interval is Student's t over the seeds alone, since each seed read other "
+        "faces.",
         "Wilson": "With one run the interval is Wilson's for its images.",
-        "clips resampled": "With one run the interval resamples whole clips of the person.",
+        "t over clips": "With one run the interval says how far other clips of the person would "
+        "move the score, not another seed.",
     }
     return " ".join(text for kind, text in told.items() if kind in kinds)
 

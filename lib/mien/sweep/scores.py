@@ -17,7 +17,13 @@ import pandas as pd
 from scipy import stats
 
 from mien.errors import DataError
-from mien.evaluation.scores import corrected_resampled, per_clip
+from mien.evaluation.intervals import (
+    accuracy_interval,
+    clustered_mean,
+    difference_interval,
+    mean_of_rates,
+    per_clip,
+)
 from mien.models import MODELS, name_of
 from mien.study import results
 from mien.study.parameters import CHAPTERS
@@ -25,8 +31,10 @@ from mien.study.parameters import CHAPTERS
 #: The sets that choose nothing.
 HELD_OUT = ("PrivateTest", "target-unknown")
 
-#: How an interval was made: from all test folds, or from the runs of all seeds.
-CORRECTED, OVER_SEEDS = "Nadeau and Bengio", "Student's t"
+#: How an interval was made: from clips and seeds, from images and seeds, from the seeds alone.
+CLIPS_AND_SEEDS = "t over clips and seeds"
+IMAGES_AND_SEEDS = "t over images and seeds"
+OVER_SEEDS = "Student's t over seeds"
 
 
 @dataclass(frozen=True)
@@ -49,8 +57,8 @@ class Board:
         The parameters of the grid, the seed aside, that can change these scores.
     draws : DataFrame
         One row for every setting and seed: the values of ``names``, ``seed``, ``label``,
-        ``folder``, ``n``, ``accuracy``, ``f1_macro`` and the run's own interval (``low``,
-        ``high``, ``method``).
+        ``folder``, ``n``, ``data`` (fingerprints of what was read), ``accuracy``, ``f1_macro``
+        and the run's own interval (``low``, ``high``, ``method``).
     """
 
     part: str
@@ -81,7 +89,7 @@ class Board:
         """
         rows = {}
         for name, runs in self.draws.groupby("setting", sort=False):
-            low, high, kind = _interval(self.part, self.set, runs)
+            low, high, kind = self._interval(runs)
             rows[name] = {
                 "runs": len(runs),
                 "accuracy": runs["accuracy"].mean(),
@@ -102,17 +110,54 @@ class Board:
     def lead(self) -> tuple[str, float, list[float] | None] | None:
         """Return by how much the best setting leads the next: its name, difference, interval.
 
-        The interval (95 %) is that of a paired t test over the seeds that both ran with; None
-        with fewer than two. None where there is no other setting.
+        The interval (95 %) is that of the differences over the seeds that both ran with, and over
+        the clips where the answers to each face were kept; None with fewer than two seeds. None
+        where there is no other setting.
         """
         others = self.settings["accuracy"].drop(self.best)
         if others.empty:
             return None
         second = str(others.idxmax())
         by_seed = self.draws.pivot(index="seed", columns="setting", values="accuracy")
-        gaps = (by_seed[self.best] - by_seed[second]).dropna().to_numpy()
         gap = float(self.settings["accuracy"][self.best] - others[second])
-        return second, gap, _t_interval(gaps) if len(gaps) > 1 else None
+        shared = by_seed[[self.best, second]].dropna().index
+        if len(shared) < 2:
+            return second, gap, None
+        runs = self.draws[self.draws["seed"].isin(shared)].sort_values("seed")
+        first, other = (runs[runs["setting"] == name] for name in (self.best, second))
+        faces = self._faces(pd.concat([first, other]))
+        if faces is None:
+            gaps = (by_seed[self.best] - by_seed[second])[shared].to_numpy()
+            return second, gap, _t_interval(gaps)
+        right, clips = faces
+        return second, gap, difference_interval(
+            clustered_mean(right[: len(shared)] - right[len(shared) :], clips)
+        )  # fmt: skip
+
+    def _interval(self, runs: pd.DataFrame) -> tuple[float, float, str]:
+        if len(runs) == 1:
+            run = runs.iloc[0]
+            return run["low"], run["high"], run["method"]
+        faces = self._faces(runs)
+        if faces is not None:
+            return *accuracy_interval(clustered_mean(*faces)), CLIPS_AND_SEEDS
+        if runs["data"].nunique() == 1 and not self.set.startswith("target"):
+            mean = mean_of_rates(runs["accuracy"], int(runs["n"].iloc[0]))
+            return *accuracy_interval(mean), IMAGES_AND_SEEDS
+        low, high = _t_interval(runs["accuracy"].to_numpy())
+        return max(0.0, low), min(1.0, high), OVER_SEEDS
+
+    def _faces(self, runs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray] | None:
+        """Correctness (runs, faces) of the same faces in all runs, and the faces' clips.
+
+        None where answers to faces were not kept, or another seed drew other faces.
+        """
+        if self.set != "target-labelled" or runs["data"].nunique() > 1:
+            return None
+        found = [_face_means(folder, self.part) for folder in runs["folder"]]
+        if any(face is None or not face.index.equals(found[0].index) for face in found):
+            return None
+        return np.stack(found), found[0].index.get_level_values("clip").to_numpy()
 
 
 def boards(
@@ -189,15 +234,10 @@ def unflattered(board: Board, *, resamples: int = 2000) -> float | None:
         return None
     means = []
     for _, runs in board.draws.groupby("seed"):
-        answers = [_repeats(folder, board.part) for folder in runs["folder"]]
-        if len(answers) < 2 or any(frame is None for frame in answers):
+        faces = board._faces(runs)
+        if faces is None or len(runs) < 2:
             return None
-        faces = [frame.groupby(["file_name", "clip"]).right.mean() for frame in answers]
-        if any(not face.index.equals(faces[0].index) for face in faces):
-            return None
-        clips = faces[0].index.get_level_values("clip")
-        hits = np.array([per_clip(face, clips)[0] for face in faces])
-        means.append(_judged_by_others(hits, per_clip(faces[0], clips)[1], resamples))
+        means.append(_judged_by_others(*per_clip(*faces), resamples))
     return float(np.mean(means))
 
 
@@ -235,6 +275,7 @@ def _draws(
             "seed": seed,
             "label": outcome.label,
             "folder": outcome.folder,
+            "data": str(metrics.get("provenance", {}).get("data")),
             **{key: score[key] for key in ("n", "accuracy", "f1_macro")},
             **{"low": low, "high": high, "method": score["accuracy_ci95_method"]},
         }
@@ -248,42 +289,16 @@ def _score(metrics: Mapping[str, Any], set_: str) -> Mapping[str, Any] | None:
     return known.get(set_) or max(tried, key=lambda score: score["accuracy"], default=None)
 
 
-def _interval(part: str, set_: str, runs: pd.DataFrame) -> tuple[float, float, str]:
-    folds = [_folds(folder, part) for folder in runs["folder"]] if set_ == "target-labelled" else []
-    if folds and all(fold is not None for fold in folds):
-        tests = pd.concat(folds)
-        n_test = tests["n"].mean()
-        n_train = runs["n"].mean() - n_test
-        found = corrected_resampled(tests["accuracy"], n_train=n_train, n_test=n_test)
-        return *_within(found["ci95"]), CORRECTED
-    if len(runs) > 1:
-        return *_within(_t_interval(runs["accuracy"].to_numpy())), OVER_SEEDS
-    run = runs.iloc[0]
-    return run["low"], run["high"], run["method"]
-
-
-def _folds(folder: Path, part: str) -> pd.DataFrame | None:
-    """Return ``repeat``, ``fold``, ``accuracy``, ``n`` of every test fold of every repeat."""
-    answers = _repeats(folder, part)
-    if answers is None:
-        return None
-    return answers.groupby(["repeat", "fold"]).right.agg(["mean", "size"]).reset_index().set_axis(
-        ["repeat", "fold", "accuracy", "n"], axis=1
-    )  # fmt: skip
-
-
-def _repeats(folder: Path, part: str) -> pd.DataFrame | None:
+def _face_means(folder: Path, part: str) -> pd.Series | None:
+    """Return the mean correctness of every face, by ``file_name`` and ``clip``."""
     try:
         answers = results.load_table(folder, part, "repeats")
     except DataError:
         return None
-    return answers.assign(right=answers["truth"] == answers["predicted"])
+    right = answers["truth"] == answers["predicted"]
+    return right.groupby([answers["file_name"], answers["clip"]]).mean()
 
 
 def _t_interval(values: np.ndarray) -> list[float]:
     half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
     return [float(np.mean(values) - half), float(np.mean(values) + half)]
-
-
-def _within(bounds: Sequence[float]) -> tuple[float, float]:
-    return max(0.0, bounds[0]), min(1.0, bounds[1])
