@@ -24,7 +24,6 @@ from mien.report.text import (
     p_value,
     percent,
     points,
-    training_time,
 )
 
 _PLACES = {
@@ -178,13 +177,23 @@ def seen(detectable: Mapping) -> str:
     )
 
 
+def declared(pairs: pd.DataFrame, detectable: Mapping) -> str:
+    """Return how many of the declared pairs are separated, and what could have been seen."""
+    separated = [f"{row.a} from {row.b}" for row in pairs.itertuples() if row.separated]
+    found = f"Of {count(len(pairs), 'declared pair')} the data separate {len(separated)}"
+    return f"{found}{f' ({listed(separated)})' if separated else ''}; {seen(detectable)}."
+
+
 def _cost(best: str, tied: list[str], costs: Mapping[str, Mapping]) -> str:
     def price(model: str) -> str:
         labels = costs[model]["labels"]
         needs = "no labelled face of the person"
         if labels:
             needs = count(labels, "labelled face of the person", "labelled faces of the person")
-        return f"{training_time(costs[model])} and {needs}"
+        seconds = costs[model]["seconds"]
+        time = "an unknown time" if seconds is None else minutes(seconds)
+        training = f"{time} of training" if costs[model]["trained_here"] else "no training here"
+        return f"{training} and {needs}"
 
     return "; ".join(f"{model} took {price(model)}" for model in (best, *tied)) + "."
 

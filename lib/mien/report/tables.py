@@ -10,8 +10,7 @@ from typing import Any
 
 import pandas as pd
 
-from mien.models import MODELS
-from mien.report.text import training_time
+from mien.report.text import minutes
 
 #: What stands in a cell that has no value.
 MISSING = "–"
@@ -359,19 +358,24 @@ def model_pairs(pairs: pd.DataFrame, *, caption: str) -> Table:
 
 
 def model_costs(costs: Mapping[str, Mapping[str, Any]], *, caption: str) -> Table:
-    """Return a table of what models learned from and cost (`mien.study.comparison.costs`)."""
+    """Return a table of what models cost (`mien.study.comparison.costs`)."""
     frame = pd.DataFrame(
         {
-            "learned from": MODELS[model].learned_from,
-            "labelled faces of the person": cost["labels"],
-            "training": training_time(cost),
+            "labels of the person": cost["labels"],
+            "training": _training_time(cost),
             "ms to read a face": cost["milliseconds"],
-            "model file, MB": cost["bytes"] / 1e6,
+            "file, MB": cost["bytes"] / 1e6,
         }
-        for model, cost in costs.items()
+        for cost in costs.values()
     )
     frame.index = pd.Index(costs, name="model")
     return table(frame, caption=caption)
+
+
+def _training_time(cost: Mapping[str, Any]) -> str:
+    if not cost["trained_here"]:
+        return "none here"
+    return "unknown" if cost["seconds"] is None else minutes(cost["seconds"])
 
 
 def _index(scores: Mapping[Any, Any], names: Sequence[str]) -> pd.Index:

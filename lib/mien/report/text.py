@@ -5,7 +5,7 @@ labels as typed) goes through `escape` before it is shown.
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from mien.errors import printable
 
@@ -111,23 +111,6 @@ def minutes(seconds: float | None) -> str:
     if seconds < 59.5:
         return count(round(seconds), "second")
     return f"{seconds / 60:.1f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
-
-
-def training_time(cost: Mapping) -> str:
-    """Return how long a model trained (`mien.study.comparison.costs`), in words.
-
-    Examples
-    --------
-    >>> training_time({"trained_here": False, "seconds": None})
-    'no training here'
-    >>> training_time({"trained_here": True, "seconds": 90})
-    '1.5 minutes of training'
-    """
-    if not cost["trained_here"]:
-        return "no training here"
-    if cost["seconds"] is None:
-        return "an unknown time of training"
-    return f"{minutes(cost['seconds'])} of training"
 
 
 def count(n: int, thing: str, things: str | None = None) -> str:
