@@ -23,6 +23,10 @@ from mien.synthetic.dataset import demo_folder
 ROOT = Path(__file__).resolve().parents[1]
 REAL = ROOT.parent / "shared" / "data"
 
+# The models of faces are never fetched by a test; those that need them ask for `landmarker`.
+_MODELS = REAL / "face_landmarker" / "face_landmarker.task"
+os.environ.setdefault("MIEN_FACE_LANDMARKER", str(_MODELS) if _MODELS.is_file() else "none")
+
 # Started in the background, a process ignores Ctrl-C, and so would all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -143,6 +147,14 @@ def real_person() -> Path:
     if not path.is_dir():
         pytest.skip("the real target person is not beside the repository")
     return path
+
+
+@pytest.fixture(scope="session")
+def landmarker() -> Path:
+    path = os.environ["MIEN_FACE_LANDMARKER"]
+    if path == "none":
+        pytest.skip("the face landmarker's models are not beside the repository")
+    return Path(path)
 
 
 @pytest.fixture

@@ -214,7 +214,7 @@ def test_imotions(folder):
 
 def test_blendshapes_stand_beside_action_units(folder):
     header = ["file_name", "presence", "left", "top", "width", "height", *BLENDSHAPES]
-    values = [str(number / 100) for number in range(52)]
+    values = [str(number / 100) for number in range(51)]
     lines = [header, *(["1_01.png", ".9", "0", "0", "9", "9", *values] for _ in range(1))]
     add_table(folder, "blendshapes.csv", "\n".join(map(",".join, lines)))
     add_table(folder, "1_01.csv", f"{OPENFACE}\n0,.9,0,0,0,0,0,0,1,1,1,1")
@@ -223,7 +223,7 @@ def test_blendshapes_stand_beside_action_units(folder):
     assert person.action_units == "OpenFace 2"
     shapes = person.measured["blendshapes"]
     assert (shapes.kind, shapes.names, shapes.scale) == ("blendshapes", BLENDSHAPES, "0..1")
-    assert shapes.values[0].tolist() == near([number / 100 for number in range(52)])
+    assert shapes.values[0].tolist() == near([number / 100 for number in range(51)])
     assert shapes.confidence[0] == 0.9 and np.isnan(shapes.values[1]).all()
 
 

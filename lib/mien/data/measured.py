@@ -9,7 +9,7 @@ path, name, stem or frame number; its values are brought to 0..1. The tools:
 - py-feat (Cheong et al. 2023, Affective Science) and OpenFace 3 (Hu et al. 2025, FG): 0..1;
 - FaceReader's detailed log: ``NotActive`` and ``A`` (trace) to ``E`` (maximum), or 0..1;
 - iMotions' FACET: evidence, the decimal logarithm of the odds that a unit is active;
-- the 52 blendshapes of Google's face landmarker (`mien measure`): 0..1.
+- the 51 blendshapes of Google's face landmarker (`mien measure`): 0..1.
 """
 
 import math
@@ -35,12 +35,13 @@ _TWO_SIDED = """
     mouthUpperUp noseSneer
 """
 _ALONE = """
-    _neutral browInnerUp cheekPuff jawForward jawLeft jawOpen jawRight mouthClose mouthFunnel
+    browInnerUp cheekPuff jawForward jawLeft jawOpen jawRight mouthClose mouthFunnel
     mouthLeft mouthPucker mouthRight mouthRollLower mouthRollUpper mouthShrugLower
     mouthShrugUpper
 """
 _BOTH = [name + side for name in _TWO_SIDED.split() for side in ("Left", "Right")]
-#: Google's blendshapes, in the order of its model, which is that of their names.
+#: Google's blendshapes, in the order of its model, which is that of their names; left and right are
+#: the person's own. The first of the model's 52 values, ``_neutral``, says nothing.
 BLENDSHAPES: tuple[str, ...] = tuple(sorted([*_ALONE.split(), *_BOTH]))
 
 ACTION_UNITS, SHAPES = "Action Units", "blendshapes"

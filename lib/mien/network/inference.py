@@ -279,13 +279,14 @@ def _look(path: str | Path, *, find_faces: bool) -> tuple[list[tuple], list[np.n
         image = open_image(path)
         if not find_faces:
             return [(name, 1, *[None] * 4, "")], [to_grey48(image)]
-        boxes = face_finder.find(image)
     except DataError as error:
         return [(name, 0, *[None] * 4, str(error).removeprefix(f"{path} "))], []
-    if not boxes:
+    faces = face_finder.find(image)
+    if not faces:
         return [(name, 0, *[None] * 4, NO_FACE)], []
+    boxes = [face.box(image.size) for face in faces]
     rows = [(name, number, *box, "") for number, box in enumerate(boxes, start=1)]
-    return rows, [face_finder.cut_out(image, box) for box in boxes]
+    return rows, [face_finder.grey48(image, face) for face in faces]
 
 
 def _frame(rows: list[tuple], shares: np.ndarray) -> pd.DataFrame:

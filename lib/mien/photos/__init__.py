@@ -1,4 +1,5 @@
-"""From photos to faces: where the faces of a picture are.
+"""Photos and videos: which faces are in them, where their landmarks are, what their blendshapes.
 
-Start with `face_finder`. Imports the root rooms and `mien.data`.
+Start with `face_finder` (the faces of one picture); `landmarks` holds the models that it asks.
+Imports ``data``.
 """

@@ -1,96 +1,205 @@
-"""Finding the faces in a picture: a cascade of boosted Haar features that OpenCV 4 ships.
+"""Finding the faces in a picture, and framing them as FER2013 frames a face.
 
-Viola and Jones 2004, "Robust real-time face detection"; the trained cascade is
-``haarcascade_frontalface_alt2`` (Lienhart and Maydt 2002), which lies inside
-``opencv-python-headless`` 4 and no longer inside 5. Measured against the others whose model lies in
-its package (OpenCV: scale 1.1, 3 neighbours; scikit-image's LBP cascade: scale 1.2, 2 neighbours,
-and in brackets scale 1.1, 4 neighbours), found / places that are no face:
+Faces are found by BlazeFace in two views of the picture, a coarse one with its edges repeated
+around it and a fine one, and where it is in doubt confirmed by the face mesh
+(`mien.photos.landmarks`). Where the file of these models is not to be had, a cascade of boosted
+Haar features that OpenCV 4 ships finds them (Viola and Jones 2004, "Robust real-time face
+detection"; ``haarcascade_frontalface_alt2``, Lienhart and Maydt 2002, the best of those whose model
+lies in a package). ``benchmarks/find_faces.py`` compares the two: found / places that are no face,
+and milliseconds a picture on one of two AMD EPYC cores that had four times as much to do:
 
-=========================================  =========  =========  ================
-picture                                    alt2       default    scikit-image
-=========================================  =========  =========  ================
-300 of FER2013's PublicTest, enlarged      223 / 3    218 / 8    224 / 9 (215 / 4)
-87 of a person, edges repeated             81 / 0     74 / 0     82 / 0 (81 / 0)
-the same 60 pixels wide on 640 x 480       82 / 2     84 / 0     75 / 76 (80 / 64)
-the same 100 pixels wide                   83 / 1     82 / 2     81 / 68 (79 / 48)
-84, four in a picture                      79 / 1     83 / 1     81 / 16 (82 / 7)
-36 pictures without a face                 - / 0      - / 10     - / 39 (- / 18)
-=========================================  =========  =========  ================
+========================================  =========  =====  =========  =====
+pictures                                  networks   ms     cascade    ms
+========================================  =========  =====  =========  =====
+300 of FER2013's PublicTest, enlarged     289 / 1    20     235 / 10   16
+99 of a person, 60 wide in 640 x 480      98 / 0     20     95 / 0     15
+35 without a face                         - / 2      32     - / 2      136
+========================================  =========  =====  =========  =====
 
-It took half to a quarter of scikit-image's time. It finds upright frontal faces; profiles, turned
-and half-hidden heads it misses.
+The cascade finds upright frontal faces; profiles, turned and half-hidden heads it misses.
 """
 
+import math
 import threading
+from dataclasses import dataclass
 
 import numpy as np
 from PIL import Image
 
 from mien.data.images import LONGEST, plain_image, to_grey48
+from mien.photos import landmarks
 
 Box = tuple[int, int, int, int]
 
 #: Pixels of the smallest face, in a picture of at most `mien.data.images.LONGEST` pixels a side.
-SMALLEST = 40
+SMALLEST = 24
+
+# What BlazeFace sees, and how sure it must be: the whole picture on 128 pixels with a rim, and a
+# third of the size, at which a face of 50 pixels has 17; where that shows no face, the whole again
+# without a rim.
+_COARSE, _RIM, _LIKELY = 128, 0.25, 0.4
+_FINE, _SURE = 1 / 3, 0.6
+# How many sides of its box the mesh sees of a face; the second, where the first shows it none,
+# suits a box that is too loose.
+_VIEWS = (1.5, 1.25)
+_PRESENT = 0.5
+
+_CERTAIN = 0.85  # BlazeFace needs no confirmation
+# FER2013's frame of an upright face, in heights of the mesh: the side of the square, and how far
+# its middle is above the mean of the landmarks. Medians over 3,404 faces of PublicTest, half of
+# which lie within 7 % of that side, and within 2 and 2.4 % of that middle (across, down);
+# benchmarks/face_frame.py. And the same from BlazeFace's six points, in sizes (root mean square
+# distances from their mean): 8 %, 2.2 and 2.7 %.
+_BY_MESH, _BY_POINTS = (1.10, 0.077), (3.53, 0.06)
+_HAAR_SMALLEST = 40
 _own = threading.local()  # a cascade must not be used by two threads at once
 
 
-def find(image: Image.Image) -> list[Box]:
-    """Return the boxes of the faces in a picture, from left to right.
+@dataclass(frozen=True, eq=False)
+class Face:
+    """A face in a picture, and the square around it that is FER2013's frame of a face.
 
-    A cascade needs some room around a face. Where none is found in the picture as it is, as in one
-    that a face fills, its edges are repeated outwards by half of the longer side.
+    Attributes
+    ----------
+    x, y, side : float
+        Middle and side of the square, in pixels of the picture.
+    tilt : float
+        How far the square's upper edge falls to the right, in radians: the line of the eyes.
+    presence : float
+        How sure the mesh is that there is a face, 0.5 to 1; NaN where it was not asked.
+    points : ndarray of float64, shape (478, 2), or None
+        The landmarks, x and y in pixels of the picture; None where the mesh was not asked.
+    """
+
+    x: float
+    y: float
+    side: float
+    tilt: float = 0.0
+    presence: float = math.nan
+    points: np.ndarray | None = None
+
+    def box(self, size: tuple[int, int]) -> Box:
+        """Return left, top, width and height of the square, not turned, inside a picture."""
+        corners = [(middle - self.side / 2, middle + self.side / 2) for middle in (self.x, self.y)]
+        ends = [np.clip(pair, 0, most) for pair, most in zip(corners, size, strict=True)]
+        (left, right), (top, bottom) = (np.rint(pair).astype(int).tolist() for pair in ends)
+        return left, top, right - left, bottom - top
+
+    def cut_out(self, image: Image.Image) -> Image.Image:
+        """Return the face upright in its frame, at the picture's resolution, edges repeated."""
+        pixels = np.asarray(plain_image(image))
+        side = max(1, round(self.side))
+        cut, _ = landmarks.upright(
+            pixels, np.array([self.x, self.y]), self.side, self.tilt, pixels_a_side=side
+        )
+        return Image.fromarray(cut)
+
+
+def find(image: Image.Image, *, meshed: bool = False) -> list[Face]:
+    """Return the faces in a picture, from left to right.
 
     Parameters
     ----------
     image : Image
-        Any mode, any size; larger ones are reduced to `mien.data.images.LONGEST` pixels a side.
-
-    Returns
-    -------
-    list of (left, top, width, height)
-        In pixels of the picture, and inside it. A box is the frame of a face in FER2013: on 300 of
-        its PublicTest faces the boxes are 97 % as wide as the frame (median), centred at 50 and
-        49 % of it. A margin around it only costs: on the labelled faces of one person the shipped
-        network read 68 to 70 % without one, 63 to 66 % with 40 %.
+        Any mode, any size; in larger ones than `mien.data.images.LONGEST` pixels a side faces are
+        searched after reducing them to that.
+    meshed : bool
+        Ask the mesh for the landmarks of every face, not only where BlazeFace is in doubt: half as
+        fast, and framed a little better.
     """
-    grey = plain_image(image).convert("L")
-    shrink = min(1.0, LONGEST / max(grey.size))
+    picture = plain_image(image).convert("RGB")
+    shrink = min(1.0, LONGEST / max(picture.size))
     if shrink < 1:
-        size = [max(1, round(side * shrink)) for side in grey.size]
-        grey = grey.resize(size, Image.Resampling.BOX)
-    pixels = np.asarray(grey)
-    boxes = _search(pixels)
-    if not boxes:
-        rim = max(pixels.shape) // 2
-        boxes = _search(np.pad(pixels, rim, mode="edge"))
-        boxes = [(left - rim, top - rim, side, side) for left, top, side, _ in boxes]
-    found = [_inside(np.array(box) / shrink, image.size) for box in boxes]
-    return sorted(box for box in found if min(box[2:]) > 0)
+        size = [max(1, round(side * shrink)) for side in picture.size]
+        picture = picture.resize(size, Image.Resampling.BOX)
+    pixels = np.asarray(picture)
+    faces = _by_cascade(pixels) if landmarks.missing() else _by_network(pixels, meshed)
+    return sorted((_enlarged(face, 1 / shrink) for face in faces), key=lambda face: face.x)
 
 
-def cut_out(image: Image.Image, box: Box) -> np.ndarray:
-    """Return the face in a box as the models see it, uint8 (48, 48)."""
-    left, top, width, height = box
-    return to_grey48(image.crop((left, top, left + width, top + height)))
+def grey48(image: Image.Image, face: Face) -> np.ndarray:
+    """Return a face of a picture as the models see it, uint8 (48, 48)."""
+    return to_grey48(face.cut_out(image))
 
 
-def _search(pixels: np.ndarray) -> list[Box]:
+def _by_network(pixels: np.ndarray, meshed: bool) -> list[Face]:
+    """Return the faces that BlazeFace finds and, where it is in doubt, the mesh confirms."""
+    found = landmarks.detect(pixels, longest=_COARSE, least=_LIKELY, rim=_RIM)
+    fine = round(_FINE * max(pixels.shape[:2]))
+    if fine > _COARSE / (1 + 2 * _RIM):
+        found += landmarks.detect(pixels, longest=fine, least=_SURE)
+    certain = 1.0 if meshed else _CERTAIN
+    faces = _confirmed(pixels, found, certain)
+    if not faces:
+        again = landmarks.detect(pixels, longest=_COARSE, least=_LIKELY)
+        faces = _confirmed(pixels, again, certain)
+    return faces
+
+
+def _confirmed(pixels: np.ndarray, found: list[landmarks.Detection], certain: float) -> list[Face]:
+    """Return the faces among what BlazeFace found, each once, the surest first."""
+    faces: list[Face] = []
+    for detection in landmarks.merge(found):
+        if detection.score > certain:
+            face = _framed(detection.points[2:])
+        else:
+            views = (landmarks.mesh(pixels, detection, grow=grow) for grow in _VIEWS)
+            mesh = next((mesh for mesh in views if mesh.presence > _PRESENT), None)
+            face = _framed(mesh.points, mesh.presence) if mesh else None
+        if face and face.side >= SMALLEST and not any(_same(face, other) for other in faces):
+            faces.append(face)
+    return faces
+
+
+def _framed(points: np.ndarray, presence: float = math.nan) -> Face:
+    """Return the face that has these landmarks, or BlazeFace's six points (its eyes first)."""
+    eyes = landmarks.EYES if len(points) > 6 else ((0,), (1,))
+    right, left = (points[list(places)].mean(axis=0) for places in eyes)
+    tilt = math.atan2(left[1] - right[1], left[0] - right[0])
+    down = np.array([-math.sin(tilt), math.cos(tilt)])
+    middle = points.mean(axis=0)
+    if len(points) > 6:
+        size, (sides, above) = np.ptp(points @ down), _BY_MESH
+    else:
+        size, (sides, above) = np.sqrt(((points - middle) ** 2).sum(axis=1).mean()), _BY_POINTS
+    x, y = (middle - above * size * down).tolist()
+    return Face(x, y, float(sides * size), tilt, presence, points if len(points) > 6 else None)
+
+
+def _same(face: Face, other: Face) -> bool:
+    """Return whether two frames are of one face: the middle of one lies well inside the other."""
+    return math.hypot(face.x - other.x, face.y - other.y) < max(face.side, other.side) / 3
+
+
+def _enlarged(face: Face, factor: float) -> Face:
+    points = None if face.points is None else face.points * factor
+    x, y, side = (length * factor for length in (face.x, face.y, face.side))
+    return Face(x, y, side, face.tilt, face.presence, points)
+
+
+def _by_cascade(pixels: np.ndarray) -> list[Face]:
+    """Return the faces that the Haar cascade finds.
+
+    It needs some room around a face. Where it finds none in the picture as it is, as in one that a
+    face fills, the edges are repeated outwards by half of the longer side. Its boxes are FER2013's
+    frame: on 300 of PublicTest's faces they are 97 % as wide as the frame (median), centred at 50
+    and 49 % of it.
+    """
+    import cv2  # here, because it takes a moment, and only those who search need it
+
     if not hasattr(_own, "cascade"):
-        import cv2  # here, because it takes a moment, and only those who search need it
-
         cv2.setNumThreads(1)  # pictures are searched side by side already
         name = cv2.data.haarcascades + "haarcascade_frontalface_alt2.xml"
         _own.cascade = cv2.CascadeClassifier(name)
-    found = _own.cascade.detectMultiScale(
-        np.ascontiguousarray(pixels), 1.1, 3, minSize=(SMALLEST, SMALLEST)
-    )
-    return [tuple(map(int, box)) for box in found]
-
-
-def _inside(box: np.ndarray, size: tuple[int, int]) -> Box:
-    """Return the part of a box that lies inside a picture."""
-    left, top, width, height = box
-    ends = np.clip([left, left + width], 0, size[0]), np.clip([top, top + height], 0, size[1])
-    (left, right), (top, bottom) = (np.rint(end).astype(int).tolist() for end in ends)
-    return left, top, right - left, bottom - top
+    grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
+    smallest = (_HAAR_SMALLEST, _HAAR_SMALLEST)
+    rim = 0
+    boxes = _own.cascade.detectMultiScale(grey, 1.1, 3, minSize=smallest)
+    if not len(boxes):
+        rim = max(grey.shape) // 2
+        grey = np.pad(grey, rim, mode="edge")
+        boxes = _own.cascade.detectMultiScale(grey, 1.1, 3, minSize=smallest)
+    return [
+        Face(left + width / 2 - rim, top + height / 2 - rim, float(width))
+        for left, top, width, height in np.reshape(boxes, (-1, 4)).tolist()
+    ]
