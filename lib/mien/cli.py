@@ -120,11 +120,11 @@ def status(study_file: StudyFile, settings: Settings = None, out: Out = "") -> N
     """Show which chapters of a study are current, and why others are not; run nothing."""
     from rich.table import Table
 
-    from mien.running.status import status as standings
+    from mien.running import record, scheduler
 
     study = _load(study_file, settings, out)
     table = Table("chapter", "", "state", "why", box=None, pad_edge=False)
-    for standing in standings(study):
+    for standing in record.status(study, scheduler.check_data(study)):
         colour = _COLOURS.get(standing.state, "yellow")
         why = "\n".join(standing.reasons)
         cells = (standing.plan.part, standing.plan.title, standing.state, why)

@@ -9,8 +9,8 @@ from bs4 import BeautifulSoup
 from sample_report import HOSTILE, write_notebook, write_study
 
 from mien.errors import DataError
-from mien.report.html import harmless_html
 from mien.running import pages
+from mien.running.html import harmless_html
 
 PAGES = {"index.html", "0.html", "A1.html", "A2.html", "B1.html", "B2.html", "B3.html"}
 

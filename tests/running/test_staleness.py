@@ -6,9 +6,9 @@ import shutil
 import pytest
 from tiny_project import PARAMETERS, PLANS, run, write_notebook
 
-from mien.running import staleness
+from mien.running import scheduler, staleness
+from mien.running.record import status
 from mien.running.scheduler import ChapterFailed
-from mien.running.status import status
 from mien.study.parameters import BY_PART, CHAPTERS, make_study
 
 
@@ -101,7 +101,8 @@ def test_status_says_how_every_chapter_stands_and_why(project, without_kernel, t
     out = str(tmp_path / "out")
 
     def states(**parameters):
-        standings = status(make_study({"out": out, **parameters}), PLANS)
+        study = make_study({"out": out, **parameters})
+        standings = status(study, scheduler.check_data(study), PLANS)
         return {one.plan.part: (one.state, *one.reasons) for one in standings}
 
     assert states()["A1"] == ("missing", "it has not been run")

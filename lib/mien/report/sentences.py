@@ -1,4 +1,4 @@
-"""What the numbers say, in sentences: the only room of mien that makes any.
+"""What the numbers of a chapter say, in sentences; `mien.report.conclusions` has chapter C's.
 
 Every function takes numbers and frames as they were computed and returns Markdown for
 `mien.report.text.say`; no sentence knows a winner before the numbers do.
@@ -11,11 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mien.evaluation.paired_tests import pair
 from mien.evaluation.rater_agreement import strength
 from mien.models import is_network
 from mien.report.text import (
-    bullets,
     count,
     escape,
     interval,
@@ -53,27 +51,10 @@ macro F1 44.0 %).'
     repeats = f", mean of {score['repeats']} repeats" if score.get("repeats", 1) > 1 else ""
     loss = f"; log loss {score['log_loss']:.2f}" if "log_loss" in score else ""
     return (
-        f"{_named(model, score)} is right on {percent(score['accuracy'])} of {score['n']:,} "
+        f"{named(model, score)} is right on {percent(score['accuracy'])} of {score['n']:,} "
         f"{place}{repeats} (95 % interval {interval(score['accuracy_ci95'])}; "
         f"macro F1 {percent(score['f1_macro'])}{loss})."
     )
-
-
-def comparison(row: Mapping) -> str:
-    """Return one honest sentence on a declared pair (`mien.evaluation.paired_tests.compare`).
-
-    A winner is named only where the paired test over clips says so after Holm's correction for
-    the number of declared pairs (``separated``).
-    """
-    better, worse = (row["a"], row["b"]) if row["difference"] >= 0 else (row["b"], row["a"])
-    if row["separated"]:
-        return f"{better} is better than {worse}: {_numbers(row)}."
-    if row["ci_low"] * row["ci_high"] > 0:
-        return (
-            f"{better} is ahead of {worse}, but not by enough for a study that tests so many "
-            f"pairs, so the data do not separate the two: {_numbers(row)}."
-        )
-    return f"The data do not separate {row['a']} and {row['b']}: {_numbers(row)}."
 
 
 def one_pair(row: Mapping) -> str:
@@ -82,138 +63,9 @@ def one_pair(row: Mapping) -> str:
     return (
         f"{row['a']} minus {row['b']}: {points(row['difference'])} on "
         f"{count(row['n'], 'image')} that both answered (95 % interval {bounds}, "
-        f"{p_value(row['p'])}, of this pair alone{_of_networks(row)}). Which models the data "
+        f"{p_value(row['p'])}, of this pair alone{of_networks(row)}). Which models the data "
         "separate is said in chapter C, which corrects for all pairs that the study declares."
     )
-
-
-def fold_by_fold(test: Mapping) -> str:
-    """Return what the folds that two models share say (`mien.study.comparison.same_folds`)."""
-    return (
-        f"Fold by fold, the first minus the second, it is {points(test['mean'])} (Nadeau and "
-        f"Bengio's 95 % interval {interval(test['ci95'], signed=True)}, {p_value(test['p'])})."
-    )
-
-
-def verdict(
-    scores: Mapping[str, Mapping],
-    pairs: pd.DataFrame,
-    costs: Mapping[str, Mapping],
-    *,
-    detectable: Mapping | None = None,
-) -> list[str]:
-    """Return the study's verdict: which model by how much, and what else should be known.
-
-    Parameters
-    ----------
-    scores : mapping of model to element of ``scores``
-        All on the same set.
-    pairs : DataFrame
-        `mien.study.comparison.declared_pairs` of the same models.
-    costs : mapping of model to mapping
-        `mien.study.comparison.costs` of every model in ``scores``.
-    detectable : mapping, optional
-        `mien.study.comparison.detectable`; said where the models cannot be separated.
-
-    Returns
-    -------
-    list of two str
-        The second says which model macro F1 or balanced accuracy would name, where that is
-        another one, and what the models cost.
-    """
-    ranked = sorted(scores, key=lambda model: -scores[model]["accuracy"])
-    best, rest = ranked[0], ranked[1:]
-    beaten = [model for model in rest if pair(pairs, best, model)["separated"]]
-    tied = [model for model in rest if model not in beaten]
-    first = _named(best, scores[best])
-    first += " has the highest accuracy" if tied else " reads this person best"
-    first += (
-        f", right on {percent(scores[best]['accuracy'])} of {scores[best]['n']} labelled faces "
-        f"(95 % interval {interval(scores[best]['accuracy_ci95'])})"
-    )
-    if tied:
-        first += f", but the data do not separate it from {listed(tied)}"
-        first += f" ({_numbers(pair(pairs, best, tied[0]))})"
-        if detectable is not None:
-            first += f"; {seen(detectable)}"
-        if beaten:
-            first += f"; it is better than {listed(beaten)}"
-    elif rest:
-        first += f"; the next, {rest[0]}, is behind: {_numbers(pair(pairs, best, rest[0]))}"
-    return [first + ".", _other_winners(scores, best) + _cost(best, tied, costs)]
-
-
-def _other_winners(scores: Mapping[str, Mapping], best: str) -> str:
-    told = ""
-    for measure, name in (("f1_macro", "macro F1"), ("balanced_accuracy", "balanced accuracy")):
-        winner = max(scores, key=lambda model: scores[model][measure])
-        if scores[winner][measure] > scores[best][measure]:
-            told += (
-                f"By {name} {winner} would be first ({percent(scores[winner][measure])}, {best} "
-                f"{percent(scores[best][measure])}). "
-            )
-    return told
-
-
-def seen(detectable: Mapping) -> str:
-    """Return which differences a study could have seen (`mien.study.comparison.detectable`).
-
-    Examples
-    --------
-    >>> seen({"alone_80": 0.177, "alone_50": 0.124, "holm_80": 0.22, "holm_50": 0.165, "pairs": 6})
-    'a true difference of 22.0 points is found four times in five, one of 16.5 every other time \
-(of the 6 declared pairs the strictest test, Holm; a pair alone: 17.7 and 12.4)'
-    """
-    if detectable["holm_80"] is None or detectable["alone_80"] is None:
-        return "no true difference could be expected to be found"
-    sizes = {
-        name: f"{100 * detectable[name]:.1f}"
-        for name in ("holm_80", "holm_50", "alone_80", "alone_50")
-    }
-    return (
-        f"a true difference of {sizes['holm_80']} points is found four times in five, one of "
-        f"{sizes['holm_50']} every other time (of the {detectable['pairs']} declared pairs the "
-        f"strictest test, Holm; a pair alone: {sizes['alone_80']} and {sizes['alone_50']})"
-    )
-
-
-def declared(pairs: pd.DataFrame, detectable: Mapping) -> str:
-    """Return how many of the declared pairs are separated, and what could have been seen."""
-    separated = [f"{row.a} from {row.b}" for row in pairs.itertuples() if row.separated]
-    found = f"Of {count(len(pairs), 'declared pair')} the data separate {len(separated)}"
-    return f"{found}{f' ({listed(separated)})' if separated else ''}; {seen(detectable)}."
-
-
-def _cost(best: str, tied: list[str], costs: Mapping[str, Mapping]) -> str:
-    def price(model: str) -> str:
-        labels = costs[model]["labels"]
-        needs = "no labelled face of the person"
-        if labels:
-            needs = count(labels, "labelled face of the person", "labelled faces of the person")
-        seconds = costs[model]["seconds"]
-        time = "an unknown time" if seconds is None else minutes(seconds)
-        training = f"{time} of training" if costs[model]["trained_here"] else "no training here"
-        return f"{training} and {needs}"
-
-    return "; ".join(f"{model} took {price(model)}" for model in (best, *tied)) + "."
-
-
-def compared(found: Mapping) -> str:
-    """Return which models a study compares and why others are missing.
-
-    Parameters
-    ----------
-    found : mapping
-        `mien.study.comparison.compared`.
-    """
-    told = [f"This study compares **{listed(found['models'])}**."]
-    told += [f"It has no {model}: {escape(why)}." for model, why in found["missing"].items()]
-    told += [
-        f"{model} is the network that comes with mien, trained on FER2013; its model card tells "
-        "how."
-        for model in found["came_trained"]
-    ]
-    return " ".join(told)
 
 
 def private_reads(reads: pd.DataFrame) -> str:
@@ -249,124 +101,7 @@ def calibration(error: float, floor: float, n: int) -> str:
     )
 
 
-def disputed(faces: int, of: int) -> str:
-    """Return on how many of the labelled faces models disagree.
-
-    Examples
-    --------
-    >>> disputed(1, 98)
-    'The models disagree on 1 of 98 labelled faces.'
-    """
-    if not faces:
-        return f"The models agree on all of {count(of, 'labelled face')}."
-    return f"The models disagree on {faces} of {count(of, 'labelled face')}."
-
-
-def choice(score: Mapping, verdict: str) -> str:
-    """Return which model a study chooses, and why.
-
-    Parameters
-    ----------
-    score : mapping
-        Of the best model (`mien.study.comparison.labelled_scores`).
-    verdict : str
-        The first sentence of `verdict`.
-    """
-    corrected = score.get("accuracy_ci95_corrected")
-    leak = "It was not fitted on this person, so nothing could leak into its score."
-    if corrected:
-        leak = f"Nadeau and Bengio's interval for repeated folds is {interval(corrected)}."
-    return (
-        f"**{score['model']}**, because it has the highest accuracy on the labelled faces, out of "
-        f"fold where it has learned from them. {verdict} {leak}"
-    )
-
-
-def limits(found: Mapping) -> str:
-    """Return what a study cannot say, as a list (`mien.study.comparison.limits`)."""
-    lines = [
-        f"One person, {count(found['faces'], 'labelled face')}, {count(found['clips'], 'clip')}: "
-        "the figures are about this person in these scenes.",
-        f"With so few clips, {seen(found['detectable'])}; {found['undecided']} of "
-        f"{count(found['pairs'], 'pair')} of models stay undecided.",
-        *_one_network(found),
-        f"The unknown faces illustrate: {majority(found)}, and an accuracy on a dozen faces has an "
-        "interval that spans half the scale.",
-        "The labels of the person's faces come from whoever sorted them; nobody measured how far "
-        "a second labeller would agree.",
-        "FER2013's labels are noisy, and its copies cross its splits.",
-    ]
-    if "SVM-OpenFace" in found["models"]:
-        lines.append(
-            "Action Units are OpenFace's estimates from single images, which carry the person's "
-            "resting face as a bias."
-        )
-    return bullets(lines)
-
-
-def majority(found: Mapping) -> str:
-    """Return on how many unknown faces the raters have a majority, and which faces these are.
-
-    Examples
-    --------
-    >>> majority({"rated": 10, "unknown": 12, "raters": 2})
-    'raters have a majority on 10 of 12; of two raters a majority is unanimity, so those are the \
-faces on which people do not differ'
-    """
-    told = f"raters have a majority on {found['rated']} of {found['unknown']}"
-    if found["raters"] == 2:
-        told += (
-            "; of two raters a majority is unanimity, so those are the faces on which people do "
-            "not differ"
-        )
-    return told
-
-
-def kappa_changes(groups: pd.DataFrame) -> str:
-    """Return what each model does to the raters' agreement, without a verdict.
-
-    Parameters
-    ----------
-    groups : DataFrame
-        Of `mien.evaluation.rater_agreement.Agreement`.
-    """
-    told = []
-    for row in groups[groups["change"].notna()].itertuples():
-        numbers = (row.change, row.change_low, row.change_high)
-        change, low, high = (f"{number:+.2f}".replace("-", "−") for number in numbers)
-        faces = count(row.n, "face")
-        told.append(f"{row.added} changes it by {change} (95 % interval {low} to {high}, {faces})")
-    if not told:
-        return "There is no agreement of raters to which a model could be added."
-    text = "Fleiss' kappa with a model as one more rater, against the raters alone: "
-    return text + "; ".join(told) + ". So few faces allow no verdict."
-
-
-def _one_network(found: Mapping) -> list[str]:
-    """Say what one training leaves open, with what others are recorded to have given."""
-    if not any(map(is_network, found["models"])):
-        return []
-    if found["trainings"] > 1:
-        return [
-            f"{found['trainings']} networks were trained; with so few, how far trainings differ "
-            "is itself known roughly."
-        ]
-    told = "Each network is one training; another one of the same recipe reads otherwise."
-    others = found["other_trainings"]
-    if others:
-        figures = "; ".join(
-            f"{percent(other['private'])} of PrivateTest, {percent(other['as_it_is'])} of the "
-            f"person as it is, {percent(other['fine_tuned'])} fine-tuned ({other['processor']})"
-            for other in others
-        )
-        told += (
-            f" Recorded of the {others[0]['profile']} profile, seed and data the same, on the "
-            f"person of mien's README: {figures}."
-        )
-    return [told]
-
-
-def _named(model: str, score: Mapping) -> str:
+def named(model: str, score: Mapping) -> str:
     """Return the name of a model and, of a network, how many trainings its score is about."""
     if "trainings" not in score:
         return model
@@ -378,25 +113,13 @@ def _named(model: str, score: Mapping) -> str:
     )
 
 
-def _of_networks(row: Mapping) -> str:
+def of_networks(row: Mapping) -> str:
+    """Return of how many trained networks a pair of models tells, if of any."""
     if not any(map(is_network, (row["a"], row["b"]))):
         return ""
     if row["trainings"] == 1:
         return ", this one trained network"
     return f", {row['trainings']} trained networks"
-
-
-def _numbers(row: Mapping) -> str:
-    """Return difference, interval, n and p of a declared pair, seen from the better one."""
-    low, high, difference = row["ci_low"], row["ci_high"], row["difference"]
-    if difference < 0:
-        low, high, difference = -high, -low, -difference
-    return (
-        f"{points(difference)} on {count(row['n'], 'image')} that both answered, "
-        f"95 % interval {interval((low, high), signed=True)}, "
-        f"paired test over {count(row['clips'], 'clip')} {p_value(row['p_holm'])} after Holm"
-        f"{_of_networks(row)}"
-    )
 
 
 def rating_standing(standing: Mapping[str, int]) -> str:

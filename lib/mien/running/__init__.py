@@ -1,6 +1,7 @@
 """From a study to its report: which chapters run, in which process, and their pages.
 
-Start with `scheduler`; `staleness` says why a chapter runs again. Imports `mien.study`,
+Start with `scheduler`; `staleness` says why a chapter runs again, `record` how every chapter
+stands, and `pages` makes a report of executed notebooks with `html`. Imports `mien.study`,
 `mien.report` and what they import.
 """
 

@@ -12,7 +12,7 @@ from nbconvert.filters.ansi import strip_ansi
 from nbformat import NotebookNode
 
 from mien.errors import DataError
-from mien.report.html import Page, exporter, heading_one, parameters
+from mien.running.html import Page, exporter, heading_one, parameters
 from mien.study.parameters import CHAPTERS, ChapterPlan, without_folders
 from mien.study.results import notebook_path
 

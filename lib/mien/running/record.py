@@ -1,27 +1,34 @@
-"""study.json: how every part of a study stands; finished chapters that several studies share."""
+"""study.json: how every chapter stands and why it would run again; chapters that studies share."""
 
 import csv
 import hashlib
 import json
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import filelock
 
 from mien.errors import DataError
 from mien.files import atomic_write, whole_folder
-from mien.running.staleness import PLACES
+from mien.running.staleness import PLACES, changes, ingredients
 from mien.study import provenance, results
-from mien.study.parameters import ChapterPlan, Study
+from mien.study.parameters import CHAPTERS, ChapterPlan, Study
+
+if TYPE_CHECKING:
+    from mien.study.material import Material
 
 #: What differs from run to run though the numbers are the same.
 _PASSING = ("seconds", "provenance")
+
+
+#: States of a chapter whose results are there as far as they can be.
+FINISHED = ("done", "skipped")
 
 
 @dataclass
@@ -60,6 +67,15 @@ class Record:
     def outcomes(self) -> dict[str, str | None]:
         """Return the outcome of every part that has one."""
         return {part: known.get("outcome") for part, known in self.parts.items()}
+
+    def is_current(self, study: Study, plan: ChapterPlan) -> bool:
+        """Return whether the results of a chapter are there, and of all that it reads."""
+        return (
+            self.parts.get(plan.part, {}).get("state") == "done"
+            and (results.part_folder(study.folder, plan.part) / "metrics.json").is_file()
+            and results.notebook_path(study.folder, plan.notebook).is_file()
+            and all(self.parts.get(part, {}).get("state") in FINISHED for part in plan.reads)
+        )
 
     def write(self, study: Study) -> None:
         """Write study.json, whole or not at all."""
@@ -132,6 +148,90 @@ def _model(path: Path) -> list[Any]:
         for member in members
         if member.filename.endswith((".npy", ".h5")) or member.filename == "config.json"
     )
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How one chapter stands.
+
+    ``state`` is current, stale (it would run again), missing (it has no results), failed, running
+    or skipped; ``reasons`` say why, in words.
+    """
+
+    plan: ChapterPlan
+    state: str
+    reasons: tuple[str, ...] = ()
+    seconds: float | None = None
+
+
+def status(
+    study: Study, material: "Material", chapters: Sequence[ChapterPlan] = CHAPTERS
+) -> list[Standing]:
+    """Return how chapters stand, in reading order; nothing is run or written.
+
+    Parameters
+    ----------
+    study : Study
+    material : Material
+        What it has to work with (`mien.study.material.examine`).
+    chapters : sequence of ChapterPlan
+    """
+    data, missing = material.fingerprints, material.left_out
+    record, busy = Record.read(study), is_running(study)
+    found: dict[str, Standing] = {}
+    for plan in chapters:
+        stale = [part for part in found if part in plan.reads]
+        stale = [part for part in stale if found[part].state in _COMES_FIRST]
+        known = record.parts.get(plan.part, {}).get("ingredients", {}).get("reads", {})
+        unsettled = {part: known[part] for part in stale if part in known}
+        outcomes = record.outcomes() | unsettled  # what they will find is not known yet
+        now = ingredients(study, plan, data, missing, outcomes)
+        before = [f"{', '.join(stale)} will run first"] if stale else []
+        if plan.part in missing:
+            found[plan.part] = Standing(plan, "skipped", (missing[plan.part],))
+        else:
+            found[plan.part] = _standing(study, plan, record, now, busy, before)
+    return list(found.values())
+
+
+def is_running(study: Study) -> bool:
+    """Return whether some process holds the study."""
+    path = study.folder / ".lock"
+    if not path.exists():
+        return False
+    try:
+        with filelock.FileLock(path, timeout=0):
+            return False
+    except filelock.Timeout:
+        return True
+    except OSError:  # a folder that cannot be written holds no runner
+        return False
+
+
+#: States of a chapter that must run before those that read it.
+_COMES_FIRST = ("stale", "missing", "failed", "running")
+
+
+def _standing(
+    study: Study, plan: ChapterPlan, record: Record, now: dict, busy: bool, before: list[str]
+) -> Standing:
+    known = record.parts.get(plan.part)
+    if not known:
+        return Standing(plan, "missing", ("it has not been run", *before))
+    changed = changes(known.get("ingredients", {}), now)
+    if known["state"] == "running" and busy:
+        return Standing(plan, "running")
+    if known["state"] == "running":
+        return Standing(plan, "stale", ("its last run was interrupted", *changed, *before))
+    if known["state"] == "failed":
+        return Standing(plan, "failed", ("its last run failed", *changed, *before))
+    if known["state"] == "skipped":
+        return Standing(plan, "missing", ("it was left out", *before))
+    if changed or before:
+        return Standing(plan, "stale", (*changed, *before), known["seconds"])
+    if not record.is_current(study, plan):
+        return Standing(plan, "missing", ("its results are gone",))
+    return Standing(plan, "current", (), known["seconds"])
 
 
 @dataclass(frozen=True)

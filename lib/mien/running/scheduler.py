@@ -24,9 +24,6 @@ from mien.study.parameters import CHAPTERS, ChapterPlan, Study
 if TYPE_CHECKING:
     from mien.study.material import Material
 
-#: States of a chapter whose results are there as far as they can be.
-FINISHED = ("done", "skipped")
-
 
 class ChapterFailed(MienError):
     """A chapter of the study stopped with an error, or could not be written."""
@@ -126,7 +123,7 @@ class Course:
             return None
         known = self.record.parts.get(plan.part, {})
         same = known.get("fingerprint") == new["fingerprint"]
-        if same and not self.options.force and is_current(self.study, plan, self.record):
+        if same and not self.options.force and self.record.is_current(self.study, plan):
             if self.options.store:
                 Store(self.options.store).keep(self.study, plan, known)
             self.tell(Event(plan, "current", known["seconds"], following=following))
@@ -222,16 +219,6 @@ def _ready(waiting: Sequence[ChapterPlan], running: Iterable[ChapterPlan]) -> Ch
     """Return the first chapter that reads nothing which is still to come."""
     unfinished = {plan.part for plan in (*waiting, *running)}
     return next((plan for plan in waiting if not unfinished & set(plan.reads)), None)
-
-
-def is_current(study: Study, plan: ChapterPlan, record: Record) -> bool:
-    """Return whether the results of a chapter are there, and of all that it reads."""
-    return (
-        record.parts.get(plan.part, {}).get("state") == "done"
-        and (results.part_folder(study.folder, plan.part) / "metrics.json").is_file()
-        and results.notebook_path(study.folder, plan.notebook).is_file()
-        and all(record.parts.get(part, {}).get("state") in FINISHED for part in plan.reads)
-    )
 
 
 class StudyBusy(MienError):

@@ -16,11 +16,11 @@ from nbformat import NotebookNode
 
 from mien.errors import printable
 from mien.models import MODELS
-from mien.report.html import Page, exporter
 from mien.report.style import FAINT, WIDE, Picture, blank, percent_axis, style
 from mien.report.tables import Link, Table, WithInterval, table
 from mien.report.text import count, escape, interval, listed, percent, points
 from mien.running import pages
+from mien.running.html import Page, exporter
 from mien.study import provenance
 from mien.study.parameters import CHAPTERS
 from mien.sweep.planning import Run, Sweep, dependants
