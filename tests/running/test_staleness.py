@@ -49,7 +49,7 @@ def test_results_of_an_earlier_mien_are_said_to_be_that_and_nothing_else():
     now = staleness.ingredients(make_study({}), BY_PART["A2"], {}, {}, {})
     before = now | {"library": {"agreement.py": "a", "units.py": "b"}, "notebook": "other"}
     assert staleness.changes(before, now) == [
-        "it was made by an earlier mien, whose agreement.py has moved; run it again"
+        "an earlier mien made it, whose modules have moved; run it again"
     ]
 
 

@@ -140,7 +140,7 @@ def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """
     for name in before.get("library", {}):
         if name != "mien" and not (PACKAGE / name).is_dir():
-            return [f"it was made by an earlier mien, whose {name} has moved; run it again"]
+            return ["an earlier mien made it, whose modules have moved; run it again"]
     said = ["notebook changed"] if before.get("notebook") != now.get("notebook") else []
     for kind, sentence in _SAID.items():
         was, has = before.get(kind, {}), now.get(kind, {})
