@@ -186,7 +186,6 @@ def missing() -> dict[str, str]:
 @pytest.fixture
 def project(tmp_path, monkeypatch, missing) -> Path:
     """Return a folder of notebooks that save one number each (`tiny_project`)."""
-    from mien import project
     from mien.running import scheduler
     from mien.study.material import Material
 
@@ -194,7 +193,7 @@ def project(tmp_path, monkeypatch, missing) -> Path:
     folder.mkdir()
     for plan in tiny_project.PLANS:
         tiny_project.write_notebook(folder, plan)
-    monkeypatch.setattr(project, "project_root", lambda: tmp_path)
+    monkeypatch.chdir(tmp_path)
     material = Material({"fer2013": "abc"}, missing)
     monkeypatch.setattr(scheduler, "check_data", lambda study: material)
     return folder

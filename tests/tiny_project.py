@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 import threading
@@ -109,16 +108,12 @@ class ChildHere:
         """There is nothing to end."""
 
 
-#: Becomes the command, for a project in the folder that its first argument names.
+#: Becomes the command, for studies that read no data.
 DRIVER = """
 import sys
-from pathlib import Path
 from mien import cli
 from mien.running import scheduler
-from mien import project
 from mien.study.material import Material
-folder = Path(sys.argv.pop(1))
-project.project_root = lambda: folder
 scheduler.check_data = lambda study: Material({"fer2013": "abc"}, {})
 sys.argv[0] = "mien"
 cli.main()
@@ -130,7 +125,8 @@ def start(project, out, *arguments, only="A1"):
     (project / "tiny.yaml").write_text("name: tiny\n")
     command = ["run", str(project / "tiny.yaml"), "--only", only, "--out", str(out)]
     return subprocess.Popen(
-        [sys.executable, "-c", DRIVER, str(project.parent), *command, *map(str, arguments)],
+        [sys.executable, "-c", DRIVER, *command, *map(str, arguments)],
+        cwd=project.parent,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -162,18 +158,15 @@ results.save(Path(out), "PART", {"part": "PART", "scores": [score]})
 
 @dataclass(frozen=True)
 class Project:
-    """mien's own code with tiny chapters that take the real ones' parameters; its command."""
+    """Tiny chapters that take the real ones' parameters, in a folder; mien's command there."""
 
     folder: Path
     started: list[subprocess.Popen] = field(default_factory=list)
 
     @classmethod
     def make(cls, folder: Path) -> "Project":
-        """Copy code and studies into a folder, and write the chapters."""
-        ignored = shutil.ignore_patterns("__pycache__", "weights", "*.egg-info")
-        shutil.copytree(ROOT / "lib", folder / "lib", ignore=ignored)
-        shutil.copytree(ROOT / "notebooks" / "studies", folder / "notebooks" / "studies")
-        shutil.copy(ROOT / "pyproject.toml", folder)
+        """Write the chapters into a folder."""
+        (folder / "notebooks").mkdir()
         for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
             notebook = nbformat.read(path, as_version=4)
             tagged = [c for c in notebook.cells if "parameters" in c.metadata.get("tags", [])]
@@ -186,7 +179,7 @@ class Project:
         """Start a sweep; every seed reads the same drawn faces, which are drawn already."""
         drawn = demo_folder()
         data = [f"fer2013={drawn / 'fer2013.csv'}", f"target={drawn / 'person'}"]
-        command = ["-m", "mien.cli", "sweep", "notebooks/studies/demo.yaml", "--out", str(out)]
+        command = ["-m", "mien.cli", "sweep", "demo", "--out", str(out)]
         command += [word for text in data for word in ("--set", text)]
         process = subprocess.Popen(
             [sys.executable, *command, *arguments],
@@ -214,8 +207,7 @@ class Project:
     @property
     def environment(self) -> dict[str, str]:
         """For everything that runs in the project."""
-        paths = {"PYTHONPATH": str(self.folder / "lib"), "TINY_PROJECT": str(self.folder)}
-        return {**os.environ, **paths}
+        return {**os.environ, "TINY_PROJECT": str(self.folder)}
 
     def computed(self, part: str) -> int:
         """Return how often a chapter has been computed."""

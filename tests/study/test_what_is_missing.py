@@ -103,13 +103,28 @@ def test_a_study_file_with_a_person_and_no_fer2013_does_without_it(tmp_path):
     assert not load_study(tmp_path / "mine.yaml", ["fer2013=fer.csv"]).takes_shipped
 
 
-def test_photos_alone_make_a_study(folder, mien, tmp_path):
+@pytest.fixture
+def small_mien(root, tmp_path):
+    """The ``lib`` of a mien that comes with a small network, not with one of minutes of work."""
+    from mien.network import architecture, pretrained
+
+    lib = tmp_path / "mien" / "lib"
+    left_out = shutil.ignore_patterns("__pycache__", "fer2013.npz")
+    shutil.copytree(root / "lib" / "mien", lib / "mien", ignore=left_out)
+    shutil.copytree(root / "notebooks", lib.parent / "notebooks")
+    network = architecture.build(stem=8, stages=((16, 0), (16, 0)))
+    pretrained.export_weights(network, lib / "mien" / "network" / "weights" / "fer2013.npz")
+    return lib
+
+
+def test_photos_alone_make_a_study(folder, mien, small_mien, tmp_path):
     keep_one_face_of(folder, "disgust")
     next(folder.glob("*_AU.csv")).unlink()
     (tmp_path / "mine.yaml").write_text(f"name: mine\ntarget: {folder}\nresamples: 100\n")
     cheap = ("--set", "repeats=1", "--set", "folds=2", "--set", "fine_tune_epochs=2")
     out = tmp_path / "mine"
-    done = mien("run", str(tmp_path / "mine.yaml"), *cheap, "--out", str(out))
+    study = str(tmp_path / "mine.yaml")
+    done = mien("run", study, *cheap, "--out", str(out), PYTHONPATH=str(small_mien))
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("left out:") == 3
     compared = results.load_metrics(out, "C")

@@ -1,5 +1,5 @@
-"""How good an answer is: scores with intervals, calibration, folds, paired tests, raters.
+"""How good an answer is: scores, intervals, calibration, folds, paired tests, raters, attention.
 
-Arrays of labels and probabilities in, numbers and frames out; no model and no data set is known
-here. Start with `scores`. Imports the root rooms only.
+Arrays of labels, probabilities and maps in, numbers and frames out; no model and no data set is
+known here. Start with `scores`. Imports the root rooms only.
 """

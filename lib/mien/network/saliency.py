@@ -1,4 +1,4 @@
-"""Where the network looks: Grad-CAM, occlusion, their sanity check, their mean over an emotion."""
+"""Where the network looks: Grad-CAM, occlusion, and their sanity check."""
 
 from collections.abc import Sequence
 
@@ -9,12 +9,11 @@ from keras import layers, ops
 from PIL import Image
 from scipy.stats import spearmanr
 
-from mien.emotions import in_order
 from mien.errors import DataError
 from mien.network import architecture, inference
 from mien.network.architecture import CLASSES, SIZE
 
-#: Positions along one side of an averaged map: those of the stage that Grad-CAM reads.
+#: Positions along one side of the stage that Grad-CAM reads.
 SIDE = 12
 _BATCH = 64
 
@@ -178,72 +177,3 @@ def _enlarged(heat: np.ndarray) -> np.ndarray:
 def _check(images, codes) -> None:
     if len(images) != len(codes):
         raise DataError(f"{len(images)} faces and {len(codes)} classes: one class a face, please")
-
-
-def mean_maps(maps: np.ndarray, labels: Sequence[str]) -> pd.DataFrame:
-    """Average maps over the faces of every emotion.
-
-    Parameters
-    ----------
-    maps : ndarray of float, (n, 48, 48)
-        0..1, from `mien.network.saliency.gradcam`.
-    labels : sequence of str, (n,)
-
-    Returns
-    -------
-    DataFrame
-        ``emotion, row, column, heat`` with `SIDE` rows and columns for every emotion that occurs.
-
-    Examples
-    --------
-    >>> len(mean_maps(np.ones((2, 48, 48)), ["sad", "sad"]))
-    144
-    """
-    labels = np.asarray(labels)
-    coarse = maps.reshape(len(maps), SIDE, SIZE // SIDE, SIDE, SIZE // SIDE).mean(axis=(2, 4))
-    rows, columns = np.divmod(np.arange(SIDE * SIDE), SIDE)
-    places = pd.DataFrame({"row": rows, "column": columns})
-    means = {emotion: coarse[labels == emotion].mean(axis=0) for emotion in in_order(labels)}
-    frames = {emotion: places.assign(heat=heat.ravel()) for emotion, heat in means.items()}
-    return pd.concat(frames, names=["emotion"]).reset_index("emotion").reset_index(drop=True)
-
-
-def maps_of(table: pd.DataFrame) -> dict[str, np.ndarray]:
-    """Return the averaged maps of `mean_maps` by emotion, each of shape (12, 12)."""
-    return {
-        str(emotion): part.sort_values(["row", "column"])["heat"].to_numpy().reshape(SIDE, SIDE)
-        for emotion, part in table.groupby("emotion", sort=False)
-    }
-
-
-def mean_faces(images: np.ndarray, labels: Sequence[str]) -> dict[str, np.ndarray]:
-    """Return the average face of every emotion, uint8 (48, 48), in FER2013's order."""
-    labels = np.asarray(labels)
-    return {
-        emotion: images[labels == emotion].mean(axis=0).round().astype(np.uint8)
-        for emotion in in_order(labels)
-    }
-
-
-def thirds(maps: dict[str, np.ndarray]) -> dict[str, list[float]]:
-    """Return how much of each map's weight lies on the upper, middle and lower third of the face.
-
-    Shares of 0..1 that sum to 1; a map of zeros is left out.
-    """
-    return {
-        emotion: [float(part.sum() / heat.sum()) for part in np.array_split(heat, 3)]
-        for emotion, heat in maps.items()
-        if heat.sum() > 0
-    }
-
-
-def likeness(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> dict[str, float]:
-    """Return Spearman's correlation of two averaged maps (`maps_of`) of each emotion.
-
-    An emotion for which one of them shows no place at all is left out.
-    """
-    return {
-        emotion: float(spearmanr(heat.ravel(), second[emotion].ravel()).statistic)
-        for emotion, heat in first.items()
-        if np.ptp(heat) > 0 and np.ptp(second[emotion]) > 0
-    }

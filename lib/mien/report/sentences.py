@@ -232,7 +232,7 @@ def thirds(shares: Mapping[str, Sequence[float]]) -> str:
     Parameters
     ----------
     shares : mapping of emotion to three floats
-        Of `mien.network.saliency.thirds`: upper, middle, lower.
+        Of `mien.evaluation.attention.thirds`: upper, middle, lower.
     """
     names = ("upper", "middle", "lower")
     told = [
@@ -246,7 +246,7 @@ def thirds(shares: Mapping[str, Sequence[float]]) -> str:
 
 
 def likeness(correlations: Mapping[str, float]) -> str:
-    """Return how far two kinds of maps agree (`mien.network.saliency.likeness`)."""
+    """Return how far two kinds of maps agree (`mien.evaluation.attention.likeness`)."""
     if not correlations:
         return "The two ways cannot be compared: one of them shows no place at all."
     told = ", ".join(f"*{emotion}* {value:.2f}" for emotion, value in correlations.items())
