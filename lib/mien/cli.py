@@ -298,8 +298,7 @@ def predict(
     if as_json:
         typer.echo(readings.as_json(answers))
     elif as_csv:
-        csv = answers.to_csv(index=False, float_format="%.4f", lineterminator="\n")
-        typer.echo(csv, nl=False)
+        typer.echo(readings.as_csv(answers), nl=False)
     else:
         out_console.print(readings.as_table(answers))
     return _problems(answers)
@@ -308,6 +307,8 @@ def predict(
 def main() -> None:
     """Run the command; errors that are meant for people come without a traceback."""
     execution.fasten()
+    for stream in (sys.stdout, sys.stderr):  # whatever their encoding, say what can be said
+        stream.reconfigure(errors="backslashreplace")
     try:
         code = app(standalone_mode=False)
         if code == STOPPED:  # Typer has made a status of Ctrl-C
@@ -384,7 +385,8 @@ def _problems(answers) -> int:
 
     unread = answers[~answers["problem"].isin(["", NO_FACE])]
     for row in unread.itertuples():
-        error_console.print(f"mien: {row.file}: {row.problem}", markup=False, style="red")
+        told = printable(f"{row.file}: {row.problem}")
+        error_console.print(f"mien: {told}", markup=False, style="red")
     nothing = not (answers["problem"] == "").any()
     if nothing and unread.empty:
         said = f"mien: {NO_FACE} in any of {len(answers):,} pictures; without --find-faces a"

@@ -1,6 +1,7 @@
-"""What was read in pictures, as `mien predict` tells it: a table for the terminal, or JSON.
+"""What was read in pictures, as `mien predict` tells it: a table for the terminal, JSON or csv.
 
-Of the frame that `mien.network.inference.read_faces` returns.
+Of the frame that `mien.network.inference.read_faces` returns. Names of files are any bytes: JSON
+and csv keep them so that the files can be opened again, the terminal shows what it can.
 """
 
 import json
@@ -12,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mien.emotions import EMOTIONS
+from mien.errors import printable
 
 #: The problem of a picture in which no face was found.
 NO_FACE = "no face found"
@@ -23,7 +25,7 @@ def as_table(answers: pd.DataFrame) -> Table:
     folders = {file[: max(file.rfind("/"), file.rfind(os.sep)) + 1] for file in answers["file"]}
     folder = folders.pop() if len(folders) == 1 else ""
     shown = Table(box=SIMPLE_HEAD, padding=0, title_justify="left")
-    shown.title = Text(f"in {folder}") if folder else None
+    shown.title = Text(f"in {printable(folder)}") if folder else None
     shown.add_column("file", overflow="fold")
     for name in (*(["face", "place"] if searched else []), "emotion"):
         shown.add_column(name, no_wrap=True)
@@ -37,7 +39,7 @@ def as_table(answers: pd.DataFrame) -> Table:
         if searched:
             place = "{width}x{height}+{left}+{top}".format_map(row) if row["face"] else ""
             cells = [str(row["face"] or ""), place, *cells]
-        shown.add_row(Text(row["file"].removeprefix(folder)), *cells)
+        shown.add_row(Text(printable(row["file"].removeprefix(folder))), *cells)
     return shown
 
 
@@ -65,4 +67,21 @@ def as_json(answers: pd.DataFrame) -> str:
                 "problem": row["problem"] or None,
             }
         )
-    return json.dumps(found, ensure_ascii=False, indent=1)
+    return json.dumps(found, indent=1)
+
+
+def as_csv(answers: pd.DataFrame) -> bytes:
+    """Return the frame as csv in UTF-8, names that are no UTF-8 by their bytes.
+
+    What could steer a terminal, other than an end of line, becomes the replacement character.
+    """
+    harmless = answers.assign(file=[_harmless(name) for name in answers["file"]])
+    csv = harmless.to_csv(index=False, float_format="%.4f", lineterminator="\n")
+    return csv.encode("utf-8", "surrogateescape")
+
+
+def _harmless(name: str) -> str:
+    def kept(char: str) -> bool:
+        return char.isprintable() or char in "\t\r\n" or "\udc80" <= char <= "\udcff"
+
+    return "".join(char if kept(char) else "\ufffd" for char in name)

@@ -1,6 +1,8 @@
 """A backend that is not there, or has too little memory, is told in one line."""
 
+import json
 import os
+import subprocess
 import sys
 
 import numpy as np
@@ -16,6 +18,19 @@ def no_setting(monkeypatch, tmp_path):
     monkeypatch.delenv("KERAS_BACKEND", raising=False)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     return monkeypatch
+
+
+def test_other_settings_of_keras_json_do_not_concern_mien(tmp_path):
+    settings = {"image_data_format": "channels_first", "floatx": "float16", "epsilon": 1e-7}
+    (tmp_path / "keras.json").write_text(json.dumps(settings))
+    shapes = "from mien.network import pretrained; print(pretrained.shipped()[0].input_shape)"
+    done = subprocess.run(
+        [sys.executable, "-c", shapes],
+        env={**os.environ, "KERAS_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.strip() == "(None, 48, 48, 1)", done.stderr
 
 
 def test_tensorflow_unless_something_else_is_said(no_setting, tmp_path):

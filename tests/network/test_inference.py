@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import os
+import subprocess
 import sys
 
 import keras
@@ -210,10 +212,55 @@ def test_what_cannot_be_asked_is_refused_in_words(folder, command, network):
         inference.read_faces([], *network, batch_size=0)
 
 
+NAMES = [
+    b"Zo\xc3\xab \xf0\x9f\x98\x80.png",
+    b"\xff\xfe.png",
+    b'line\nend,"quoted".png',
+    b" 1;2.png",
+]
+
+
+def test_any_file_name_is_written_so_that_it_can_be_opened_again(folder, tmp_path):
+    odd = tmp_path / "odd"
+    odd.mkdir()
+    for name in NAMES:
+        (odd / os.fsdecode(name)).write_bytes((folder / "a.png").read_bytes())
+    run = [sys.executable, "-c", PREDICT, str(odd)]
+    done = subprocess.run(run, env={**os.environ, "PYTHONIOENCODING": "ascii"}, capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    as_json, as_csv, shown = done.stdout.split(b"\f\n")
+    text = io.StringIO(as_csv.decode("utf-8", "surrogateescape"), newline="")
+    for answers in (json.loads(as_json), list(csv.DictReader(text))):
+        found = {os.fsencode(answer["file"]) for answer in answers}
+        assert found == {bytes(odd) + b"/" + name for name in NAMES}
+    assert shown.decode("ascii").count("happy") == 4
+
+
+#: mien predict without a network, which would take seconds: everybody is happy.
+PREDICT = """
+import sys
+import numpy as np
+from mien import cli
+from mien.network import inference
+inference.load_network = lambda path: (None, 1.0)
+inference.predict = lambda network, faces, **how: np.tile(np.eye(7)[3], (len(faces), 1))
+folder = sys.argv[1]
+for form in ("--json", "--csv", ""):
+    sys.argv = ["mien", "predict", folder, *filter(None, [form])]
+    try:
+        cli.main()
+    except SystemExit as left:
+        assert not left.code, left.code
+    print("\\f" if form else "", flush=True)
+"""
+
+
 def test_names_that_could_play_tricks_on_a_terminal_are_made_harmless(folder, command):
     tricky = folder / "x\x1b[31m[red].png"
     tricky.write_bytes((folder / "a.png").read_bytes())
     _, out, _ = command(tricky, "--csv")
     assert "\x1b" not in out and "[red].png" in out
+    _, out, _ = command(tricky, "--json")
+    assert "\x1b" not in out and json.loads(out)[0]["file"] == str(tricky)
     _, out, _ = command(tricky)
     assert "\x1b" not in out and "[red].png" in "".join(out.split())

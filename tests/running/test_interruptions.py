@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 
 import pytest
 from jupyter_client.provisioning import local_provisioner
@@ -70,6 +71,21 @@ def test_ctrl_c_ends_everything_with_one_line(project, out, whom):
     assert line.count("\n") == 1 and line.startswith("mien: stopped")
     wait_until(lambda: gone(processes))
     assert not (out / "results").exists() and not hidden(out)
+
+
+def test_the_kernel_is_this_python_whatever_is_installed_as_python3(
+    project, out, tmp_path, monkeypatch
+):
+    other = tmp_path / "jupyter" / "kernels" / "python3" / "kernel.json"
+    other.parent.mkdir(parents=True)
+    other.write_text('{"argv": ["false", "{connection_file}"], "display_name": "", "language": ""}')
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    write_notebook(
+        project, PLANS[0], "import sys\nPath(out, 'who').write_text(sys.executable)\nvalue = 0"
+    )
+    runner = start(project, out)
+    said(runner, 0)
+    assert (out / "who").read_text() == sys.executable
 
 
 @pytest.mark.parametrize("victim", ["runner", "child", "kernel"])

@@ -123,6 +123,16 @@ def test_the_units_are_measured_as_openface_would_and_follow_the_emotion(folder,
     assert by_label["AU04_r"].drop("unknown").idxmax() == "angry"
 
 
+def test_where_the_cache_cannot_be_written_the_demo_goes_on(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("MIEN_CACHE_DIR", str(tmp_path / "file" / "cache"))
+    monkeypatch.setattr(dataset.tempfile, "gettempdir", lambda: str(tmp_path / "spare"))
+    monkeypatch.setattr(dataset, "write_demo", lambda folder, seed: (folder / "drawn").touch())
+    with pytest.warns(UserWarning, match="cannot be written.*set MIEN_CACHE_DIR"):
+        folder = dataset.demo_folder(7)
+    assert folder.is_relative_to(tmp_path / "spare") and (folder / "drawn").is_file()
+
+
 def test_there_is_an_image_without_row_a_row_without_image_and_a_doubt(person):
     faces = person.faces
     assert (~faces["has_image"]).sum() == 1

@@ -46,13 +46,13 @@ def majority(crowd: Fer2013) -> np.ndarray | None:
     votes = _read(path)
     if len(votes) != len(crowd.usage):
         raise DataError(
-            f"{path} has {len(votes):,} rows, but {len(crowd.usage):,} faces were read; FER+ fits "
+            f"{FILE} has {len(votes):,} rows, but {len(crowd.usage):,} faces were read; FER+ fits "
             "FER2013 in its original order, without left-out rows"
         )
     other = np.flatnonzero(votes["Usage"].str.strip().to_numpy() != crowd.usage)
     if len(other):
         raise DataError(
-            f"{path}, row {other[0] + 1}: usage is {votes['Usage'].iloc[other[0]]!r}, that of the "
+            f"{FILE}, row {other[0] + 1}: usage is {votes['Usage'].iloc[other[0]]!r}, that of the "
             f"face {crowd.usage[other[0]]!r}; FER+ fits FER2013 in its original order"
         )
     counts = votes[[*COLUMNS, *OTHERS]].to_numpy()
@@ -65,11 +65,11 @@ def _read(path: Path) -> pd.DataFrame:
     try:
         votes = pd.read_csv(path)
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} cannot be read as FER+'s votes: {error}") from None
+        raise DataError(f"{FILE} cannot be read as FER+'s votes: {error}") from None
     missing = [name for name in ("Usage", *COLUMNS, *OTHERS) if name not in votes.columns]
     if missing:
-        raise DataError(f"{path} lacks the columns {', '.join(missing)} of FER+")
+        raise DataError(f"{FILE} lacks the columns {', '.join(missing)} of FER+")
     wrong = votes[[*COLUMNS, *OTHERS]].apply(pd.to_numeric, errors="coerce").isna().any(axis=1)
     if wrong.any():
-        raise DataError(f"{path}, row {wrong.idxmax() + 1}: a vote is no number")
+        raise DataError(f"{FILE}, row {wrong.idxmax() + 1}: a vote is no number")
     return votes

@@ -14,6 +14,9 @@ from keras.initializers import GlorotUniform, HeNormal
 from mien.emotions import EMOTIONS
 from mien.errors import DataError
 
+# Whatever somebody's keras.json says, the pictures here are (height, width, channels).
+keras.config.set_image_data_format("channels_last")
+keras.config.set_floatx("float32")
 # TensorFlow warns in every page that many small networks are traced; they are, on purpose.
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
 SIZE = 48  # width and height of a face, in pixels

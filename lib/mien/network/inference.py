@@ -18,7 +18,7 @@ from PIL import Image
 
 from mien.data.images import open_image, to_grey48
 from mien.emotions import SHARES, named
-from mien.errors import DataError, ParameterError, printable
+from mien.errors import DataError, ParameterError
 from mien.evaluation.calibration import apply_temperature, fit_temperature, log_loss
 from mien.network import architecture, pretrained
 from mien.network.architecture import SIZE, prepare
@@ -274,7 +274,7 @@ def _ahead(pool: Executor, work: Callable, items: Iterable, ahead: int) -> Itera
 
 def _look(path: str | Path, *, find_faces: bool) -> tuple[list[tuple], list[np.ndarray]]:
     """Return a row for every face of a picture, or for its problem, and the faces themselves."""
-    name = printable(os.fsencode(path).decode("utf-8", "backslashreplace"))
+    name = os.fspath(path)
     try:
         image = open_image(path)
         if not find_faces:
@@ -290,8 +290,8 @@ def _look(path: str | Path, *, find_faces: bool) -> tuple[list[tuple], list[np.n
 
 
 def _frame(rows: list[tuple], shares: np.ndarray) -> pd.DataFrame:
-    frame = pd.DataFrame(rows, columns=["file", "face", *_PLACE, "problem"])
-    frame = frame.astype(dict.fromkeys(_PLACE, "Int64"))
+    frame = pd.DataFrame(rows, columns=["file", "face", *_PLACE, "problem"], dtype=object)
+    frame = frame.astype({"face": int, **dict.fromkeys(_PLACE, "Int64")})
     problems = frame.pop("problem")
     read = frame.index[problems == ""]
     answers = pd.DataFrame(shares.astype(float), columns=list(SHARES), index=read)

@@ -207,6 +207,8 @@ def ferplus(agreement: Mapping[str, Mapping] | None) -> str:
     """
     if agreement is None:
         return "`fer2013new.csv` does not lie beside this study's FER2013, so FER+ was not asked."
+    if "unfit" in agreement:
+        return f"FER+ was not asked: {escape(agreement['unfit'])}."
     if not agreement:
         return "FER+ has no majority on any PrivateTest face."
     network, labels = agreement["network"], agreement["labels"]

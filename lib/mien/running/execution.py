@@ -108,12 +108,21 @@ def execute(job: dict[str, Any]) -> Failure | None:
 
 def _execute(job: dict[str, Any]) -> None:
     import papermill
+    from jupyter_client import AsyncKernelManager
+    from jupyter_client.kernelspec import KernelSpecManager
+
+    class OwnKernel(AsyncKernelManager):
+        """Starts python3 as this very Python, whatever kernels are installed under that name."""
+
+        def _kernel_spec_manager_default(self) -> KernelSpecManager:
+            return KernelSpecManager(parent=self, kernel_dirs=[])
 
     papermill.execute_notebook(
         job["notebook"],
         job["notebook"],
         parameters=job["parameters"],
         kernel_name="python3",
+        kernel_manager_class=OwnKernel,
         progress_bar=False,
         shutdown_kernel="immediate",
     )

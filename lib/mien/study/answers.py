@@ -11,6 +11,7 @@ import pandas as pd
 
 from mien.data import ferplus
 from mien.emotions import EMOTIONS, SHARES, named, probability_of, restrict
+from mien.errors import DataError
 from mien.evaluation.scores import score_set
 
 if TYPE_CHECKING:
@@ -238,9 +239,13 @@ def agreement_with_ferplus(crowd: Fer2013, answers: np.ndarray) -> dict[str, Any
     dict or None
         Scores (`mien.evaluation.scores.score_set`) of the ``network`` and of the ``labels`` on
         the faces for which FER+ has a majority (`mien.data.ferplus.majority`), which counts as
-        truth; empty where there is no such face, None where FER+ does not lie beside FER2013.
+        truth; empty where there is no such face, None where FER+ does not lie beside FER2013,
+        ``unfit`` and why where it cannot be asked.
     """
-    seen = ferplus.majority(crowd)
+    try:
+        seen = ferplus.majority(crowd)
+    except DataError as error:
+        return {"unfit": str(error)}
     if seen is None:
         return None
     private = crowd.usage == "PrivateTest"

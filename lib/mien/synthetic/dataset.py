@@ -6,6 +6,9 @@ Action Units are then measured as badly as OpenFace measures them: with noise, w
 resting face as a bias, with units that are missed, and with presences that do not always agree.
 """
 
+import os
+import tempfile
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -123,14 +126,28 @@ def demo_folder(seed: int = 0) -> Path:
     """Return the folder of the demo data in the user's cache, drawn there if it is missing.
 
     The folder appears whole or not at all, also where several processes draw at once: all draw,
-    the first to finish wins, and the data are the same.
+    the first to finish wins, and the data are the same. Where the cache cannot be written, the
+    system's folder for temporary files takes its place, with a warning.
 
     Returns
     -------
     Path
         Holds what `write_demo` writes.
     """
-    folder = cache_dir() / f"demo-{VERSION}-{seed}"
+    try:
+        return _drawn_in(cache_dir(), seed)
+    except OSError as error:
+        spare = Path(tempfile.gettempdir()) / f"mien-{os.getuid() if os.name == 'posix' else ''}"
+        warnings.warn(
+            f"{cache_dir()} cannot be written ({error.strerror or error}), so the faces are drawn "
+            f"in {spare}; set MIEN_CACHE_DIR to a folder that can be written",
+            stacklevel=2,
+        )
+        return _drawn_in(spare, seed)
+
+
+def _drawn_in(place: Path, seed: int) -> Path:
+    folder = place / f"demo-{VERSION}-{seed}"
     if not folder.is_dir():
         with whole_folder(folder, replace=False) as temporary:
             write_demo(temporary, seed=seed)
