@@ -3,7 +3,9 @@
 import json
 import sys
 import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -13,7 +15,7 @@ from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from mien import project
-from mien.errors import MienError, ParameterError, grouped, printable
+from mien.errors import DataError, MienError, ParameterError, grouped, printable
 from mien.network.backend import check_backend
 from mien.running import execution
 from mien.study.parameters import CHAPTERS, Study, load_study, parts_to_run
@@ -238,6 +240,28 @@ def label(
 
 
 @app.command()
+def measure(
+    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="the person's folder")],
+) -> None:
+    """Measure the blendshapes of a person's photos and write them as blendshapes.csv."""
+    from mien.photos import blendshapes
+
+    pictures = blendshapes.pictures_of(folder)
+    with _bar("Measuring faces", len(pictures)) as advance:
+        measured = blendshapes.measure(pictures, on_picture=advance)
+    faceless = measured.loc[measured["success"] == 0, "file_name"]
+    for name in faceless:
+        error_console.print(f"mien: {printable(name)}: no face found", markup=False)
+    if len(faceless) == len(measured):
+        raise DataError(f"no face was found in any of {len(measured):,} pictures")
+    blendshapes.write_table(measured, folder / blendshapes.FILE)
+    out_console.print(
+        f"The blendshapes of {len(measured) - len(faceless):,} faces are in"
+        f" [bold]{_shown(folder / blendshapes.FILE)}[/bold]"
+    )
+
+
+@app.command()
 def publish(
     study_file: StudyFile,
     to: Annotated[Path, typer.Option("--to", metavar="DIR", help="folder for the pages")],
@@ -284,16 +308,14 @@ def predict(
         from mien.network import inference
 
         model, temperature = inference.load_network(network)
-    shown = error_console.is_terminal
-    with Progress(console=error_console, transient=True, disable=not shown) as progress:
-        task = progress.add_task("Reading faces", total=len(paths))
+    with _bar("Reading faces", len(paths)) as advance:
         answers = inference.read_faces(
             paths,
             model,
             temperature,
             find_faces=find_faces,
             batch_size=batch_size,
-            on_picture=lambda: progress.advance(task),
+            on_picture=advance,
         )
     if as_json:
         typer.echo(readings.as_json(answers))
@@ -326,6 +348,15 @@ def main() -> None:
         error.show()
         sys.exit(getattr(error, "exit_code", REFUSED))
     sys.exit(code if isinstance(code, int) else DONE)
+
+
+@contextmanager
+def _bar(what: str, total: int) -> Iterator[Callable[[], None]]:
+    """Show a progress bar on a terminal; hand out what takes it one step further."""
+    shown = error_console.is_terminal
+    with Progress(console=error_console, transient=True, disable=not shown) as progress:
+        task = progress.add_task(what, total=total)
+        yield lambda: progress.advance(task)
 
 
 class _Teller:

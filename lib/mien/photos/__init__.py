@@ -1,5 +1,6 @@
 """Photos and videos: which faces are in them, where their landmarks are, what their blendshapes.
 
-Start with `face_finder` (the faces of one picture); `landmarks` holds the models that it asks.
+Start with `face_finder` (the faces of one picture); `landmarks` holds the models that it asks,
+`blendshapes` measures the pictures of a person.
 Imports ``data``.
 """

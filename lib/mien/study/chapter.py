@@ -13,14 +13,14 @@ import pandas as pd
 from IPython import get_ipython
 
 from mien.data.fer2013 import Fer2013, load_fer2013
-from mien.data.person import Labelled, Person, load_person
+from mien.data.person import Labelled, Person
 from mien.emotions import SHARES, named, probability_of
 from mien.errors import DataError, ParameterError
 from mien.evaluation.cross_validation import grouped_folds
 from mien.evaluation.scores import repeated_scores, score_set
 from mien.models import name_of
 from mien.study import profiles, provenance, results
-from mien.study.material import gaps
+from mien.study.material import gaps, person_of
 from mien.study.parameters import BY_PART, data_paths, make_study, without_folders
 
 
@@ -116,7 +116,7 @@ class Chapter:
         self._declared("data", "target")
         _, path = data_paths("", self.study.target, self.study.seed)
         with self.timed("load"):
-            person = load_person(path, min_confidence=self.study.min_confidence)
+            person = person_of(self.study, path)
         self._fingerprints["target"] = person.fingerprint
         self.missing = gaps(self.study, person)
         return person

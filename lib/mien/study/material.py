@@ -5,8 +5,9 @@ run then say why; of the others, the cells that carry a tag ``needs-<gap>`` (``n
 ``needs-A2``) are left out.
 """
 
+import tempfile
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from mien.data import fer2013, fer2013_files, ferplus
 from mien.data.fer2013 import Fer2013
 from mien.data.person import Person, load_person
 from mien.errors import DataError, Finding, grouped, printable
+from mien.photos import blendshapes, landmarks
 from mien.report import text
 from mien.study.parameters import CHAPTERS, Study, data_paths
 
@@ -86,12 +88,33 @@ def examine(study: Study) -> Material:
             "splits": {usage: int((crowd.usage == usage).sum()) for usage in fer2013.USAGES},
             "skipped": len(crowd.skipped),
         }
-    person = load_person(target, min_confidence=study.min_confidence)
+    person = person_of(study, target)
     fingerprints["target"] = person.fingerprint
     _refuse_useless_tables(person, study)
     left_out = gaps(study, person)
     findings += person.findings
     return Material(fingerprints, left_out, counted, _counts(person), findings)
+
+
+def person_of(study: Study, folder: Path) -> Person:
+    """Load the person of a study; photos that no tool has measured are measured by mien itself.
+
+    The measured blendshapes stay in mien's cache; the folder is left as it is (`mien measure`
+    writes them there). Where the models of faces are not to be had, a finding says so.
+    """
+    person = load_person(folder, min_confidence=study.min_confidence)
+    if person.measured or not person.faces["has_image"].any():
+        return person
+    if problem := landmarks.missing():
+        told = Finding("table", blendshapes.FILE, "the photos are not measured", problem, False)
+        return replace(person, findings=[*person.findings, told])
+    measured = blendshapes.measure(blendshapes.pictures_of(folder))
+    if not measured["success"].any():
+        return person
+    with tempfile.TemporaryDirectory() as aside:
+        table = Path(aside, blendshapes.FILE)
+        blendshapes.write_table(measured, table)
+        return load_person(folder, min_confidence=study.min_confidence, tables=[table])
 
 
 def _counts(person: Person) -> dict[str, Any]:

@@ -40,7 +40,7 @@ class ChapterPlan:
     #: Settings of the profile (`mien.study.profiles`) that it takes.
     settings: tuple[str, ...] = ()
     #: Folders of the library whose code it runs, directly or through others.
-    library: tuple[str, ...] = ("data", "evaluation", "report", "study")
+    library: tuple[str, ...] = ("data", "photos", "evaluation", "report", "study")
     #: Whether it shows the command that repeats the study, and so every parameter.
     tells_command: bool = False
 
@@ -80,7 +80,7 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
             "image_svm",
             "tuning_repeats",
         ),
-        library=("data", "evaluation", "designed", "report", "study"),
+        library=("data", "photos", "evaluation", "designed", "report", "study"),
     ),
     ChapterPlan(
         "A2",
@@ -89,7 +89,7 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
         data=("target",),
         parameters=("min_confidence", "folds", "repeats", "resamples"),
         settings=("unit_model", "repeats", "permutations", "curve_repeats", "shuffles"),
-        library=("data", "evaluation", "designed", "report", "study"),
+        library=("data", "photos", "evaluation", "designed", "report", "study"),
     ),
     ChapterPlan(
         "B1",
