@@ -1,6 +1,7 @@
 """A picture of a face, of whatever size, mode and format, becomes the same 48 x 48 grey input."""
 
 import io
+from datetime import datetime
 
 import numpy as np
 import pytest
@@ -10,12 +11,14 @@ from PIL import Image, ImageDraw, features
 
 from mien.data import images
 from mien.data.images import (
+    CAMERA_NAME,
     IMAGE_SUFFIXES,
     LONGEST,
     find_images,
     open_image,
     plain_image,
     read_face,
+    shooting_time,
     square,
     thumbnail,
     to_grey48,
@@ -298,3 +301,45 @@ def test_a_folder_is_read_by_every_ending_without_what_systems_hide(tmp_path):
     for path in seen:
         path.write_bytes(b"")
     assert find_images([tmp_path]) == sorted(seen)
+
+
+CAMERAS = """
+    IMG_0123 IMG_E0123 DSC_0001 DSC00123 _MG_1234 P1010123 PXL_20240501_101112123
+    IMG_20240501_101112 20240501_101112 MVIMG_20240501_101112 photo_2024-05-01_10-11-12
+"""
+TAILED = """
+    IMG-20240501-WA0001 WIN_20240501_10_11_12_Pro Screenshot_20240501-101112_App IMG_0123(2)
+"""
+
+
+@pytest.mark.parametrize("stem", CAMERAS.split())
+def test_the_names_of_cameras_are_known_and_frames_of_their_videos_are_none(stem):
+    assert CAMERA_NAME.fullmatch(stem)
+    assert not CAMERA_NAME.fullmatch(f"{stem}_031")
+
+
+@pytest.mark.parametrize("stem", [*TAILED.split(), "Screen Shot 2024-05-01 at 10.11.12"])
+def test_what_phones_add_to_a_name_is_passed_over(stem):
+    assert CAMERA_NAME.fullmatch(stem)
+
+
+@pytest.mark.parametrize("stem", ["1_01", "clip7_0031", "P0012_034", "monday_2_7", "s01_e02_0034"])
+def test_names_of_clips_are_no_names_of_cameras(stem):
+    assert not CAMERA_NAME.fullmatch(stem)
+
+
+@pytest.mark.parametrize(
+    "stem", ["PXL_20240501_101112123", "WIN_20240501_10_11_12_Pro", "Bild 2024-05-01 um 10.11.12"]
+)
+def test_a_name_tells_the_time(stem):
+    assert shooting_time(None, stem) == datetime(2024, 5, 1, 10, 11, 12)
+
+
+def test_exif_tells_the_time_before_the_name(tmp_path):
+    exif = Image.Exif()
+    exif.get_ifd(0x8769)[0x9003] = "2023:01:02 03:04:05"
+    noise((9, 9)).save(tmp_path / "a.jpg", exif=exif)
+    found = shooting_time(tmp_path / "a.jpg", "IMG_20240501_101112")
+    assert found == datetime(2023, 1, 2, 3, 4, 5)
+    noise((9, 9)).save(tmp_path / "b.jpg", exif=b"Exif\0\0garbage")
+    assert shooting_time(tmp_path / "b.jpg", "IMG_0001") is None

@@ -67,6 +67,15 @@ def test_openface_2_one_csv_a_folder_has_its_rows_in_the_order_of_the_names(tmp_
     found = measured(tmp_path, "OpenFace 2")
     ones = {name: round(5 * values["AU01_r"]) for name, values in found.items()}
     assert ones == {"10.png": 1, "8.png": 2, "9.png": 3, "3.png": 1}
+    told = noted(load_person(tmp_path))["where"].tolist()
+    assert told == ["processed/sad.csv", "processed/happy.csv"]
+
+
+def test_frames_of_a_video_in_a_folder_of_its_name(tmp_path):
+    add_pictures(tmp_path, "happy/clip/frame_0002.png", "sad/clip/frame_0004.png", "sad/9.png")
+    rows = [f"{frame}, 0, 0, .9, 1, {frame}.0, 0" for frame in range(1, 5)]
+    add_table(tmp_path, "clip.csv", "\n".join([SEQUENCE, *rows]))
+    assert load_person(tmp_path).intensities[1:, 0].tolist() == [2, 4]
 
 
 def test_openface_2_frames_of_a_video_and_a_failure_beside_a_good_row(tmp_path):

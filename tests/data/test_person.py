@@ -557,6 +557,35 @@ def test_any_bytes_for_a_csv_leave_the_images_standing(content, where, tmp_path_
     assert load_person(folder).faces["has_image"].sum() == 4
 
 
+def test_photos_of_one_sitting_are_one_clip_by_their_time(folder):
+    for name in ("20240501_100000", "20240501_100130", "20240501_100300", "20240501_101000"):
+        add_image(folder, f"happy/{name}.jpg")
+    add_image(folder, "sad/20240501_100010.jpg")
+    add_image(folder, "sad/film_001.jpg")
+    person = load_person(folder)
+    clips = dict(zip(person.faces["file_name"], person.faces["clip"], strict=True))
+    assert clips == {
+        "20240501_100000.jpg": "20240501_100000",
+        "20240501_100130.jpg": "20240501_100000",
+        "20240501_100300.jpg": "20240501_100000",
+        "20240501_101000.jpg": "20240501_101000",
+        "20240501_100010.jpg": "20240501_100010",
+        "film_001.jpg": "film",
+    }
+    (why,) = [found.reason for found in person.findings if found.what == "clip"]
+    assert why == "5 images have names of a camera, which name no clip"
+
+
+def test_folders_in_folders_are_read_and_drawings_of_openface_are_not_faces(folder):
+    for place in ("happy/day1/a.jpg", "happy/day2/a.jpg", "day3/sad/b.jpg", "sad/processed/b.jpg"):
+        add_image(folder, place)
+    (folder / "images/sad/processed/b_of_details.txt").write_text("Input: b.jpg")
+    person = load_person(folder)
+    assert person.faces["file_name"].tolist() == ["b.jpg", "happy/day1/a.jpg", "happy/day2/a.jpg"]
+    assert person.faces["label"].tolist() == ["sad", "happy", "happy"]
+    assert lost(person).empty
+
+
 # ratings
 
 

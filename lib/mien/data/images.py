@@ -130,12 +130,17 @@ def _reduced(image: Image.Image) -> Image.Image:
     return image.reduce(times) if times > 1 else image
 
 
-#: Names that cameras, phones and screenshots give; the part before their last _ is no clip.
+#: Names that cameras, phones and screenshots give; the part before their last _ is no clip. Where
+#: another _ and a number follow, it is a frame of such a video, and the name of a clip again.
 CAMERA_NAME = re.compile(
-    r"(?:_?(?:img|dsc[nf]?|mg|imgp|pxl|mvimg|sam|cimg|gopr|dji|hpim|kimg|vid|wp|win|fb_img|burst"
-    r"|p)[_-]?e?[0-9]{4,}|[0-9]{8}[_-][0-9]{6}|[0-9]{4}-[0-9]{2}-[0-9]{2}[ _][0-9]{2}[.-][0-9]{2}"
-    r"|(?:screenshot|screen shot|bildschirmfoto|whatsapp image|signal)[ _-].*[0-9]).*",
-    re.IGNORECASE,
+    r"""(?:
+        (?:_?(?:img|dsc[nf]?|mg|imgp|mvimg|sam|cimg|dji|hpim|kimg|fb_img|burst|received|snapchat)
+            [_-]?e?[0-9]{4,} | p[0-9]{7})  # IMG_0123, DSC00123, P1010123
+        | (?:[a-z]{2,5}[_-])?[0-9]{8}(?:[_-]?[0-9]{2}){3}[0-9]{0,3}  # PXL_20240501_101112123
+        | (?:photo_)?[0-9]{4}(?:-[0-9]{2}){2}[ _][0-9]{2}(?:[.-][0-9]{2}){2}
+        | (?:screen[ ]?shot|bildschirmfoto|capture|whatsapp[ ]image|signal)[ _-].*[0-9]
+    )(?![_-]?[0-9]).*""",
+    re.IGNORECASE | re.VERBOSE,
 )
 
 
@@ -146,7 +151,8 @@ def shooting_time(path: Path | None, name: str = "") -> datetime | None:
         with contextlib.suppress(Exception), Image.open(path, formats=_FORMATS) as image:
             exif = image.getexif()
             texts = [str(exif.get_ifd(0x8769).get(0x9003, "")), str(exif.get(0x0132, "")), name]
-    pattern = r"(\d{4})[-_.:]?(\d\d)[-_.:]?(\d\d)(?:[-_. ]|T| at )(\d\d)[-_.:]?(\d\d)[-_.:]?(\d\d)"
+    date, clock = r"(\d{4})[-_.:]?(\d\d)[-_.:]?(\d\d)", r"(\d\d)[-_.:]?(\d\d)[-_.:]?(\d\d)"
+    pattern = rf"{date}(?:[-_. T]| [a-z]{{1,3}} ){clock}"
     for found in filter(None, (re.search(pattern, text) for text in texts)):
         with contextlib.suppress(ValueError):
             return datetime(*map(int, found.groups()))

@@ -19,11 +19,11 @@ from mien.data.measured import (
     Row,
     Table,
     names_in,
-    rows_at,
     to_unit_range,
 )
 from mien.errors import DataError, Finding, printable
-from mien.files import Pictures, leads_out, name_key, read_sheet
+from mien.files import leads_out
+from mien.sheets import Pictures, name_key, read_sheet, rows_at
 
 #: Below this confidence a row is told of; OpenFace's authors call such frames unreliable.
 LOW_CONFIDENCE = 0.8
@@ -184,12 +184,18 @@ def _owners(
 def _by_frame(table: Table, pictures: Pictures) -> list[list[int]]:
     """Return the pictures of rows that only say which frame they are."""
     texts = [[*row.texts.values(), table.subject] for row in table.rows]
-    frames = {text: pictures.frames_of(text) for own in texts for text in own}
     numbers = sorted({row.frame for row in table.rows if row.frame is not None})
+    named = {text for row in table.rows for text in names_in(row)}
+    frames = {text: pictures.frames_of(text) for own in texts for text in own}
     if not any(number in own for own in frames.values() for number in numbers):
-        named = {text for row in table.rows for text in names_in(row)}
         ordered = pictures.in_order(table.subject, len(numbers)) if len(named) < 2 else []
-        frames = {table.subject: dict(zip(numbers, ordered, strict=False))}
+        videos = [text for text in frames if label_in(PurePath(text).stem) is None]
+        frames = {video: pictures.numbered_in(video) for video in videos}
+        if ordered:
+            frames = {table.subject: dict(zip(numbers, ordered, strict=True))}
+            reason = f"names no picture: its frames are the {len(ordered)} pictures by their names"
+            told = Finding("order", table.place, reason, "look whether that is so", lost=False)
+            table.spare["order"] = told
     found = []
     for row, own in zip(table.rows, texts, strict=True):
         fitting = (frames.get(text, {}).get(row.frame) for text in own)

@@ -22,7 +22,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mien.errors import Finding
-from mien.files import Sheet, number_in, read_sheet
+from mien.sheets import Sheet, number_in, read_sheet, rows_at
 
 #: The Action Units that OpenFace 2 gives both an intensity (0..5) and a presence (0 or 1).
 UNITS: tuple[str, ...] = tuple(
@@ -321,7 +321,7 @@ def _plain(name: str) -> str:
 
 #: What columns are called that name the picture, and those of other facts about a row.
 _NAMES = re.compile(
-    "(?=.)(?:input)?(?:file|image|img|picture|photo|stimulus)?(?:file)?(?:name|path)?"
+    "(?=.)(?:input)?(?:file|image|img|picture|photo|stimulus)?(?:file)?(?:name|path|id|nr|no|number)?"
 )
 _CONFIDENCE = ("confidence", "facescore", "presence", "score", "faceconfidence")
 _FRAME = ("frame", "frameidx", "frameindex", "frameno", "framenumber", "frameid", "videotime")
@@ -357,24 +357,6 @@ def _table(
 def names_in(row: Row) -> list[str]:
     """Return what stands in the columns of a row that are called as if they named the picture."""
     return [text for name, text in row.texts.items() if _NAMES.fullmatch(_plain(name))]
-
-
-def rows_at(place: str, numbers: Sequence[int]) -> str:
-    """Return where rows of a table are, with runs of them drawn together.
-
-    Examples
-    --------
-    >>> rows_at("a.csv", [1, 2, 3, 7]), rows_at("a.csv", [4])
-    ('a.csv, rows 1-3, 7', 'a.csv, row 4')
-    """
-    runs: list[list[int]] = []
-    for number in sorted(numbers):
-        if runs and number == runs[-1][1] + 1:
-            runs[-1][1] = number
-        else:
-            runs.append([number, number])
-    told = ", ".join(f"{low}-{high}" if high > low else str(low) for low, high in runs)
-    return f"{place}, row{'s' if len(numbers) > 1 else ''} {told}"
 
 
 class _RowReader:

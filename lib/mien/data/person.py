@@ -33,7 +33,8 @@ from mien.data.images import (
 from mien.data.matching import Face, Source, label_in, match, read_ratings, settle
 from mien.data.measured import ACTION_UNITS, UNITS, Measured, Table, read_tables
 from mien.errors import DataError, Finding, grouped
-from mien.files import files_within, name_key
+from mien.files import files_within
+from mien.sheets import name_key
 
 _LAYOUT = (
     "a person's folder holds images/<emotion>/*.jpg, images/unknown/*.jpg and tables of measured"
