@@ -244,9 +244,9 @@ def measure(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="the person's folder")],
 ) -> None:
     """Measure the blendshapes of a person's photos and write them as blendshapes.csv."""
-    from mien.photos import blendshapes
+    from mien.photos import blendshapes, remembered
 
-    pictures = blendshapes.pictures_of(folder)
+    pictures = remembered.pictures_of(folder)
     with _bar("Measuring faces", len(pictures)) as advance:
         measured = blendshapes.measure(pictures, on_picture=advance)
     faceless = measured.loc[measured["success"] == 0, "file_name"]

@@ -11,7 +11,7 @@ import hashlib
 import os
 import re
 from collections import Counter, defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import pairwise
@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from PIL import Image
 
 from mien import emotions
 from mien.data.images import (
@@ -189,7 +190,11 @@ class Person:
 
 
 def load_person(
-    folder: str | Path, *, min_confidence: float = 0.0, tables: Sequence[Path] = ()
+    folder: str | Path,
+    *,
+    min_confidence: float = 0.0,
+    tables: Sequence[Path] = (),
+    cut: Callable[[Path, Image.Image], Image.Image | None] | None = None,
 ) -> Person:
     """Load one person's faces.
 
@@ -203,6 +208,9 @@ def load_person(
         Measured rows that are less sure (0..1) are left out.
     tables : sequence of Path
         More tables of measured features, from outside the folder.
+    cut : callable, optional
+        Gets the path and the picture of every image and returns the face in it, or None where it
+        finds none; such an image is not used. Without it, the whole picture is the face.
 
     Raises
     ------
@@ -219,7 +227,7 @@ def load_person(
     read = [table for place, path in texts.items() for table in _read(path, place, findings)]
     sources = match(faces, read, min_confidence, findings)
     for face in faces:
-        _decode(face, findings)
+        _decode(face, cut, findings)
     faces = [face for face in faces if face.image is not None or face.rows]
     if not faces:
         told = "".join(f"\n  {found.where}: {found.reason}" for found in findings[:5])
@@ -304,15 +312,19 @@ def _read(path: Path, place: str, findings: list[Finding]) -> list[Table]:
     return tables
 
 
-def _decode(face: Face, findings: list[Finding]) -> None:
+def _decode(face: Face, cut: Callable | None, findings: list[Finding]) -> None:
     """Read a face's image, or tell why that fails."""
     if face.path is None:
         return
+    where = "/".join(("images", *face.folders, face.base))
     try:
         image = open_image(face.path)
+        image = cut(face.path, image) if cut else image
+        if image is None:
+            findings.append(Finding("image", where, "no face was found in it", "crop it by hand"))
+            return
         face.image, face.crop = to_grey48(image), thumbnail(image)
     except DataError as error:
-        where = "/".join(("images", *face.folders, face.base))
         reason = str(error).removeprefix(f"{face.path} ")
         remedy = "save it anew" + ("; its measured row is used" if face.rows else "")
         findings.append(Finding("image", where, reason, remedy))

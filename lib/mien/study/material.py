@@ -7,7 +7,9 @@ run then say why; of the others, the cells that carry a tag ``needs-<gap>`` (``n
 
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from mien.data import fer2013, fer2013_files, ferplus
 from mien.data.fer2013 import Fer2013
 from mien.data.person import Person, load_person
 from mien.errors import DataError, Finding, grouped, printable
-from mien.photos import blendshapes, landmarks
+from mien.photos import blendshapes, landmarks, remembered
 from mien.report import text
 from mien.study.parameters import CHAPTERS, Study, data_paths
 
@@ -97,24 +99,38 @@ def examine(study: Study) -> Material:
 
 
 def person_of(study: Study, folder: Path) -> Person:
-    """Load the person of a study; photos that no tool has measured are measured by mien itself.
+    """Load the person of a study, with what mien finds in the photos by itself.
 
-    The measured blendshapes stay in mien's cache; the folder is left as it is (`mien measure`
-    writes them there). Where the models of faces are not to be had, a finding says so.
+    Where the study says ``find_faces``, the largest face is cut out of every photo; where not,
+    photos that are not cropped are told. Photos that no tool has measured are measured; the
+    blendshapes stay in mien's cache and the folder is left as it is (`mien measure` writes them
+    there). Where the models of faces are not to be had, a finding says so.
     """
-    person = load_person(folder, min_confidence=study.min_confidence)
-    if person.measured or not person.faces["has_image"].any():
+    load = partial(load_person, folder, min_confidence=study.min_confidence)
+    if study.find_faces:
+        remembered.look_at(remembered.pictures_of(folder))
+        load = partial(load, cut=remembered.cut_largest)
+    person = load()
+    if not person.faces["has_image"].any():
         return person
+    if not person.measured:
+        person = _measured(person, folder, load)
+    uncropped = [] if study.find_faces else remembered.uncropped(folder)
+    return replace(person, findings=[*person.findings, *uncropped])
+
+
+def _measured(person: Person, folder: Path, load: Callable[..., Person]) -> Person:
+    """Return the person with blendshapes of its photos, where they can be measured."""
     if problem := landmarks.missing():
         told = Finding("table", blendshapes.FILE, "the photos are not measured", problem, False)
         return replace(person, findings=[*person.findings, told])
-    measured = blendshapes.measure(blendshapes.pictures_of(folder))
+    measured = blendshapes.measure(remembered.pictures_of(folder))
     if not measured["success"].any():
         return person
     with tempfile.TemporaryDirectory() as aside:
         table = Path(aside, blendshapes.FILE)
         blendshapes.write_table(measured, table)
-        return load_person(folder, min_confidence=study.min_confidence, tables=[table])
+        return load(tables=[table])
 
 
 def _counts(person: Person) -> dict[str, Any]:

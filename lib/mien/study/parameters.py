@@ -56,7 +56,7 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
         "0",
         "0_data",
         "The data",
-        parameters=("skip_bad_rows", "public_share", "min_confidence"),
+        parameters=("skip_bad_rows", "public_share", "min_confidence", "find_faces"),
     ),
     ChapterPlan(
         "A1",
@@ -66,6 +66,7 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
             "skip_bad_rows",
             "public_share",
             "min_confidence",
+            "find_faces",
             "hog_cell",
             "svm_penalty",
             "folds",
@@ -87,7 +88,7 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
         "A2_svm_action_units",
         "SVM on Action Units",
         data=("target",),
-        parameters=("min_confidence", "folds", "repeats", "resamples"),
+        parameters=("min_confidence", "find_faces", "folds", "repeats", "resamples"),
         settings=("unit_model", "repeats", "permutations", "curve_repeats", "shuffles"),
         library=("data", "photos", "evaluation", "designed", "report", "study"),
     ),
@@ -124,7 +125,7 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
         "The network on the person",
         reads=("A2", "B1"),
         data=("target",),
-        parameters=("min_confidence", "weights", "resamples"),
+        parameters=("min_confidence", "find_faces", "weights", "resamples"),
         library=("data", "photos", "evaluation", "network", "report", "study"),
     ),
     ChapterPlan(
@@ -135,6 +136,7 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
         data=("target",),
         parameters=(
             "min_confidence",
+            "find_faces",
             "folds",
             "repeats",
             "fine_tune_epochs",
@@ -151,7 +153,7 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
         "The comparison",
         reads=("0", "A1", "A2", "B1", "B2", "B3"),
         data=("target",),
-        parameters=("min_confidence", "weights", "resamples"),
+        parameters=("min_confidence", "find_faces", "weights", "resamples"),
         library=("data", "photos", "evaluation", "network", "report", "study"),
         tells_command=True,
     ),
@@ -184,6 +186,9 @@ class Study(BaseModel):
     )
     min_confidence: float = Field(
         0.0, ge=0, le=1, description="measured rows that are less sure are left out"
+    )
+    find_faces: bool = Field(
+        False, description="cut the largest face out of every photo of the person first"
     )
 
     hog_cell: int = Field(0, ge=0, le=16, description="A1: side of a HOG cell in pixels")

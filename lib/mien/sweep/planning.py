@@ -24,7 +24,10 @@ from mien.study.parameters import CHAPTERS, ChapterPlan, Study, load_study, part
 PLACES = ("name", "out")
 
 #: Parameters by which data are read, and refused.
-READ_WITH = ("fer2013", "target", "skip_bad_rows", "public_share", "min_confidence", "folds")
+READ_WITH = (
+    *("fer2013", "target", "skip_bad_rows", "public_share", "min_confidence", "find_faces"),
+    "folds",
+)
 
 
 @dataclass(frozen=True)
