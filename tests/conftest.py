@@ -42,7 +42,7 @@ LONG = (
     "tests/study/test_gaps.py",
 )
 #: What computes with floating-point numbers; `.ci/run` runs it on several processors' kernels.
-NUMERICS = ("tests/designed/", "tests/evaluation/", "tests/network/")
+NUMERICS = ("tests/designed/", "tests/evaluation/", "tests/leaks/", "tests/network/")
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest-xdist looks at the groups
