@@ -2,27 +2,47 @@
 
 import codecs
 import csv
-import io
 import math
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 
-class Sheet(NamedTuple):
-    """What a text file holds as a table."""
+@dataclass
+class Sheet:
+    """A text file as a table; its rows are read one by one, for it may hold a video's frames."""
 
-    preamble: str  # the lines before the header
+    path: Path
+    encoding: str
+    delimiter: str
+    preamble: list[str]  # the lines before the header
     header: list[str]  # names of the columns, without blanks around them
-    rows: list[tuple[int, list[str]]]  # number (from 1 after the header) and fields; none is blank
-    problem: str = ""  # why the rest of the file could not be read
+    problem: str = ""  # why the rest of the file could not be read; known once it was
+
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """Yield number (from 1 after the header) and fields of every row that is not blank.
+
+        A row that repeats the header is left out.
+        """
+        number = 0
+        with self.path.open(encoding=self.encoding, errors="replace") as stream:
+            for _ in self.preamble:
+                stream.readline()
+            lines = csv.reader(stream, delimiter=self.delimiter, skipinitialspace=True)
+            try:
+                first = next(lines)
+                for number, fields in enumerate(lines, start=1):
+                    if any(map(str.strip, fields)) and fields != first:
+                        yield number, fields
+            except csv.Error as error:
+                self.problem = f"cannot be read beyond row {number}: {error}"
 
 
-#: Of the lines of a file, so many may come before the header.
-_PREAMBLE = 100
+#: So many lines may come before the header; a line has at most so many characters.
+_PREAMBLE, _LONGEST = 100, 1 << 20
 
 
 def read_sheet(path: Path, score: Callable[[list[str]], int]) -> Sheet | None:
@@ -38,50 +58,56 @@ def read_sheet(path: Path, score: Callable[[list[str]], int]) -> Sheet | None:
     Returns
     -------
     Sheet or None
-        None where no line of the first hundred has such a column. Fields are stripped; empty lines
-        and lines that repeat the header are left out; where every row has one field more than the
-        header, as R writes them, the first column has no name.
+        None where no line of the first hundred has such a column. Where rows have one field more
+        than the header, as R writes them, the first column has no name.
 
     Raises
     ------
     OSError
         If the file cannot be read.
     """
-    text = read_text(path)
-    start = 0
-    for _ in range(_PREAMBLE):
-        end = text.find("\n", start)
-        line = text[start:] if end < 0 else text[start:end]
-        scores = {mark: score(_fields(line, mark)) for mark in ",;\t| "}
-        if any(scores.values()):
-            return _sheet(text[:start], text[start:], max(scores, key=scores.__getitem__))
-        if end < 0:
-            return None
-        start = end + 1
+    encoding, before = _encoding(path), []
+    with path.open(encoding=encoding, errors="replace") as stream:
+        while len(before) < _PREAMBLE and (line := stream.readline(_LONGEST)):
+            scores = {mark: score(_fields(line, mark)) for mark in ",;\t| "}
+            if any(scores.values()):
+                mark = max(scores, key=scores.__getitem__)
+                sheet = Sheet(path, encoding, mark, before, _fields(line, mark))
+                _, first = next(sheet.rows(), (0, [""]))
+                if len(first) == len(sheet.header) + 1 and first[-1].strip():
+                    sheet.header.insert(0, "")
+                return sheet
+            before.append(line)
     return None
 
 
-def read_text(path: Path) -> str:
-    """Return the text of a file in UTF-8, UTF-16, UTF-32 or a Western code page, lines by LF.
+def _encoding(path: Path) -> str:
+    """Return the encoding of a text file: UTF-8, UTF-16, UTF-32 or a Western code page.
 
     A byte order mark tells, else every second byte being zero, else whether it is UTF-8; what is
     not is cp1252 (Windows), or Mac Roman where lines end in a bare CR.
     """
-    raw = path.read_bytes()
     marks = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32"}  # longest first
     marks |= {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
     marks[codecs.BOM_UTF8] = "utf-8-sig"
-    encoding = next((name for mark, name in marks.items() if raw.startswith(mark)), "")
-    if not encoding and (zero := raw[:400].count(0)) and zero > len(raw[:400]) // 3:
-        encoding = "utf-16-le" if raw[1:400:2].count(0) > raw[:400:2].count(0) else "utf-16-be"
-    if not encoding:
+    decoder, lines = codecs.getincrementaldecoder("utf-8")(), False
+    with path.open("rb") as file:
+        start = file.read(400)
+        for mark, name in marks.items():
+            if start.startswith(mark):
+                return name
+        if start.count(0) > len(start) // 3:
+            little = start[1::2].count(0) > start[::2].count(0)
+            return "utf-16-le" if little else "utf-16-be"
+        file.seek(0)
         try:
-            text = raw.decode()
+            while block := file.read(_LONGEST):
+                lines = lines or b"\n" in block
+                decoder.decode(block)
+            decoder.decode(b"", final=True)
+            return "utf-8"
         except UnicodeDecodeError:
-            text = raw.decode("cp1252" if b"\n" in raw else "mac_roman", "replace")
-    else:
-        text = raw.decode(encoding, "replace")
-    return re.sub("\r\n?", "\n", text)
+            return "cp1252" if lines else "mac_roman"
 
 
 def _fields(line: str, delimiter: str) -> list[str]:
@@ -90,22 +116,6 @@ def _fields(line: str, delimiter: str) -> list[str]:
         return [field.strip() for field in next(rows, [])]
     except csv.Error:
         return []
-
-
-def _sheet(preamble: str, text: str, delimiter: str) -> Sheet:
-    rows, problem = [], ""
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True)
-    try:
-        header = [field.strip() for field in next(lines)]
-        for number, line in enumerate(lines, start=1):
-            fields = [field.strip() for field in line]
-            if any(fields) and fields != header:
-                rows.append((number, fields))
-    except csv.Error as error:
-        problem = f"cannot be read beyond row {len(rows)}: {error}"
-    if rows and all(len(fields) == len(header) + 1 and fields[-1] for _, fields in rows):
-        header = ["", *header]
-    return Sheet(preamble, header, rows, problem)
 
 
 def rows_at(place: str, numbers: Sequence[int]) -> str:
@@ -131,7 +141,7 @@ def number_in(text: str) -> float:
 
     Examples
     --------
-    >>> number_in("0,5"), number_in("1e-3"), number_in("-nan(ind)")
+    >>> number_in(" 0,5"), number_in("1e-3"), number_in("-nan(ind)")
     (0.5, 0.001, nan)
     """
     try:

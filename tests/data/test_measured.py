@@ -245,6 +245,14 @@ def test_action_units_of_nobody_knows_which_tool(top, scale, folder):
     assert load_person(folder).measured["Action Units"].scale == scale
 
 
+def test_numbers_under_any_name_are_names_of_pictures_if_they_differ(tmp_path):
+    add_pictures(tmp_path, "happy/007.png", "sad/012.png")
+    add_table(tmp_path, "t.csv", "Bild;Seite;AU01_r\n7;1;2,5\n12;1;1,0\n")
+    person = load_person(tmp_path)
+    assert person.intensities[:, 0].tolist() == [2.5, 1.0]
+    assert lost(person)["where"].tolist() == ["Seite in t.csv"]
+
+
 def test_columns_that_are_not_used_are_named(folder):
     add_table(
         folder, "t.csv", "file,AU01_r,AU01_c,AU01_x,mood,pose_Tx\n1_01,1,1,1,1,1\n2_07,1,1,1,1,1"

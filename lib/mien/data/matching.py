@@ -30,6 +30,7 @@ LOW_CONFIDENCE = 0.8
 
 _MANY, _NAMELESS = "fits several pictures of this name", "names no file"
 _UNTOLD = "nothing tells which picture it is about: no name, and no frame number that fits"
+_OTHER_FRAME = "no picture is this frame"
 _UNKNOWN = "no picture has its name, and it has no label that is an emotion"
 _EMPTY = ("holds no row", "measure the picture anew, or take the file out of the folder", True)
 _GOOD = ("", "", False)
@@ -40,6 +41,7 @@ _REMEDIES = {
     _MANY: "write the folder before the name: happy/0001.jpg",
     _NAMELESS: "fill in the name of the picture",
     _UNTOLD: "call the table as its picture or video, or give it a column file_name",
+    _OTHER_FRAME: "nothing, if you took only some frames as pictures",
     _UNKNOWN: "put the picture into images/<emotion>/, or give the row a label",
     FAILED: "crop the picture closer to the face and measure it anew",
     NO_NUMBER: "measure the picture anew",
@@ -162,12 +164,14 @@ def _owners(
     columns = list(table.rows[0].texts) if table.rows else []
     ways = {name: [pictures.called(row.texts[name]) for row in table.rows] for name in columns}
     naming = max(ways, key=lambda name: sum(map(bool, ways[name])), default=None)
-    found = ways.get(naming, [])
+    found, nobody = ways.get(naming, []), ""
     if any(found):
         table.spare.pop(naming, None)
+    elif whole := pictures.called(table.subject):
+        found = [whole] * len(table.rows)
     else:
-        whole = pictures.called(table.subject)
-        found = [whole] * len(table.rows) if whole else _by_frame(table, pictures)
+        found = _by_frame(table, pictures)
+        nobody = _OTHER_FRAME if any(found) else ""
     owners: list[Face | str] = []
     for row, numbers in zip(table.rows, found, strict=True):
         label = label_in(row.label)
@@ -177,7 +181,7 @@ def _owners(
         if numbers:
             owners.append(fitting[0] if len(fitting) == 1 else _MANY)
         else:
-            owners.append(_without_picture(row, table, label, unseen))
+            owners.append(nobody or _without_picture(row, table, label, unseen))
     return owners
 
 
@@ -330,8 +334,8 @@ def _own_sheet(
     places = [sheet.header.index(column) for column in columns]
     width = len(sheet.header)
     return [
-        (number, [(fields + [""] * width)[place] for place in places])
-        for number, fields in sheet.rows
+        (number, [(fields + [""] * width)[place].strip() for place in places])
+        for number, fields in sheet.rows()
     ]
 
 

@@ -16,6 +16,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -220,16 +221,15 @@ def read_tables(path: Path, place: str) -> tuple[list[Table], list[Finding]]:
         return [], [Finding("table", place, f"cannot be read: {error.strerror}", "mend the file")]
     if sheet is None:
         return [], []
-    findings = []
-    if sheet.problem:
-        findings.append(Finding("row", place, sheet.problem, "save the table anew"))
-    tables, taken = [], set()
+    tables, taken, findings = [], set(), []
     for tool in TOOLS:
         measured = tool.measures(sheet.header)
         measured = {number: column for number, column in measured.items() if number not in taken}
         taken |= set(measured)
         if measured:
             tables.append(_table(sheet, tool, measured, place, findings))
+    if sheet.problem:
+        findings.append(Finding("row", place, sheet.problem, "save the table anew"))
     if tables:
         tools = [table.tool for table in tables]
         tables[0].spare.update(_unused_columns(sheet.header, taken, tools, place))
@@ -343,14 +343,14 @@ def _table(
     tops = tuple(measured[number][1] for number in first.values())
     read = _RowReader(sheet, tool, list(first.values()))
     rows, short = [], []
-    for number, fields in sheet.rows:
+    for number, fields in sheet.rows():
         row = read(number, fields)
         rows.append(row) if row else short.append(number)
     if short:
         reason = f"has not the {len(sheet.header)} fields that the header names"
         remedy = "save the table anew; a decimal comma needs another delimiter"
         findings.append(Finding("row", rows_at(place, short), reason, remedy, count=len(short)))
-    named = re.search(r"(?im)^\W*file ?name\W+(.+?)[\s;,\"]*$", sheet.preamble)
+    named = re.search(r"(?im)^\W*file ?name\W+(.+?)[\s;,\"]*$", "".join(sheet.preamble))
     return Table(place, tool, tuple(first), tops, rows, named[1] if named else place, {})
 
 
@@ -370,7 +370,7 @@ class _RowReader:
         self.confidence = next((places[name] for name in _CONFIDENCE if name in places), None)
         self.frame = next((places[name] for name in _FRAME if name in places), None)
         self.success, self.label = places.get("success"), places.get("label")
-        rate = re.search(r"(?i)frame ?rate\D+([0-9.,]+)", sheet.preamble)
+        rate = re.search(r"(?i)frame ?rate\D+([0-9.,]+)", "".join(sheet.preamble))
         self.rate = number_in(rate[1]) if rate else math.nan
         self.listed = places.get("facedetection")
         sides = [places.get(f"facerect{side}", places.get(side)) for side in ("width", "height")]
@@ -378,18 +378,20 @@ class _RowReader:
         self.across = [number for name, number in places.items() if re.fullmatch("x[0-9]+", name)]
         texts = [number for number, name in enumerate(plain) if _NAMES.fullmatch(name)]
         known = {*texts, *measured, self.label, self.success, self.frame, self.listed}
-        some = [fields for _, fields in sheet.rows[:20] if len(fields) >= self.width]
-        for number in range(self.width):
-            cells = [fields[number] for fields in some]
-            if number not in known and any(c and math.isnan(number_in(c)) for c in cells):
+        some = [fields for _, fields in islice(sheet.rows(), 20) if len(fields) >= self.width]
+        for number in sorted(set(range(self.width)) - known):
+            cells = [fields[number].strip() for fields in some]
+            strange = not re.fullmatch(tool.beside, sheet.header[number], re.IGNORECASE)
+            numbered = strange and all(map(str.isdecimal, cells)) and len({*cells}) == len(cells)
+            if numbered or any(cell and math.isnan(number_in(cell)) for cell in cells):
                 texts.append(number)
         self.texts = {sheet.header[number]: number for number in texts}
 
     def __call__(self, number: int, fields: list[str]) -> Row | None:
         """Return a row, or None where fields are missing or too many."""
-        if len(fields) < self.width or any(fields[self.width :]):
+        if len(fields) < self.width or any(map(str.strip, fields[self.width :])):
             return None
-        cells = [fields[place] for place in self.measured]
+        cells = [fields[place].strip() for place in self.measured]
         values = np.array([self.words.get(c.lower(), number_in(c)) for c in cells], float)
         box = []
         if self.listed is not None:  # OpenFace 3 writes lists of numbers into one field
@@ -397,7 +399,7 @@ class _RowReader:
             found = _numbers(cells[0])
             values = np.array(found if len(found) == len(_LISTED) else [math.nan] * len(_LISTED))
         failure = ""
-        succeeded = "1" if self.success is None else fields[self.success].lower()
+        succeeded = "1" if self.success is None else fields[self.success].strip().lower()
         if succeeded in ("0", "0.0", "false", "no") or any(c.lower() in _FAILURES for c in cells):
             failure = FAILED
         elif not np.isfinite(values).any():
@@ -405,9 +407,9 @@ class _RowReader:
         confidence = box[4] if len(box) > 4 else self._number(fields, self.confidence)
         return Row(
             number,
-            {name: fields[place] for name, place in self.texts.items()},
+            {name: fields[place].strip() for name, place in self.texts.items()},
             self._frame(fields, number),
-            "" if self.label is None else fields[self.label],
+            "" if self.label is None else fields[self.label].strip(),
             confidence if 0 <= confidence <= 1 else math.nan,
             self._size(fields, box),
             failure,
@@ -420,7 +422,7 @@ class _RowReader:
     def _frame(self, fields: list[str], number: int) -> int | None:
         if self.frame is None:
             return None
-        time = re.fullmatch(r"([0-9]+):([0-9]+):([0-9.,]+)", fields[self.frame])
+        time = re.fullmatch(r"([0-9]+):([0-9]+):([0-9.,]+)", fields[self.frame].strip())
         if time:  # of FaceReader, which counts no frames
             seconds = 3600 * int(time[1]) + 60 * int(time[2]) + number_in(time[3])
             frame = seconds * self.rate + 1 if self.rate > 0 else float(number)

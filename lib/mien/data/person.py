@@ -269,7 +269,7 @@ def _list_folder(folder: Path, findings: list[Finding]) -> tuple[list[Face], dic
         reason = f"names no emotion; {count} image{'s are' if count > 1 else ' is'} in it"
         findings.append(Finding("folder", place, reason, remedy, count=count))
     for place, count in made.items():
-        reason = f"{count} files that OpenFace writes beside its tables"
+        reason = "are files that OpenFace writes beside its tables"
         findings.append(Finding("file", place, reason, "not needed", lost=False, count=count))
     return faces, texts
 
@@ -380,7 +380,7 @@ def _person(
             "confidence": units.confidence if units else nothing,
         }
     )
-    findings += _halves(frame, measured)
+    findings += _halves(frame, measured, findings)
     digest = hashlib.sha256(images.tobytes() + repr(findings).encode())
     for name, own in measured.items():
         digest.update(f"{name} {own.names} {own.scale}".encode() + own.values.tobytes())
@@ -398,7 +398,9 @@ def _person(
     )
 
 
-def _halves(frame: pd.DataFrame, measured: dict[str, Measured]) -> list[Finding]:
+def _halves(
+    frame: pd.DataFrame, measured: dict[str, Measured], findings: list[Finding]
+) -> list[Finding]:
     """Tell of faces that serve only some models: without an image, or without a measured row."""
     alone = {"without an image": (~frame["has_image"], "serves the models on measured features")}
     for name, own in measured.items():
@@ -407,7 +409,7 @@ def _halves(frame: pd.DataFrame, measured: dict[str, Measured]) -> list[Finding]
     for reason, (which, remedy) in alone.items():
         names = frame.loc[which, "file_name"]
         found += [Finding("face", name, reason, remedy, lost=False) for name in names]
-    if not measured:
+    if not measured and not any(told.what == "table" for told in findings):
         remedy = "serve the models that look at images, not those on measured features"
         found.append(
             Finding("table", "*.csv", "there is no table of measured features", remedy, lost=False)
