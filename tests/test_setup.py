@@ -1,11 +1,13 @@
 """The set-up: dependencies stated once, pinned with hashes, the same for conda users."""
 
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -61,12 +63,35 @@ def test_locked_versions_satisfy_pyproject():
         assert all(requirement.specifier.contains(v) for v in pins[_name(item)]), item
 
 
-def test_importing_mien_loads_neither_tensorflow_nor_keras():
-    code = (
-        "import sys, mien, mien.study.parameters, mien.cli;"
-        "sys.exit(any(m in sys.modules for m in ('tensorflow', 'keras')))"
-    )
-    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+@pytest.mark.parametrize(
+    ("rooms", "allowed"),
+    [
+        ("mien.cli", {"annotated_doc", "mien", "platformdirs", "rich", "shellingham", "typer"}),
+        ("mien.study.parameters, mien.running.record, mien.running.scheduler", None),
+    ],
+)
+def test_what_takes_seconds_is_not_imported_before_it_is_needed(rooms, allowed):
+    code = f"import sys; known = set(sys.modules); import {rooms}; print(*set(sys.modules) - known)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = {name.partition(".")[0] for name in done.stdout.split()}
+    loaded -= {*sys.stdlib_module_names, "__mp_main__"}
+    assert not loaded & {"tensorflow", "keras", "sklearn", "scipy", "nbconvert", "nbformat"}
+    if allowed:
+        assert {name for name in loaded if not name.startswith("_")} <= allowed
+
+
+@pytest.mark.parametrize(("tool", "installs"), [("uv", "uv pip install"), (None, "-m pip install")])
+def test_make_setup_takes_uv_where_it_is_there(tool, installs, tmp_path):
+    for name in ("make", "sh", "python3"):
+        (tmp_path / name).symlink_to(shutil.which(name))
+    if tool:
+        (tmp_path / tool).write_text("#!/bin/sh\necho uv 0.9\n")
+        (tmp_path / tool).chmod(0o755)
+    asked = ["make", "-n", f"VENV={tmp_path / 'venv'}", "setup"]
+    path = {"PATH": str(tmp_path)}
+    said = subprocess.run(asked, cwd=ROOT, env=path, capture_output=True, text=True, check=True)
+    locked, ours = [line for line in said.stdout.splitlines() if installs in line]
+    assert locked.endswith("--require-hashes -r requirements.lock") and ours.endswith("-e .")
 
 
 def test_plain_make_lists_the_targets():

@@ -1,24 +1,23 @@
-"""The ``mien`` command."""
+"""The ``mien`` command.
+
+What only one command needs is imported there: ``mien --help`` shall not wait for pandas.
+"""
 
 import json
 import sys
-import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
-from rich.markup import escape
-from rich.progress import Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
-from mien import project
+from mien import project, system
 from mien.errors import DataError, MienError, ParameterError, grouped, printable
-from mien.network.backend import check_backend
-from mien.running import execution
-from mien.study.parameters import CHAPTERS, Study, load_study, parts_to_run
+
+if TYPE_CHECKING:
+    from mien.study.parameters import Study
 
 #: Exit status of the command, beside those of errors (`mien.errors`).
 DONE, CHAPTER_FAILED, REFUSED, STOPPED = 0, 1, 2, 130
@@ -32,12 +31,32 @@ app = typer.Typer(
 )
 out_console = Console(highlight=False, soft_wrap=True)
 error_console = Console(stderr=True, highlight=False, soft_wrap=True)
-StudyFile = Annotated[Path, typer.Argument(metavar="STUDY.yaml", help="a file of parameters")]
-
+StudyFile = Annotated[
+    Path,
+    typer.Argument(
+        metavar="STUDY", help="a YAML file of parameters, or a study's name: demo, fer2013, person"
+    ),
+]
 Settings = Annotated[
     list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="change one parameter")
 ]
 Out = Annotated[str, typer.Option("--out", metavar="DIR", help="where results go")]
+
+
+def _tell_version(asked: bool) -> None:
+    if asked:
+        from importlib import metadata
+
+        typer.echo(f"mien {metadata.version('mien')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _every_command(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="show it, end")
+    ] = False,
+) -> None: ...
 
 
 @app.command()
@@ -63,11 +82,12 @@ def run(
     ] = False,
 ) -> None:
     """Run a study: its chapters in order, then its pages."""
-    from mien.running import scheduler
+    from mien.running import console, scheduler
+    from mien.study.parameters import parts_to_run
 
     study = _load(study_file, settings, out)
     options = scheduler.Options(force, jobs, minutes, threads, store, wait)
-    with _Teller(study) as teller:
+    with console.Teller(study, out_console) as teller:
         page = scheduler.run(
             study, parts_to_run(only), options, tell=teller, tell_material=_tell_material
         )
@@ -92,7 +112,8 @@ def sweep(
     ] = 0,
 ) -> None:
     """Run a study for every combination of some parameters' values, then compare them."""
-    from mien.study import provenance
+    from concurrent.futures import ThreadPoolExecutor
+
     from mien.sweep import console, planning, runs
 
     if scheduler and jobs > 1:
@@ -101,7 +122,7 @@ def sweep(
         study_file, planning.read_grid(grid), settings=settings or [], out=out, only=only
     )
     if not scheduler:
-        threads = threads or max(1, provenance.cores() // jobs)
+        threads = threads or max(1, system.cores() // jobs)
     pool = runs.dask_cluster(scheduler) if scheduler else ThreadPoolExecutor(jobs)
     with pool as executor:
         planning.check_data(planned)
@@ -120,6 +141,7 @@ def sweep(
 @app.command()
 def status(study_file: StudyFile, settings: Settings = None, out: Out = "") -> None:
     """Show which chapters of a study are current, and why others are not; run nothing."""
+    from rich.markup import escape
     from rich.table import Table
 
     from mien.running import record, scheduler
@@ -146,6 +168,7 @@ def check(
 ) -> None:
     """Check the parameters and the data of a study, and say what is not used; run nothing."""
     from mien.running import scheduler
+    from mien.study.parameters import CHAPTERS
 
     study = _load(study_file, settings, out)
     found = scheduler.check_data(study)
@@ -193,6 +216,18 @@ def _tell_material(found) -> None:
 
 def _say(what: str, told: str) -> None:
     out_console.print(f"{what:<9} {printable(told)}", markup=False)
+
+
+@app.command()
+def notebooks(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="they go into its notebooks/")],
+    force: Annotated[bool, typer.Option("--force", help="replace what was changed there")] = False,
+) -> None:
+    """Copy the chapters and studies out; a run that is started in DIR takes these copies."""
+    from mien.project import copy_notebooks
+
+    copies = copy_notebooks(folder, force=force)
+    out_console.print(f"Chapters and studies are in [bold]{_shown(copies)}[/bold]")
 
 
 @app.command()
@@ -298,7 +333,7 @@ def predict(
     """
     from mien import readings
     from mien.data.images import find_images
-    from mien.network.backend import quiet
+    from mien.network.backend import check_backend, quiet
 
     if as_json and as_csv:
         raise ParameterError("--json and --csv are two answers; choose one")
@@ -328,7 +363,7 @@ def predict(
 
 def main() -> None:
     """Run the command; errors that are meant for people come without a traceback."""
-    execution.fasten()
+    system.fasten()
     for stream in (sys.stdout, sys.stderr):  # whatever their encoding, say what can be said
         stream.reconfigure(errors="backslashreplace")
     try:
@@ -353,61 +388,12 @@ def main() -> None:
 @contextmanager
 def _bar(what: str, total: int) -> Iterator[Callable[[], None]]:
     """Show a progress bar on a terminal; hand out what takes it one step further."""
+    from rich.progress import Progress
+
     shown = error_console.is_terminal
     with Progress(console=error_console, transient=True, disable=not shown) as progress:
         task = progress.add_task(what, total=total)
         yield lambda: progress.advance(task)
-
-
-class _Teller:
-    """Says which chapters run, how long each took, and what is next."""
-
-    def __init__(self, study: Study) -> None:
-        self.start = time.perf_counter()
-        self.live = Progress(
-            *(SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()),
-            console=out_console,
-            transient=True,
-            disable=not out_console.is_terminal,
-        )
-        self.shown: dict[str, TaskID] = {}
-        out_console.print(f"Study {study.name} (profile {study.profile})", markup=False)
-
-    def __enter__(self) -> "_Teller":
-        """Show the chapters that run."""
-        self.live.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        """Clear the terminal of them."""
-        self.live.stop()
-
-    def __call__(self, event) -> None:
-        """Show one event of the runner."""
-        title = f"{event.plan.part:>2}  {event.plan.title}"
-        if event.state in ("running", "waiting"):
-            following = f"next: {event.following.part}" if event.following else "then the pages"
-            note = f"{title} ... ({event.reason or following})"
-            self._forget(event.plan.part)
-            self.shown[event.plan.part] = self.live.add_task(escape(note), total=None)
-            if not out_console.is_terminal:
-                out_console.print(note, markup=False)
-            return
-        self._forget(event.plan.part)
-        if event.state == "skipped":
-            out_console.print(f"{title:<32}  left out: {event.reason}", markup=False)
-            return
-        elapsed = time.perf_counter() - self.start
-        took = _TOOK.get(event.state, "{:.1f} s").format(event.seconds)
-        out_console.print(f"{title:<32} {took:>16}   elapsed {elapsed:.0f} s", markup=False)
-
-    def _forget(self, part: str) -> None:
-        if part in self.shown:
-            self.live.remove_task(self.shown.pop(part))
-
-
-#: What is told of a chapter that has ended, other than its seconds.
-_TOOK = {"current": "unchanged", "stored": "from the store", "failed": "failed"}
 
 
 def _problems(answers) -> int:
@@ -425,7 +411,9 @@ def _problems(answers) -> int:
     return REFUSED if nothing or len(unread) else DONE
 
 
-def _load(study_file: Path, settings: list[str] | None, out: str) -> Study:
+def _load(study_file: Path, settings: list[str] | None, out: str) -> "Study":
+    from mien.study.parameters import load_study
+
     return load_study(study_file, [*(settings or []), *([f"out={out}"] if out else [])])
 
 

@@ -99,7 +99,7 @@ def test_killed_it_leaves_no_kernel_and_the_next_run_takes_over(project, out, vi
     runner.communicate(timeout=PATIENCE)
     wait_until(lambda: gone(processes))
     write_notebook(project, PLANS[0])
-    assert start(project, out).wait(timeout=PATIENCE) == 0
+    said(start(project, out), 0)
     assert results.load_metrics(out, "A1") == {"value": 0} and not hidden(out)
 
 

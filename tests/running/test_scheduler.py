@@ -8,8 +8,9 @@ import pytest
 from bs4 import BeautifulSoup
 from tiny_project import PARAMETERS, PLANS, run, write_notebook
 
+from mien import system
 from mien.running.scheduler import ChapterFailed, Options, StudyBusy
-from mien.study import provenance, results
+from mien.study import results
 from mien.study.parameters import BY_PART
 
 pytestmark = pytest.mark.usefixtures("without_kernel")
@@ -86,7 +87,7 @@ def test_a_finished_chapter_is_taken_from_the_store_by_every_study(project, tmp_
     store = Options(store=tmp_path / "store", jobs=2)
     assert run(tmp_path / "a", store, name="first") == dict.fromkeys(PARAMETERS, "done")
     record = json.loads((tmp_path / "a" / "study.json").read_text())
-    assert {state["threads"] for state in record["parts"].values()} == {provenance.cores()}
+    assert {state["threads"] for state in record["parts"].values()} == {system.cores()}
     told = run(tmp_path / "b", store, name="second", epochs=7)
     assert told == dict.fromkeys(PARAMETERS, "stored") | {"B1": "done"}
     for plan in PLANS:

@@ -101,9 +101,7 @@ def test_a_run_on_a_worker_without_the_folder_fails_in_words(task):
     assert lost.state == "failed" and "/no/such/folder" in lost.message
 
 
-WORKING = (
-    "from mien.running import execution; execution.fasten(); print('on', flush=True); import time;"
-)
+WORKING = "from mien import system; system.fasten(); print('on', flush=True); import time;"
 WORKING += "time.sleep(600)"
 
 
@@ -125,7 +123,7 @@ def test_a_run_dies_with_its_worker(task):
     tiny_project.wait_until(lambda: not tiny_project.lives(child))
 
 
-ONLY_PID = "import os, time; from mien.running import execution; execution.fasten();"
+ONLY_PID = "import os, time; from mien import system; system.fasten();"
 ONLY_PID += "print(os.getpid(), flush=True); time.sleep(600)"
 
 

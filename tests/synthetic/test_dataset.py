@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from mien import system
 from mien.data.fer2013 import constant_images, duplicates, load_fer2013
 from mien.data.measured import UNITS
 from mien.data.person import load_person
@@ -126,7 +127,7 @@ def test_the_units_are_measured_as_openface_would_and_follow_the_emotion(folder,
 def test_where_the_cache_cannot_be_written_the_demo_goes_on(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("MIEN_CACHE_DIR", str(tmp_path / "file" / "cache"))
-    monkeypatch.setattr(dataset.tempfile, "gettempdir", lambda: str(tmp_path / "spare"))
+    monkeypatch.setattr(system.tempfile, "gettempdir", lambda: str(tmp_path / "spare"))
     monkeypatch.setattr(dataset, "write_demo", lambda folder, seed: (folder / "drawn").touch())
     with pytest.warns(UserWarning, match="cannot be written.*set MIEN_CACHE_DIR"):
         folder = dataset.demo_folder(7)

@@ -213,7 +213,9 @@ def open_csv(path: Path) -> Iterator[io.BufferedIOBase]:
             pass
 
 
-def _first_csv(members: Iterable[io.BufferedIOBase], path: Path) -> io.BufferedIOBase:
+def _first_csv(
+    members: Iterable[zipfile.ZipExtFile | io.BufferedReader], path: Path
+) -> io.BufferedIOBase:
     """Return the first member of an archive that has FER2013's columns."""
     for member in members:
         if set(_COLUMNS) <= set(_header(re.split(b"[\r\n]", member.peek(512))[0])):

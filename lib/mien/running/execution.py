@@ -4,56 +4,19 @@ import contextlib
 import json
 import logging
 import os
-import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import filelock
 
-#: Environment variable that says: end when standard input closes.
-VARIABLE = "MIEN_ENDS_WITH_STDIN"
-
-#: Seconds from the interrupt to a hard end.
-GRACE_SECONDS = 20
-
-
-def tethered(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment for a process that shall end when its standard input closes."""
-    return {**environment, VARIABLE: "1"}
-
-
-def fasten() -> None:
-    """End this process when its standard input closes, if its starter asked for that."""
-    if os.environ.pop(VARIABLE, ""):
-        end_with_stdin()
-
-
-def end_with_stdin(leaving: Callable[[], None] = lambda: None) -> None:
-    """End this process when its standard input closes; call ``leaving`` first.
-
-    To be called in the main thread.
-    """
-    # Whoever is started in the background ignores interrupts, also the own one.
-    signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    def watch() -> None:
-        # Not sys.stdin: a thread that holds its lock would be in the way of a normal end.
-        while os.read(0, 4096):
-            pass
-        leaving()
-        os.kill(os.getpid(), signal.SIGINT)
-        threading.Event().wait(GRACE_SECONDS)
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
-
+from mien import system
 
 #: How often a kernel may fail to start.
 _ATTEMPTS = 4
@@ -133,7 +96,7 @@ def main() -> None:
     warnings.simplefilter("ignore")
     logging.getLogger("papermill").setLevel(logging.ERROR)
     job = json.loads(sys.stdin.readline())
-    end_with_stdin(_leaving.set)
+    system.end_with_stdin(_leaving.set)
     with contextlib.redirect_stdout(sys.stderr), filelock.FileLock(job["lock"]):
         failure = execute(job)
     print(json.dumps({"failure": asdict(failure) if failure else None}), flush=True)
@@ -157,7 +120,7 @@ class Child:
     def __init__(self, job: Mapping[str, Any], environment: Mapping[str, str]) -> None:
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - closed in answer
         self._late = False
-        # A session of its own: Ctrl-C at the terminal reaches us alone, and we end the child.
+        # Ctrl-C at the terminal reaches us alone, and we end the child.
         self._process = subprocess.Popen(
             [sys.executable, "-m", "mien.running.execution"],
             stdin=subprocess.PIPE,
@@ -165,7 +128,7 @@ class Child:
             stderr=self._complaints,
             text=True,
             env={**os.environ, **environment},
-            start_new_session=True,
+            **system.out_of_reach(),
         )
         # Standard input stays open on purpose: that it closes tells the child that we are gone.
         with contextlib.suppress(BrokenPipeError):

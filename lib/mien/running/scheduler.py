@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import filelock
 
+from mien import system
 from mien.errors import MienError, ParameterError
 from mien.network.backend import check_backend
 from mien.running import staleness
@@ -175,7 +176,7 @@ class Course:
             compute,  # here, because it imports what renders notebooks
         )
 
-        threads = self.options.threads or provenance.cores()
+        threads = self.options.threads or system.cores()
         start = time.perf_counter()
         failure = compute(
             self.study,

@@ -1,7 +1,5 @@
 """Where a result comes from: commit, versions, hardware, and how much memory it needed."""
 
-import math
-import os
 import platform
 import subprocess
 import sys
@@ -14,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from mien import project
+from mien import project, system
 
 #: The packages whose versions can change a number.
 PACKAGES = (
@@ -70,7 +68,7 @@ def hardware() -> dict[str, Any]:
     """
     return {
         "processor": _processor(),
-        "cores": cores(),
+        "cores": system.cores(),
         "gpus": gpus(),
         "system": f"{platform.system()} {platform.machine()}",
     }
@@ -86,12 +84,6 @@ def gpus() -> list[str]:
     if torch := sys.modules.get("torch"):
         found += [torch.cuda.get_device_name(number) for number in range(torch.cuda.device_count())]
     return found
-
-
-def cores() -> int:
-    """Return how many cores this process may use."""
-    affinity = getattr(os, "sched_getaffinity", None)
-    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 def git_state() -> dict[str, Any]:
@@ -172,13 +164,4 @@ def _peak() -> float:
     except OSError:
         lines = []
     marks = [int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]
-    return marks[0] * 1024 / 1e9 if marks else _peak_of_process()
-
-
-def _peak_of_process() -> float:
-    try:
-        import resource  # not on Windows
-    except ImportError:
-        return math.nan
-    # bytes on macOS, the only system without /proc that has the module and is common
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e9
+    return marks[0] * 1024 / 1e9 if marks else system.peak_memory()

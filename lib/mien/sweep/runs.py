@@ -8,7 +8,6 @@ import logging
 import os
 import re
 import secrets
-import signal
 import socket
 import subprocess
 import sys
@@ -20,8 +19,8 @@ from pathlib import Path
 
 import filelock
 
+from mien import system
 from mien.errors import MienError, ParameterError
-from mien.running import execution
 from mien.running.record import Record
 from mien.study import provenance, results
 from mien.sweep.planning import Sweep, Task
@@ -80,8 +79,8 @@ def _run_here(task: Task, log) -> int | None:
         stdout=log,
         stderr=subprocess.STDOUT,
         cwd=task.cwd,
-        env=execution.tethered(os.environ),
-        start_new_session=True,  # Ctrl-C at the terminal is for the sweep, which ends its runs
+        env=system.tethered(os.environ),
+        **system.out_of_reach(),  # Ctrl-C at the terminal is for the sweep, which ends its runs
     )
     try:
         while not Path(task.stop).exists():
@@ -95,10 +94,9 @@ def _run_here(task: Task, log) -> int | None:
 def _end(process: subprocess.Popen) -> None:
     process.stdin.close()
     try:
-        process.wait(execution.GRACE_SECONDS + 5)
+        process.wait(system.GRACE_SECONDS + 5)
     except subprocess.TimeoutExpired:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        system.kill_family(process)
 
 
 def _share() -> int:
@@ -109,7 +107,7 @@ def _share() -> int:
         tasks_at_once = get_worker().state.nthreads
     except (ImportError, ValueError):  # this is no Dask worker
         tasks_at_once = 1
-    return max(1, provenance.cores() // max(1, tasks_at_once))
+    return max(1, system.cores() // max(1, tasks_at_once))
 
 
 def _last_words(log: Path, code: int) -> str:

@@ -6,8 +6,6 @@ Action Units are then measured as badly as OpenFace measures them: with noise, w
 resting face as a bias, with units that are missed, and with presences that do not always agree.
 """
 
-import os
-import tempfile
 import warnings
 from collections.abc import Mapping
 from dataclasses import replace
@@ -16,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mien import system
 from mien.data.measured import UNITS
 from mien.emotions import EMOTIONS, UNKNOWN, index
 from mien.errors import ParameterError
@@ -137,7 +136,7 @@ def demo_folder(seed: int = 0) -> Path:
     try:
         return _drawn_in(cache_dir(), seed)
     except OSError as error:
-        spare = Path(tempfile.gettempdir()) / f"mien-{os.getuid() if os.name == 'posix' else ''}"
+        spare = system.spare_folder()
         warnings.warn(
             f"{cache_dir()} cannot be written ({error.strerror or error}), so the faces are drawn "
             f"in {spare}; set MIEN_CACHE_DIR to a folder that can be written",
