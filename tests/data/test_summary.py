@@ -38,6 +38,7 @@ def test_the_facts_of_a_crowd_by_hand(crowd):
         "images": {"Training": 2, "PublicTest": 2, "PrivateTest": 2},
         "in_training": {"PublicTest": 0, "PrivateTest": 1},
         "nearly_in_training": {"PublicTest": 0, "PrivateTest": 1},
+        "shared_out": [],
         "majority": "angry",
         "majority_share": 0.5,
     }

@@ -123,6 +123,7 @@ def test_maps_are_told_by_thirds_and_by_their_likeness():
 
 
 CROWD = {
+    "shared_out": [],
     "source": "fer_2013.csv",
     "images": {"Training": 2000, "PublicTest": 10, "PrivateTest": 0},
     "in_training": {"PublicTest": 1, "PrivateTest": 0},
@@ -135,6 +136,8 @@ def test_the_crowd_and_its_copies():
         "fer&#95;2013&#46;csv holds **2,010 images**: 2,000 in Training, 10 in PublicTest and "
         "0 in PrivateTest."
     )
+    without = sentences.crowd({**CROWD, "shared_out": ["PublicTest"]})
+    assert "It came without PublicTest, taken out of Training here" in without
     assert sentences.copies(CROWD) == (
         "1 PublicTest image (10.0 %) and 0 PrivateTest images (undefined) stand in Training too, "
         "pixel by pixel; with near-copies, which correlate with a Training image or its mirror "

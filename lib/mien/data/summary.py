@@ -35,8 +35,8 @@ def crowd_facts(crowd: Fer2013) -> dict[str, Any]:
     dict
         ``source`` (name of the file or folder), ``images`` (by split), ``in_training`` (how many
         images of each test split Training holds too), ``nearly_in_training`` (the same with
-        near-copies), ``majority`` (the commonest emotion of PrivateTest), ``majority_share``
-        (0..1).
+        near-copies), ``shared_out`` (splits that were taken out of Training), ``majority`` (the
+        commonest emotion of PrivateTest), ``majority_share`` (0..1).
     """
     emotion, share = commonest(named(crowd.split("PrivateTest")[1]))
     return {
@@ -46,6 +46,7 @@ def crowd_facts(crowd: Fer2013) -> dict[str, Any]:
         "nearly_in_training": {
             usage: int(nearly_copied_in(crowd, usage).sum()) for usage in USAGES[1:]
         },
+        "shared_out": list(crowd.shared_out),
         "majority": emotion,
         "majority_share": share,
     }

@@ -260,7 +260,13 @@ def crowd(facts: Mapping[str, Any]) -> str:
     """Return what was read of FER2013, from `mien.data.summary.crowd_facts`."""
     sizes = [f"{n:,} in {usage}" for usage, n in facts["images"].items()]
     total = count(sum(facts["images"].values()), "image")
-    return f"{escape(facts['source'])} holds **{total}**: {listed(sizes)}."
+    said = f"{escape(facts['source'])} holds **{total}**: {listed(sizes)}."
+    if facts["shared_out"]:
+        made = listed(facts["shared_out"])
+        said += (
+            f" It came without {made}, taken out of Training here: no figure on it is FER2013's."
+        )
+    return said
 
 
 def copies(facts: Mapping[str, Any]) -> str:
