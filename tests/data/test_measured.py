@@ -177,6 +177,9 @@ def test_pyafar(tmp_path):
         **{"AU01_c": near(0.25), "AU24_c": near(0.5), "AU06_r": near(0.5), "AU17_r": 0}
     }
     assert found["talk_5.png"]["AU06_r"] == 1
+    assert load_person(tmp_path).intensities[:, 4].tolist() == [2.5, 5]  # of AU06
+    add_table(tmp_path, "talk.csv", "Frame,Occ_au_1,Occ_au_24\n0,0.25,0.5\n5,1,0")
+    assert load_person(tmp_path).intensities[:, 0].tolist() == [1.25, 5]  # of presences of AU01
 
 
 def test_facereader(tmp_path):

@@ -137,8 +137,13 @@ class Person:
 
     @property
     def intensities(self) -> np.ndarray:
-        """Of `UNITS` in `action_units`, float32 (n, 17), 0..5; NaN where there is none."""
-        return np.round(5 * self._units(("_r", "")), 5).astype(np.float32)
+        """Of `UNITS` in `action_units`, float32 (n, 17), 0..5; NaN where there is none.
+
+        Presences take the place of intensities where a source has none of these.
+        """
+        shares = self._units(("_r", ""))
+        shares = self._units(("_c",)) if np.isnan(shares).all() else shares
+        return np.round(5 * shares, 5).astype(np.float32)
 
     @property
     def presences(self) -> np.ndarray:
