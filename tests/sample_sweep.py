@@ -32,7 +32,7 @@ def write_run(folder: Path, run: planning.Run) -> None:
     """Write the results of a run; its skill grows with fine_tune_rate (B3) and hog_cell (A1)."""
     study = run.study
     crowd = np.random.default_rng(study.seed)
-    private = _answers(crowd, 200, 0.6 + 0.02 * study.hog_cell, "PrivateTest")
+    private = _answers(crowd, 200, 0.6 + 0.02 * study.hog_cell, "PrivateTest-deduplicated")
     public = _answers(crowd, 200, 0.6 + 0.02 * study.hog_cell, "PublicTest")
     poor = _answers(crowd, 200, 0.3, "PublicTest")
     results.save(folder, "A1", {"scores": [private], "public": [poor, public]})

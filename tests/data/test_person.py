@@ -15,7 +15,7 @@ from PIL import Image
 
 from mien.data import images
 from mien.data.measured import UNITS
-from mien.data.person import load_person
+from mien.data.person import Labelled, load_person
 from mien.errors import DataError
 
 INTENSITIES = [f"{unit}_r" for unit in UNITS]
@@ -695,3 +695,13 @@ def test_the_real_person_is_as_known(real_person):
     }
     assert len(person.ratings) == 24
     assert set(faces.loc[person.majority() != "", "set"]) == {"unknown"}
+
+
+def test_labelled_faces_outside_some_clips():
+    labelled = Labelled(
+        np.arange(4), np.array(["sad", "happy", "sad", "happy"]), np.array(["1", "1", "2", "3"])
+    )
+    assert labelled.outside(["1", "7"]).tolist() == [False, False, True, True]
+    assert labelled.outside([]).all()
+    # only happy would be left, from which nothing could be told
+    assert labelled.outside(["1", "2"]).all()

@@ -11,6 +11,8 @@ from tiny_project import hidden
 from mien.data.person import load_person
 from mien.designed import storage
 from mien.emotions import EMOTIONS
+from mien.models import DECLARED
+from mien.network.inference import MIRRORED
 from mien.study import results
 from mien.study.parameters import CHAPTERS
 from mien.synthetic.dataset import demo_folder
@@ -57,8 +59,8 @@ def test_every_chapter_leaves_pages_notebooks_and_results(demo_run):
     "part, tables",
     [
         ("0", {"class_balance", "copies", "irregularities", "agreement"}),
-        ("A1", {"steps"}),
-        ("B1", {"trials", "ablation", "history"}),
+        ("A1", {"steps", "private", "repeats", "rivals"}),
+        ("B1", {"trials", "ablation", "history", "private"}),
         ("C", {"pairs", "unknown", "models", "raters"}),
     ],
 )
@@ -116,6 +118,49 @@ def test_folds_keep_clips_together_and_are_the_same_in_a2_and_b3(demo_run):
         assert set(frame["fold"]) == set(range(5))
     both = tables["A2"].merge(tables["B3"], on=["file_name", "repeat"])
     assert len(both) and (both["fold_x"] == both["fold_y"]).all()
+
+
+def test_every_network_is_stored_scored_and_told_apart(demo_run):
+    names = {path.name for path in (demo_run.folder / "models").iterdir()}
+    assert names == {"A1.skops", "A2.skops", "B1.keras", "B1-2.keras", "B3.keras"}
+    metrics = results.load_metrics(demo_run.folder, "B1")
+    first, second = metrics["temperatures"]
+    assert {MIRRORED, metrics["views"]} == set(second) <= set(first)
+    assert first[MIRRORED] != second[MIRRORED]
+    for part in ("B1", "B2", "B3"):
+        for score in results.load_metrics(demo_run.folder, part)["scores"]:
+            assert score["trainings"] == len(score["accuracy_by_training"]) == 2
+    for part, name, share, keys in (
+        ("B1", "private", "p_happy", ["image"]),
+        ("B2", "repeats", "p_truth", ["file_name"]),
+        ("B3", "repeats", "p_truth", ["file_name", "repeat"]),
+    ):
+        answers = results.load_table(demo_run.folder, part, name)
+        wide = answers.pivot(index=keys, columns="training", values=share)
+        assert (wide[0] - wide[1]).abs().max() > 1e-3, part
+
+
+def test_the_comparison_is_about_the_recipe_and_not_about_one_network(demo_run):
+    metrics = results.load_metrics(demo_run.folder, "C")
+    found = {s["model"]: s for s in metrics["scores"] if s["set"] == "target-labelled"}
+    networks = {name for name, score in found.items() if "trainings" in score}
+    assert networks == {"NN-FER2013", "NN-FineTuned"}
+    assert found["NN-FER2013"]["accuracy_ci95_method"] == "t over clips and trainings"
+    assert all(score["log_loss"] > 0 for score in found.values())
+    pairs = results.load_table(demo_run.folder, "C", "pairs")
+    assert list(zip(pairs["a"], pairs["b"], strict=True)) == list(DECLARED)
+    assert set(pairs.loc[pairs["a"] == "SVM-OpenFace", "trainings"]) == {2}
+    page = (demo_run.folder / "index.html").read_text(encoding="utf-8")
+    assert "this one trained network" not in page and "2 networks were trained" in page
+
+
+def test_private_test_of_a1_and_b1_can_be_paired(demo_run):
+    one, other = (results.load_table(demo_run.folder, part, "private") for part in ("A1", "B1"))
+    first = other[other["training"] == 0].reset_index(drop=True)
+    assert one["truth"].tolist() == first["truth"].tolist()
+    whole = {s["set"]: s for s in results.load_metrics(demo_run.folder, "A1")["scores"]}
+    right = (one["predicted"] == one["truth"]).mean()
+    assert right == pytest.approx(whole["PrivateTest"]["accuracy"])
 
 
 def test_models_beat_the_commonest_answer_and_none_is_perfect(demo_run):
@@ -191,7 +236,7 @@ def test_an_unchanged_study_runs_nothing_again(demo_run, mien):
     before = {
         path: path.stat().st_mtime_ns for path in (demo_run.folder / "results").rglob("*.json")
     }
-    done = mien("run", "notebooks/studies/demo.yaml", "--out", str(demo_run.folder))
+    done = mien("run", *demo_run.study, "--out", str(demo_run.folder))
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("unchanged") == len(CHAPTERS)
     assert before == {path: path.stat().st_mtime_ns for path in before}

@@ -5,6 +5,9 @@ import shutil
 import pytest
 
 from mien.errors import DataError, ParameterError
+from mien.network import architecture, pretrained
+from mien.network.inference import MIRRORED
+from mien.study import results
 from mien.study.chapter import Chapter
 from mien.synthetic.dataset import write_demo
 
@@ -62,3 +65,21 @@ def test_numbers_that_were_noted_stand_in_the_metrics(chapter):
     chapter.save(leak=0.1)
     metrics = Chapter("B2", out=chapter.parameters["out"]).metrics("A2")
     assert (metrics["curve"], metrics["leak"]) == ({"faces": 12}, 0.1)
+
+
+def test_networks_of_an_earlier_study_with_more_trainings_do_not_stay(tmp_path):
+    chapter = Chapter("B1", out=str(tmp_path))
+    networks = [architecture.build(stem=8, stages=((8, 0),), seed=seed) for seed in range(3)]
+    chapter.save_networks(networks)
+    chapter.model_path("B1-2.checkpoint.npz").touch()
+    chapter.model_path("B3.keras").touch()
+    chapter.save_networks(networks[:2])
+    left = {path.name for path in (tmp_path / "models").iterdir()}
+    assert left == {"B1.keras", "B1-2.keras", "B3.keras"}
+    metrics = {"temperatures": [{MIRRORED: 1.5, "x": 9.0}, {MIRRORED: 0.7}]}
+    results.save(tmp_path, "B1", {**metrics, "provenance": {"data": {}}})
+    loaded = Chapter("B2", out=str(tmp_path)).load_networks()
+    assert [temperature for _, temperature in loaded] == [1.5, 0.7]
+    first, second = (pretrained.load(tmp_path / "models" / name) for name in sorted(left)[1::-1])
+    kept = [network.get_weights()[0] for network, _ in loaded]
+    assert (kept[0] == first.get_weights()[0]).all() and (kept[1] == second.get_weights()[0]).all()

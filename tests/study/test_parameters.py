@@ -79,3 +79,10 @@ def test_every_profile_chooses_every_setting_and_some_chapter_declares_it():
     assert {name for plan in CHAPTERS for name in plan.settings} == set(profiles.SETTINGS)
     with pytest.raises(ParameterError, match="a setting 'nothing'"):
         profiles.settings("demo", "nothing")
+
+
+def test_more_trainings_than_one_need_something_to_train_on():
+    assert make_study({"trainings": 3}).trainings == 3
+    for given in ({"weights": "shipped"}, {"fer2013": ""}):
+        with pytest.raises(ParameterError, match="'trainings' is 2: only one network comes with"):
+            make_study({"trainings": 2, **given})

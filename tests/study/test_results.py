@@ -72,3 +72,13 @@ def test_predictions_must_be_complete_and_unique(tmp_path, predictions):
     with pytest.raises(DataError, match=r"'1_01.jpg' more than once"):
         results.save(tmp_path, "A2", {}, predictions=twice)
     assert not (tmp_path / "results").exists()
+
+
+def test_models_of_further_trainings_belong_to_their_part_and_checkpoints_do_not(tmp_path):
+    (tmp_path / "models").mkdir()
+    for name in ("B1.keras", "B1-2.keras", "B1.checkpoint.npz", "B1-2.checkpoint.npz", "A1.skops"):
+        (tmp_path / "models" / name).touch()
+    names = [path.name for path in results.models_of(tmp_path, "B1")]
+    assert sorted(names) == ["B1-2.keras", "B1.keras"]
+    left = [path.name for path in results.checkpoints_of(tmp_path, "B1")]
+    assert sorted(left) == ["B1-2.checkpoint.npz", "B1.checkpoint.npz"]

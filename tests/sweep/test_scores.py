@@ -131,7 +131,7 @@ def _rewrite(folder: Path, part: str, change) -> None:
     results.save(folder, part, metrics, tables=repeats)
 
 
-@pytest.mark.parametrize("set_", ["PrivateTest", "target-unknown"])
+@pytest.mark.parametrize("set_", ["PrivateTest-deduplicated", "target-unknown"])
 def test_what_is_held_out_never_chooses(tmp_path, set_):
     """The chosen settings stay the same when held-out scores say the opposite."""
     planned, _ = sample_sweep.write_sweep(tmp_path, "hog_cell=4,8", "fine_tune_rate=0.01,0.3")
@@ -155,8 +155,8 @@ def test_of_held_out_sets_only_the_chosen_settings_are_read(swept):
     outcomes, found = swept
     board = found["A1", "PublicTest"]
     read = held_out(board, outcomes, "A1")
-    assert list(read) == ["PrivateTest"]
-    assert list(read["PrivateTest"].settings.index) == [board.best]
+    assert list(read) == ["PrivateTest-deduplicated"]
+    assert list(read["PrivateTest-deduplicated"].settings.index) == [board.best]
 
 
 def test_the_choice_among_equals_flatters_and_the_correction_takes_that_back(tmp_path):

@@ -106,7 +106,10 @@ def _alt(board: Board, settings: pd.DataFrame) -> str:
 
 
 _SETS = {"PublicTest": "PublicTest", "target-labelled": "the person's labelled faces"}
-_HELD_OUT = {"PrivateTest": "PrivateTest", "target-unknown": "unknown faces"}
+_HELD_OUT = {
+    "PrivateTest-deduplicated": "PrivateTest without copies",
+    "target-unknown": "unknown faces",
+}
 
 
 def render(sweep: Sweep, progress: Progress) -> Path:

@@ -29,7 +29,7 @@ from mien.study import results
 from mien.study.parameters import CHAPTERS
 
 #: The sets that choose nothing.
-HELD_OUT = ("PrivateTest", "target-unknown")
+HELD_OUT = ("PrivateTest-deduplicated", "target-unknown")
 
 #: How an interval was made: from clips and seeds, from images and seeds, from the seeds alone.
 CLIPS_AND_SEEDS = "t over clips and seeds"
