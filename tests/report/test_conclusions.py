@@ -98,6 +98,19 @@ def test_verdict_names_who_would_win_by_another_measure():
     assert "C would be first (95.0 %, A 83.3 %). A took" in second
 
 
+def test_verdict_does_not_hide_a_rival_that_is_right_more_often():
+    scores, pairs = models(50, 49, 10)
+    rivals = {"HOG + LR": {"accuracy": 0.85}, "patches + LR": {"accuracy": 0.5}}
+    second = conclusions.verdict(scores, pairs, COSTS, rivals=rivals)[1]
+    assert second.startswith("Of the rivals, these are right more often: HOG + LR (85.0 %). A ")
+
+
+def test_folds_are_told_in_the_order_in_which_they_were_subtracted():
+    test = {"a": "A", "b": "B", "mean": -0.1, "ci95": [-0.3, 0.1], "p": 0.2}
+    told = conclusions.fold_by_fold(test)
+    assert told.startswith("Fold by fold, A minus B is −10.0 points (Nadeau")
+
+
 def test_verdict_is_the_same_in_any_order_of_the_models():
     scores, pairs = models(10, 55, 30)
     turned = dict(reversed(scores.items()))
@@ -162,7 +175,7 @@ def test_kappa_changes_have_intervals_and_no_verdict():
     })  # fmt: skip
     told = conclusions.kappa_changes(groups)
     assert "NN-FER2013 changes it by −0.08 (95 % interval −0.33 to +0.14, 12 faces)" in told
-    assert told.endswith("So few faces allow no verdict.")
+    assert told.endswith("The intervals are given without a verdict.")
     assert "no agreement" in conclusions.kappa_changes(groups[:1])
 
 

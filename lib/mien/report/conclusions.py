@@ -10,6 +10,7 @@ import pandas as pd
 from mien.evaluation.paired_tests import pair
 from mien.models import is_network
 from mien.report.sentences import named, of_networks
+from mien.report.tables import number_text
 from mien.report.text import (
     bullets,
     count,
@@ -43,7 +44,7 @@ def comparison(row: Mapping) -> str:
 def fold_by_fold(test: Mapping) -> str:
     """Return what the folds that two models share say (`mien.study.comparison.same_folds`)."""
     return (
-        f"Fold by fold, the first minus the second, it is {points(test['mean'])} (Nadeau and "
+        f"Fold by fold, {test['a']} minus {test['b']} is {points(test['mean'])} (Nadeau and "
         f"Bengio's 95 % interval {interval(test['ci95'], signed=True)}, {p_value(test['p'])})."
     )
 
@@ -54,6 +55,7 @@ def verdict(
     costs: Mapping[str, Mapping],
     *,
     detectable: Mapping | None = None,
+    rivals: Mapping[str, Mapping] | None = None,
 ) -> list[str]:
     """Return the study's verdict: which model by how much, and what else should be known.
 
@@ -67,12 +69,14 @@ def verdict(
         `mien.study.comparison.costs` of every model in ``scores``.
     detectable : mapping, optional
         `mien.study.comparison.detectable`; said where the models cannot be separated.
+    rivals : mapping of rival to element of ``scores``, optional
+        On the same set.
 
     Returns
     -------
     list of two str
         The second says which model macro F1 or balanced accuracy would name, where that is
-        another one, and what the models cost.
+        another one, which rival is right more often, if any, and what the models cost.
     """
     ranked = sorted(scores, key=lambda model: -scores[model]["accuracy"])
     best, rest = ranked[0], ranked[1:]
@@ -93,7 +97,18 @@ def verdict(
             first += f"; it is better than {listed(beaten)}"
     elif rest:
         first += f"; the next, {rest[0]}, is behind: {_numbers(pair(pairs, best, rest[0]))}"
-    return [first + ".", _other_winners(scores, best) + _cost(best, tied, costs)]
+    told = _other_winners(scores, best) + _better_rivals(rivals or {}, scores[best])
+    return [first + ".", told + _cost(best, tied, costs)]
+
+
+def _better_rivals(rivals: Mapping[str, Mapping], best: Mapping) -> str:
+    ahead = {
+        rival: score for rival, score in rivals.items() if score["accuracy"] > best["accuracy"]
+    }
+    if not ahead:
+        return ""
+    told = [f"{rival} ({percent(score['accuracy'])})" for rival, score in ahead.items()]
+    return f"Of the rivals, these are right more often: {listed(told)}. "
 
 
 def _other_winners(scores: Mapping[str, Mapping], best: str) -> str:
@@ -253,13 +268,13 @@ def kappa_changes(groups: pd.DataFrame) -> str:
     told = []
     for row in groups[groups["change"].notna()].itertuples():
         numbers = (row.change, row.change_low, row.change_high)
-        change, low, high = (f"{number:+.2f}".replace("-", "−") for number in numbers)
+        change, low, high = (number_text(number, signed=True) for number in numbers)
         faces = count(row.n, "face")
         told.append(f"{row.added} changes it by {change} (95 % interval {low} to {high}, {faces})")
     if not told:
         return "There is no agreement of raters to which a model could be added."
     text = "Fleiss' kappa with a model as one more rater, against the raters alone: "
-    return text + "; ".join(told) + ". So few faces allow no verdict."
+    return text + "; ".join(told) + ". The intervals are given without a verdict."
 
 
 def _one_network(found: Mapping) -> list[str]:

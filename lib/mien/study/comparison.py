@@ -146,13 +146,14 @@ def declared_pairs(answers: Answers) -> pd.DataFrame:
     return found.assign(question=[DECLARED[pair] for pair in pairs])
 
 
-def same_folds(answers: Answers, a: str, b: str) -> dict[str, float]:
+def same_folds(answers: Answers, a: str, b: str) -> dict[str, Any]:
     """Return Nadeau and Bengio's paired test of two models in the same folds.
 
-    From `mien.evaluation.paired_tests.paired_folds`.
+    ``a`` and ``b``, and `mien.evaluation.paired_tests.paired_folds` of a - b.
     """
     folds = min(answers.folds[a], answers.folds[b], key=len)
-    return paired_tests.paired_folds(answers.truth, answers.given[a], answers.given[b], folds)
+    test = paired_tests.paired_folds(answers.truth, answers.given[a], answers.given[b], folds)
+    return {"a": a, "b": b, **test}
 
 
 def detectable(pairs: pd.DataFrame) -> dict[str, Any]:
