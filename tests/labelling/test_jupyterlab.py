@@ -21,6 +21,11 @@ from mien.labelling.ratings import Ratings
 
 pytestmark = pytest.mark.browser
 
+RUN = """() => {
+  const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')];
+  return prompts.length && prompts.every(prompt => /\\[\\d+\\]/.test(prompt.textContent));
+}"""  # every code cell has been run
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
@@ -72,6 +77,7 @@ def opened(chromium, address, **options):
     page.get_by_text("| Idle").wait_for(timeout=300_000)
     page.get_by_role("menuitem", name="Run", exact=True).click()
     page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
+    page.wait_for_function(RUN, timeout=300_000)  # a widget of an earlier run goes only then
     page.wait_for_selector(".mien-label", timeout=300_000)
     try:
         yield page

@@ -210,12 +210,16 @@ def test_two_at_once_do_no_harm(small):
     assert load_person(folders[0] / "person").emotions
 
 
-def test_a_failure_leaves_nothing_behind(small, monkeypatch):
+def test_a_failure_leaves_nothing_behind(small, tmp_path, monkeypatch):
     def fail(folder, *, seed=0):
         (folder / "fer2013.csv").write_text("emotion")
         raise OSError("no space left on device")
 
+    spare = tmp_path / "spare"
+    spare.mkdir()
+    monkeypatch.setattr(dataset.system, "spare_folder", lambda: spare)
     monkeypatch.setattr(dataset, "write_demo", fail)
-    with pytest.raises(OSError, match="no space"):
-        dataset.demo_folder(1)
-    assert list(small.iterdir()) == []
+    with pytest.warns(UserWarning, match="cannot be written"):
+        with pytest.raises(OSError, match="no space"):
+            dataset.demo_folder(1)
+    assert [*small.iterdir(), *spare.iterdir()] == []
