@@ -265,7 +265,8 @@ def label(
         settled = ratings.settle(folder, person, alone=alone)
         for row in settled.itertuples():
             out_console.print(f"{row.file_name}: {row.label} ({row.how})", markup=False)
-        out_console.print(f"{len(settled)} faces are labelled now, in {ratings.LABELS}")
+        left = (person.faces["set"] == "unknown").sum() - len(settled)
+        out_console.print(f"{len(settled)} faces got a label, in {ratings.LABELS}; {left} have none")
         return
     ratings.Ratings(folder)
     given = {"rater": ratings.rater_name(rater or getpass.getuser()), "what": what}
