@@ -266,7 +266,7 @@ def label(
         for row in settled.itertuples():
             out_console.print(f"{row.file_name}: {row.label} ({row.how})", markup=False)
         left = (person.faces["set"] == "unknown").sum() - len(settled)
-        out_console.print(f"{len(settled)} faces got a label, in {ratings.LABELS}; {left} have none")
+        out_console.print(f"{len(settled)} faces got a label, {left} have none: {ratings.LABELS}")
         return
     ratings.Ratings(folder)
     given = {"rater": ratings.rater_name(rater or getpass.getuser()), "what": what}
