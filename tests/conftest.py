@@ -39,7 +39,8 @@ LONG = (
     "tests/running/test_interruptions.py",
     "tests/sweep/test_planning.py",
     "tests/sweep/test_dask.py",
-    "tests/study/test_gaps.py",
+    "tests/labelling/test_jupyterlab.py",
+    "tests/study/test_what_is_missing.py",
 )
 #: What computes with floating-point numbers; `.ci/run` runs it on several processors' kernels.
 NUMERICS = ("tests/designed/", "tests/evaluation/", "tests/leaks/", "tests/network/")

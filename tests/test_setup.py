@@ -1,5 +1,6 @@
 """The set-up: dependencies stated once, pinned with hashes, the same for conda users."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -108,3 +109,10 @@ def test_a_python_that_is_too_old_gets_one_clear_line(tmp_path):
     assert done.returncode == 1
     assert done.stderr.strip().count("\n") == 0
     assert "needs Python 3.11" in done.stderr and "this is 3.9" in done.stderr
+
+
+def test_the_tests_of_a_file_run_in_one_worker(request):
+    """Else every worker makes the fixtures that a file shares, the whole demo study for one."""
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        pytest.skip("pytest runs without workers")
+    assert request.node.nodeid.endswith("@tests/test_setup.py")
