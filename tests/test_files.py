@@ -1,20 +1,12 @@
-"""Files appear whole or not at all, and a remembered hash is never that of other content."""
+"""Files appear whole or not at all, and a hash tells the content of a file or folder."""
 
 import hashlib
-import os
-import time
 
 import pytest
 
 from mien import files
 
 pytestmark = pytest.mark.usefixtures("cache_folder")
-
-
-@pytest.fixture
-def settled(monkeypatch):
-    """Let files that were written just now count as old enough to remember."""
-    monkeypatch.setattr(files, "_SETTLED", -60.0)
 
 
 def names_in(folder):
@@ -67,42 +59,6 @@ def test_the_hash_of_a_file_is_its_sha256(tmp_path):
     path = tmp_path / "data"
     path.write_bytes(b"pixels")
     assert files.content_hash(path) == hashlib.sha256(b"pixels").hexdigest()
-
-
-def test_an_untouched_file_is_not_read_again(tmp_path, settled, monkeypatch):
-    path = tmp_path / "data"
-    path.write_bytes(b"pixels")
-    first = files.content_hash(path)
-    monkeypatch.setattr(files, "_hash_of_file", lambda path: pytest.fail("read again"))
-    assert files.content_hash(path) == first
-
-
-def test_a_file_that_changed_just_now_is_read_again(tmp_path):
-    path = tmp_path / "data"
-    path.write_bytes(b"pixels")
-    files.content_hash(path)
-    assert not (files.cache_dir() / "hashes").exists()
-
-
-def test_a_change_of_same_size_and_time_is_seen(tmp_path, settled):
-    path = tmp_path / "data"
-    path.write_bytes(b"pixels")
-    times = path.stat().st_atime_ns, path.stat().st_mtime_ns
-    before = files.content_hash(path)
-    time.sleep(0.02)  # beyond the clock tick of the file system
-    path.write_bytes(b"slexip")
-    os.utime(path, ns=times)
-    assert files.content_hash(path) != before
-
-
-@pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"null", b'{"stamp": 1}', b"\xff\xfe"])
-def test_a_damaged_memory_is_ignored(tmp_path, settled, damage):
-    path = tmp_path / "data"
-    path.write_bytes(b"pixels")
-    first = files.content_hash(path)
-    (memo,) = (files.cache_dir() / "hashes").iterdir()
-    memo.write_bytes(damage)
-    assert files.content_hash(path) == first
 
 
 def test_the_hash_of_a_folder_depends_on_names_and_content_of_what_is_not_hidden(tmp_path):

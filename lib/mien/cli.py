@@ -127,8 +127,8 @@ def sweep(
     with pool as executor:
         planning.check_data(planned)
         out_console.print(f"Sweep {planned.name}: {len(planned.runs)} runs", markup=False)
-        with console.Teller(planned, out_console) as teller:
-            progress = runs.run(planned, executor, threads=threads, tell=teller)
+        tell = console.Teller(out_console)
+        progress = runs.run(planned, executor, threads=threads, tell=tell)
     console.tell_failures(progress, error_console)
     from mien.sweep import pages  # here, because importing nbconvert takes seconds
 

@@ -1,13 +1,11 @@
-"""What a load may leave behind for the next one, and files that appear whole or not at all."""
+"""Files: whole or not at all, listed without litter, known by their content."""
 
 import hashlib
-import json
 import os
 import re
 import secrets
 import shutil
 import tempfile
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,10 +18,6 @@ _LITTER = re.compile(
     r"|@eadir|#recycle|\$recycle\.bin|__macosx|lost\+found|system volume information",  # folders
     re.IGNORECASE | re.DOTALL,
 )
-
-#: A file changed this recently (seconds) is hashed anew: its time stamp may be too coarse to tell
-#: a second change from the first (git's "racily clean" entries, git-scm.com/docs/racy-git).
-_SETTLED = 2.0
 
 
 def cache_dir() -> Path:
@@ -183,10 +177,6 @@ def hidden(name: str) -> bool:
 def content_hash(path: Path) -> str:
     """Return the SHA-256 of a file's bytes, or of the names and bytes of a folder's files.
 
-    The hash is remembered for the path, size, inode and time stamps, so that an untouched file is
-    not read again. The price: a change that keeps all of these is not seen. No editor, copy or
-    download does that; nor does ``touch -r``, for the time of the inode's own change counts too.
-
     Parameters
     ----------
     path : Path
@@ -203,45 +193,14 @@ def content_hash(path: Path) -> str:
         If a file cannot be read.
     """
     path = path.resolve(strict=True)
-    files = files_below(path) if path.is_dir() else [path]
-    stamp, newest = _stamp(files)
-    memo = cache_dir() / "hashes" / f"{hashlib.sha256(os.fsencode(path)).hexdigest()}.json"
-    known = _remembered(memo, stamp)
-    if known:
-        return known
-    content = _hash_of_folder(path, files) if path.is_dir() else _hash_of_file(path)
-    if newest + _SETTLED < time.time() and _stamp(files)[0] == stamp:
-        keep(memo, lambda part: part.write_text(json.dumps({"stamp": stamp, "hash": content})))
-    return content
-
-
-def _stamp(files: list[Path]) -> tuple[str, float]:
-    """Return a hash of what the disk says about files, and their newest time stamp (seconds)."""
-    digest, newest = hashlib.sha256(), 0.0
-    for file in files:
-        facts = file.stat()
-        known = (facts.st_size, facts.st_ino, facts.st_mtime_ns, facts.st_ctime_ns)
-        digest.update(os.fsencode(file) + repr(known).encode())
-        newest = max(newest, facts.st_mtime, facts.st_ctime)
-    return digest.hexdigest(), newest
-
-
-def _remembered(memo: Path, stamp: str) -> str | None:
-    """Return the remembered hash if it was taken of files with this stamp."""
-    try:
-        known = json.loads(memo.read_text())
-        return known["hash"] if known["stamp"] == stamp else None
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    if not path.is_dir():
+        return _hash_of_file(path)
+    digest = hashlib.sha256()
+    for file in files_below(path):
+        digest.update(f"{file.relative_to(path)!r} {_hash_of_file(file)}\n".encode())
+    return digest.hexdigest()
 
 
 def _hash_of_file(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _hash_of_folder(folder: Path, files: list[Path]) -> str:
-    digest = hashlib.sha256()
-    for file in files:
-        digest.update(f"{file.relative_to(folder)!r} {_hash_of_file(file)}\n".encode())
-    return digest.hexdigest()

@@ -10,7 +10,6 @@ import tarfile
 
 import numpy as np
 import pytest
-import zstandard
 from fer2013_csv import N, assert_same, draw, rows_of, spoiled, text_of, write, zip_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -39,21 +38,11 @@ def tar_of(text):
     return packed.getvalue()
 
 
-def zstd_of(text):
-    """Pack without the size in the frame's header, in two frames."""
-    half = len(text) // 2
-    return b"".join(
-        zstandard.ZstdCompressor(write_content_size=False).compress(part)
-        for part in (text[:half], text[half:])
-    )
-
-
 PACKINGS = {
     "fer2013.csv": bytes,
     "fer2013.csv.gz": gzip.compress,
     "fer2013.csv.xz": lzma.compress,
     "fer2013.csv.bz2": bz2.compress,
-    "fer2013.csv.zst": zstd_of,
     "fer2013.zip": zip_of,
     "fer2013.tar.gz": tar_of,
 }

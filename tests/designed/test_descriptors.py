@@ -16,7 +16,7 @@ from mien.designed.descriptors import (
     in_blocks,
     mirror,
 )
-from mien.designed.storage import Cached, describe, digest
+from mien.designed.storage import Cached
 from mien.errors import DataError, ParameterError
 
 DESCRIPTORS = [Pixels(), Hog(), PatchDictionary(atoms=16, sample=2000)]
@@ -185,10 +185,3 @@ def test_a_damaged_cache_is_computed_anew(images, cache):
     for path in (cache / "descriptors").iterdir():
         path.write_bytes(path.read_bytes()[:50])
     np.testing.assert_array_equal(Cached(Hog()).fit(images).transform(images), expected)
-
-
-def test_keys_tell_content_shape_and_type_apart():
-    zeros = np.zeros(4, np.uint8)
-    different = [zeros, zeros.reshape(2, 2), np.zeros(1, np.uint32), np.ones(4, np.uint8)]
-    assert len({digest("a", array) for array in different}) == 4
-    assert describe(Hog(cell=8)) != describe(Hog())

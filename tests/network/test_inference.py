@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from mien import cli
-from mien.data.images import find_images, read_face
+from mien.data.images import find_images, open_image, to_grey48
 from mien.emotions import EMOTIONS
 from mien.errors import DataError, ParameterError
 from mien.evaluation import calibration
@@ -86,7 +86,7 @@ def test_what_leads_to_no_image_is_named(folder, name):
 def test_answers_are_the_networks_calibrated(folder, network):
     paths = find_images([folder])
     answers = inference.read_faces(paths, *network)
-    raw = inference.predict(network[0], np.stack([read_face(path) for path in paths]))
+    raw = inference.predict(network[0], np.stack([to_grey48(open_image(path)) for path in paths]))
     expected = calibration.apply_temperature(raw, pretrained.shipped()[1])
     shares = answers[[f"p_{emotion}" for emotion in EMOTIONS]].to_numpy()
     np.testing.assert_allclose(shares, expected, atol=1e-6)
@@ -161,7 +161,7 @@ def test_a_studys_network_answers_in_place_of_the_shipped_one(folder, command, t
     model = architecture.build(stem=8, stages=((8, 0),), seed=3)
     pretrained.save(model, tmp_path / "own.keras")
     status, out, _ = command(folder / "a.png", "--json", "--weights", tmp_path / "own.keras")
-    expected = inference.predict(model, read_face(folder / "a.png")[None])[0]
+    expected = inference.predict(model, to_grey48(open_image(folder / "a.png"))[None])[0]
     assert status == 0
     found = list(json.loads(out)[0]["probabilities"].values())
     np.testing.assert_allclose(found, expected, atol=0.01)
@@ -169,7 +169,7 @@ def test_a_studys_network_answers_in_place_of_the_shipped_one(folder, command, t
 
 def test_a_network_brings_its_temperature(folder, command, tmp_path):
     model = architecture.build(stem=8, stages=((8, 0),), seed=3)
-    raw = inference.predict(model, read_face(folder / "a.png")[None])
+    raw = inference.predict(model, to_grey48(open_image(folder / "a.png"))[None])
     calmer = calibration.apply_temperature(raw, 3.0)[0]
     pretrained.export_weights(model, tmp_path / "own.npz", temperature=3.0)
     for part in ("models", "results/B1"):

@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import zstandard
 
 from mien import emotions
 from mien.data.images import IMAGE_SUFFIXES, SIDE, open_image
@@ -48,7 +47,6 @@ _DAMAGE = (
     lzma.LZMAError,
     tarfile.TarError,
     zipfile.BadZipFile,
-    zstandard.ZstdError,
 )
 
 _FOLDER_USAGES = {
@@ -92,7 +90,7 @@ def read_csv(path: Path) -> Rows:
     Parameters
     ----------
     path : Path
-        The csv as it is, packed with gzip, xz, zstd or bzip2, or inside a tar or zip (the first
+        The csv as it is, packed with gzip, xz or bzip2, or inside a tar or zip (the first
         member that has the columns); its content tells, not its name. Columns ``emotion``,
         ``pixels`` and ``Usage`` in any order, others are passed over.
 
@@ -158,36 +156,9 @@ def csv_inside(folder: Path) -> Path | None:
     names = [
         f"{stem}{packing}"
         for stem in ("fer2013.csv", "icml_face_data.csv", "fer2013", "fer2013.tar")
-        for packing in ("", ".gz", ".xz", ".zst", ".zip")
+        for packing in ("", ".gz", ".xz", ".zip")
     ]
     return next((folder / name for name in names if (folder / name).is_file()), None)
-
-
-class _Zstd(io.RawIOBase):
-    """A zstd file as a stream that, unlike zstandard's own, notices a cut."""
-
-    def __init__(self, packed):
-        self._packed, self._frame, self._ready = packed, None, b""
-
-    def readable(self):
-        return True
-
-    def readinto(self, buffer):
-        while not self._ready:
-            ended = self._frame is None or self._frame.eof
-            fresh = (self._frame.unused_data if self._frame and ended else b"") or (
-                self._packed.read(4096)  # little at a time, as zeros can unfold without end
-            )
-            if not fresh and ended:
-                return 0
-            if not fresh:
-                raise EOFError("it ends within a zstd frame")
-            if ended:
-                self._frame = zstandard.ZstdDecompressor().decompressobj()
-            self._ready = self._frame.decompress(fresh)
-        taken, self._ready = self._ready[: len(buffer)], self._ready[len(buffer) :]
-        buffer[: len(taken)] = taken
-        return len(taken)
 
 
 @contextmanager
@@ -196,8 +167,6 @@ def open_csv(path: Path) -> Iterator[io.BufferedIOBase]:
     with ExitStack() as opened:
         stream = whole = opened.enter_context(path.open("rb"))
         start = stream.peek(8)
-        if start.startswith(b"\x28\xb5\x2f\xfd"):
-            stream = whole = opened.enter_context(io.BufferedReader(_Zstd(stream)))
         for magic, unpack in _PACKED.items():
             if start.startswith(magic):
                 stream = whole = opened.enter_context(unpack(stream))

@@ -267,22 +267,6 @@ def to_grey48(image: Image.Image) -> np.ndarray:
     return np.asarray(resized(square(plain_image(image).convert("L")), SIDE))
 
 
-def read_face(path: str | Path) -> np.ndarray:
-    """Read any image file as network input.
-
-    Returns
-    -------
-    ndarray of uint8, shape (48, 48)
-        See `to_grey48`.
-
-    Raises
-    ------
-    DataError
-        If the file cannot be read as an image.
-    """
-    return to_grey48(open_image(path))
-
-
 def thumbnail(image: Image.Image, side: int = 96) -> Image.Image:
     """Return the square that the models see, in colour, at most ``side`` pixels a side."""
     image = square(plain_image(image)).convert("RGB")

@@ -5,9 +5,9 @@ content, so that a second run does not compute them again.
 """
 
 import copy
-import hashlib
 from pathlib import Path
 
+import joblib
 import numpy as np
 import sklearn
 import skops.io
@@ -78,11 +78,11 @@ class Cached(TransformerMixin, BaseEstimator):
         return cache_dir() / "descriptors" / f"{self.key_}.skops"
 
     def _result(self, images):
-        return cache_dir() / "descriptors" / f"{digest(self.key_, images)}.npy"
+        return cache_dir() / "descriptors" / f"{joblib.hash((self.key_, images), 'sha1')}.npy"
 
     def _recall(self, images, labels):
-        recipe = repr((VERSION, sklearn.__version__, describe(self.transformer)))
-        self.key_, self.hits_ = digest(recipe, images, labels), 0
+        recipe = VERSION, sklearn.__version__, self.transformer
+        self.key_, self.hits_ = joblib.hash((recipe, images, labels), "sha1"), 0
         try:
             self.transformer_ = load(self._state())
         except DataError:
@@ -95,38 +95,6 @@ class Cached(TransformerMixin, BaseEstimator):
 
     def _write(self, images, rows):
         keep(self._result(images), lambda path: np.save(path, rows, allow_pickle=False))
-
-
-def describe(estimator) -> str:
-    """Return an estimator's classes and parameters as text, nested ones too.
-
-    Examples
-    --------
-    >>> from mien.designed.descriptors import Hog
-    >>> describe(Hog(cell=8))
-    'mien.designed.descriptors.Hog(cell=8)'
-    """
-    if isinstance(estimator, BaseEstimator):
-        kind = type(estimator)
-        parts = sorted(estimator.get_params(deep=False).items())
-        inside = ", ".join(f"{name}={describe(value)}" for name, value in parts)
-        return f"{kind.__module__}.{kind.__qualname__}({inside})"
-    if isinstance(estimator, list | tuple):
-        return "[" + ", ".join(describe(item) for item in estimator) + "]"
-    return repr(estimator)
-
-
-def digest(*parts) -> str:
-    """Return a hash (32 hexadecimal digits) of texts and arrays: content, shape and type."""
-    seen = hashlib.sha256()
-    for part in parts:
-        if part is None or isinstance(part, str):
-            seen.update(repr(part).encode())
-        else:
-            array = np.ascontiguousarray(part)
-            seen.update(f"{array.dtype.str}{array.shape}".encode())
-            seen.update(array.tobytes() if array.dtype == object else array.view(np.uint8).data)
-    return seen.hexdigest()[:32]
 
 
 def save(model: BaseEstimator, path: str | Path) -> None:
