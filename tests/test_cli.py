@@ -54,6 +54,7 @@ def test_demo_writes_data_that_a_study_can_use(mien_here, monkeypatch, tmp_path)
         (["check", "none.yaml"], "there is no study file none.yaml"),
         (["check", "notebooks/studies/demo.yaml", "--set", "target=nowhere"], "nowhere"),
         (["publish", "notebooks/studies/demo.yaml", "--out", "nowhere", "--to", "x"], "nowhere"),
+        (["publish", "fer2013", "--to", "x"], "--no-faces"),
         (["rum"], "rum"),
     ],
 )

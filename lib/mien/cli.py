@@ -303,13 +303,26 @@ def publish(
     to: Annotated[Path, typer.Option("--to", metavar="DIR", help="folder for the pages")],
     settings: Settings = None,
     out: Out = "",
-    faces: Annotated[bool, typer.Option("--faces/--no-faces", help="leave every face out")] = True,
+    faces: Annotated[
+        bool | None, typer.Option("--faces/--no-faces", help="say which, unless they are drawn")
+    ] = None,
 ) -> None:
     """Gather the pages of a study into a folder that any web server serves as it is."""
     from mien.running import pages
+    from mien.running.record import Record
 
     study = _load(study_file, settings, out)
-    page = pages.publish(study.folder, to, faces=faces)
+    record = Record.read(study)
+    if faces is None and study.target != "demo":
+        raise ParameterError(
+            "the pages show photographs of a person: say --faces to publish them, or --no-faces"
+        )
+    if record.parts and (wrong := record.contradictions(study)):
+        raise DataError(
+            f"the chapters in {study.folder} do not belong together ({'; '.join(wrong)}); run the "
+            "whole study again (mien run, without --only)"
+        )
+    page = pages.publish(study.folder, to, faces=faces is not False)
     out_console.print(f"The pages are in [bold]{_shown(page.parent)}[/bold]")
 
 

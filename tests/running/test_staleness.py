@@ -4,11 +4,12 @@ import json
 import shutil
 
 import pytest
-from tiny_project import PARAMETERS, PLANS, run, write_notebook
+from tiny_project import OPTIONS, PARAMETERS, PLANS, run, write_notebook
 
 from mien.running import scheduler, staleness
-from mien.running.record import status
+from mien.running.record import Record, status
 from mien.running.scheduler import ChapterFailed
+from mien.study import results
 from mien.study.parameters import BY_PART, CHAPTERS, make_study
 
 
@@ -125,3 +126,32 @@ def test_status_says_how_every_chapter_stands_and_why(project, without_kernel, t
     assert states()["A1"] == ("stale", "its last run was interrupted")
     shutil.rmtree(tmp_path / "out" / "results" / "B1")
     assert states()["B1"] == ("missing", "its results are gone")
+
+
+def test_results_that_something_has_changed_are_stale_and_made_again(
+    project, without_kernel, tmp_path
+):
+    out = tmp_path / "out"
+    run(out)
+    results.save(out, "A2", {"value": 7})
+    study = make_study({"out": str(out)})
+    (found,) = status(study, scheduler.check_data(study), [BY_PART["A2"]])
+    assert (found.state, *found.reasons) == ("stale", "its results were changed since it ran")
+    assert Record.read(study).contradictions(study) == ["A2: its results were changed since it ran"]
+    assert run(out)["A2"] == "done" and results.load_metrics(out, "A2")["value"] == 0
+    assert not Record.read(study).contradictions(study)
+
+
+def test_chapters_of_two_runs_do_not_belong_together(project, without_kernel, tmp_path):
+    out = tmp_path / "out"
+    run(out)
+    other = make_study({"out": str(out), "seed": 5})
+    scheduler.run(other, [BY_PART["B1"]], OPTIONS, tell=lambda event: None)
+    found = Record.read(other).contradictions(other)
+    assert found == ["B2 read other results of B1 than are there"]
+    path = out / "study.json"
+    record = json.loads(path.read_text())
+    record["parts"]["A2"]["ingredients"]["data"] = {"target": "somebody"}
+    record["parts"]["B2"]["ingredients"]["data"] = {"target": "somebody else"}
+    path.write_text(json.dumps(record))
+    assert "B2 read another target than A2" in Record.read(other).contradictions(other)

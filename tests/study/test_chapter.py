@@ -83,3 +83,35 @@ def test_networks_of_an_earlier_study_with_more_trainings_do_not_stay(tmp_path):
     first, second = (pretrained.load(tmp_path / "models" / name) for name in sorted(left)[1::-1])
     kept = [network.get_weights()[0] for network, _ in loaded]
     assert (kept[0] == first.get_weights()[0]).all() and (kept[1] == second.get_weights()[0]).all()
+
+
+def kept_leak(out, **parameters):
+    """Return which A2 a later chapter of the study reads."""
+    return Chapter("B2", out=str(out), **parameters).metrics("A2")["leak"]
+
+
+def test_by_hand_the_results_of_a_run_are_read_and_never_replaced(drawn, tmp_path, monkeypatch):
+    given = {"target": str(drawn / "person"), "out": str(tmp_path)}
+    monkeypatch.setenv(results.RUN, str(tmp_path))
+    (tmp_path / "study.json").write_text("{}")
+    Chapter("A2", **given).save(leak=1.0)
+    monkeypatch.delenv(results.RUN)
+    assert kept_leak(tmp_path) == 1.0
+    Chapter("A2", **given).save(leak=2.0)
+    assert results.load_metrics(tmp_path, "A2")["leak"] == 1.0
+    assert kept_leak(tmp_path) == 2.0
+    Chapter("A2", profile="quick", **given).save(leak=3.0)
+    assert kept_leak(tmp_path) == 1.0  # what does not fit to this profile is passed over
+    assert kept_leak(tmp_path, profile="quick") == 3.0
+    monkeypatch.setenv(results.RUN, str(tmp_path))
+    assert kept_leak(tmp_path) == 1.0
+    with pytest.raises(DataError, match="chapter A2 of this study was run on another profile"):
+        kept_leak(tmp_path, profile="quick")
+
+
+def test_a_notebook_that_was_copied_away_writes_beside_itself(tmp_path, monkeypatch, root):
+    monkeypatch.chdir(tmp_path)
+    assert Chapter("A2", name="mine").folder == tmp_path / "reports" / "mine" / "interactive"
+    monkeypatch.chdir(root / "notebooks")
+    assert Chapter("A2", name="mine").folder == root / "reports" / "mine" / "interactive"
+    assert Chapter("A2", out=str(tmp_path)).folder == tmp_path  # a folder of no study

@@ -16,7 +16,7 @@ import filelock
 
 from mien.errors import DataError
 from mien.files import atomic_write, whole_folder
-from mien.running.staleness import PLACES, changes, ingredients
+from mien.running.staleness import changes, ingredients
 from mien.study import provenance, results
 from mien.study.parameters import CHAPTERS, ChapterPlan, Study
 
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 #: What differs from run to run though the numbers are the same.
 _PASSING = ("seconds", "provenance")
 
+
+#: Said of results on disk that are not the recorded ones.
+CHANGED = "its results were changed since it ran"
 
 #: States of a chapter whose results are there as far as they can be.
 FINISHED = ("done", "skipped")
@@ -69,13 +72,49 @@ class Record:
         return {part: known.get("outcome") for part, known in self.parts.items()}
 
     def is_current(self, study: Study, plan: ChapterPlan) -> bool:
-        """Return whether the results of a chapter are there, and of all that it reads."""
-        return (
-            self.parts.get(plan.part, {}).get("state") == "done"
-            and (results.part_folder(study.folder, plan.part) / "metrics.json").is_file()
-            and results.notebook_path(study.folder, plan.notebook).is_file()
-            and all(self.parts.get(part, {}).get("state") in FINISHED for part in plan.reads)
+        """Return whether the results of a chapter are those of its run, and all that it reads."""
+        return self.lacks(study, plan) is None and all(
+            self.parts.get(part, {}).get("state") in FINISHED for part in plan.reads
         )
+
+    def lacks(self, study: Study, plan: ChapterPlan) -> str | None:
+        """Return in words what is wrong with a chapter's results on disk; None if nothing is."""
+        known = self.parts.get(plan.part, {})
+        if known.get("state") != "done":
+            return "its last run did not end well"
+        if not results.notebook_path(study.folder, plan.notebook).is_file():
+            return "its notebook is gone"
+        try:
+            same = outcome(study.folder, plan.part) == known.get("outcome")
+        except (DataError, OSError, ValueError):
+            return "its results are gone"
+        return None if same else CHANGED
+
+    def contradictions(self, study: Study) -> list[str]:
+        """Return in words which chapters do not belong together; no data are read.
+
+        A chapter that failed, whose results were changed, that read other results of an earlier
+        chapter than are there, or other data than another chapter.
+        """
+        found, data = [], {}
+        for plan in CHAPTERS:
+            known = self.parts.get(plan.part, {})
+            if known.get("state") in (None, "skipped"):
+                continue
+            if lacking := self.lacks(study, plan):
+                found.append(f"{plan.part}: {lacking}")
+                continue
+            inputs = known.get("ingredients", {})
+            found += [
+                f"{plan.part} read other results of {part} than are there"
+                for part, was in inputs.get("reads", {}).items()
+                if was != self.parts.get(part, {}).get("outcome")
+            ]
+            for name, digest in inputs.get("data", {}).items():
+                other = data.setdefault(name, (plan.part, digest))
+                if other[1] != digest:
+                    found.append(f"{plan.part} read another {name} than {other[0]}")
+        return found
 
     def write(self, study: Study) -> None:
         """Write study.json, whole or not at all."""
@@ -229,8 +268,9 @@ def _standing(
         return Standing(plan, "missing", ("it was left out", *before))
     if changed or before:
         return Standing(plan, "stale", (*changed, *before), known["seconds"])
-    if not record.is_current(study, plan):
-        return Standing(plan, "missing", ("its results are gone",))
+    if lacking := record.lacks(study, plan):
+        state = "stale" if lacking == CHANGED else "missing"
+        return Standing(plan, state, (lacking,), known["seconds"])
     return Standing(plan, "current", (), known["seconds"])
 
 
@@ -335,4 +375,4 @@ def _rename_run(path: Path, study: Study) -> None:
 
 def _named(line: str, study: Study) -> str:
     name = line.partition(" = ")[0]
-    return f"{name} = {json.dumps(getattr(study, name))}" if name in PLACES else line
+    return f"{name} = {json.dumps(getattr(study, name))}" if name in results.PLACES else line

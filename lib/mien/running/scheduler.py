@@ -183,7 +183,8 @@ class Course:
             plan,
             self.missing,
             self.children,
-            environment=provenance.thread_variables(threads),
+            environment=provenance.thread_variables(threads)
+            | {results.RUN: str(self.study.folder.resolve())},
             minutes=self.options.minutes,
         )
         if failure:

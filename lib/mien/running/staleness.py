@@ -45,9 +45,6 @@ def _hash(paths: Iterable[Path]) -> str:
     return digest.hexdigest()[:16]
 
 
-#: Parameters that say where things lie; what lies there is compared by content.
-PLACES = {"name", "out", "fer2013", "target"}
-
 #: Packages that render pages or are compared file by file.
 _SILENT_PACKAGES = {"mien", "nbconvert"}
 
@@ -94,7 +91,7 @@ def ingredients(
     return {
         "notebook": notebook_digest(plan),
         "library": library(plan.library),
-        "parameters": study.model_dump(include=takes - PLACES),
+        "parameters": study.model_dump(include=takes - results.PLACES),
         "profile": {
             name: results.plain(profiles.settings(study.profile, name)) for name in plan.settings
         },

@@ -1,6 +1,7 @@
 """What a notebook sees of its study: the data, its settings, earlier results, where to save."""
 
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ import numpy as np
 import pandas as pd
 from IPython import get_ipython
 
+from mien import project
 from mien.data.fer2013 import Fer2013, load_fer2013
 from mien.data.person import Labelled, Person
 from mien.emotions import SHARES, named, probability_of
@@ -21,11 +23,18 @@ from mien.evaluation.scores import repeated_scores, score_set
 from mien.models import name_of
 from mien.study import profiles, provenance, results
 from mien.study.material import gaps, person_of
-from mien.study.parameters import BY_PART, data_paths, make_study, without_folders
+from mien.study.parameters import BY_PART, Study, data_paths, make_study, without_folders
+
+#: Below a study's folder: what its notebooks leave that are run by hand.
+BY_HAND = "interactive"
 
 
 class Chapter:
     """One chapter of a study, from its parameters to its results.
+
+    Only `mien run` writes into the study's folder. A notebook that is run by hand (in Jupyter, by
+    papermill) reads there, and writes into ``interactive/`` in it; away from the project, into
+    ``reports/<name>/interactive/`` beside itself; or into ``out``, where that is no study's folder.
 
     Parameters
     ----------
@@ -46,7 +55,7 @@ class Chapter:
         self.part = part
         self.parameters = parameters
         self.study = make_study(parameters, source=self.plan.notebook)
-        self.folder = self.study.folder
+        self.folder = _writes_to(self.study)
         self.seconds: dict[str, float] = {}
         self.missing: dict[str, str] = {}  # known once the person is loaded
         self._fingerprints: dict[str, str] = {}
@@ -73,7 +82,7 @@ class Chapter:
         As study.json has it, where there is one.
         """
         try:
-            record = (self.folder / "study.json").read_text(encoding="utf-8")
+            record = (self.study.folder / "study.json").read_text(encoding="utf-8")
             return without_folders(json.loads(record)["command"])
         except (OSError, ValueError, KeyError):
             return without_folders(self.study.command)
@@ -132,13 +141,13 @@ class Chapter:
 
         if self.study.takes_shipped:
             return [pretrained.shipped()]
-        temperatures = self.metrics("B1")["temperatures"]
+        home, metrics = self._found("B1")
         return [
             (
-                pretrained.load(self.model_path(results.training_file("B1", number))),
+                pretrained.load(results.model_path(home, results.training_file("B1", number))),
                 of_views[inference.MIRRORED],
             )
-            for number, of_views in enumerate(temperatures)
+            for number, of_views in enumerate(metrics["temperatures"])
         ]
 
     def metrics(self, part: str) -> dict[str, Any]:
@@ -147,17 +156,38 @@ class Chapter:
         Raises
         ------
         DataError
-            If that chapter has not been run, or was run on other data than this one has loaded.
+            If that chapter has not been run, or was run on other data than this one has loaded,
+            or with another value of a parameter that both take.
         """
+        return self._found(part)[1]
+
+    def _found(self, part: str) -> tuple[Path, dict[str, Any]]:
+        """Return where an earlier chapter's results lie that fit to this one, and its metrics."""
         self._declared("reads", part)
-        found = results.load_metrics(self.folder, part)
-        for name, fingerprint in found["provenance"]["data"].items():
-            if self._fingerprints.get(name, fingerprint) != fingerprint:
+        problem = None
+        for folder in dict.fromkeys([self.folder, self.study.folder]):
+            try:
+                metrics = results.load_metrics(folder, part)
+                self._check_fit(part, metrics["provenance"])
+                return folder, metrics
+            except DataError as error:
+                problem = problem or error
+        raise problem
+
+    def _check_fit(self, part: str, told: Mapping[str, Any]) -> None:
+        others = {name: (self._fingerprints.get(name), was) for name, was in told["data"].items()}
+        mine = self.study.model_dump(include=self.plan.takes - results.PLACES)
+        others |= {
+            name: (mine.get(name), was)
+            for name, was in told.get("parameters", {}).items()
+            if name not in results.PLACES
+        }
+        for name, (now, was) in others.items():
+            if now is not None and now != was:
                 raise DataError(
-                    f"chapter {part} of this study was run on another {name}; "
-                    "run the whole study again (mien run STUDY.yaml, without --only)"
+                    f"chapter {part} of this study was run on another {name}: run that chapter "
+                    "again, by hand as this one, or the study (mien run STUDY, without --only)"
                 )
-        return found
 
     def predictions(self, part: str) -> pd.DataFrame:
         """Return predictions.csv of an earlier chapter of this study; errors as `metrics`."""
@@ -165,8 +195,7 @@ class Chapter:
 
     def table(self, part: str, name: str) -> pd.DataFrame:
         """Return another table that an earlier chapter of this study has saved."""
-        self.metrics(part)
-        return results.load_table(self.folder, part, name)
+        return results.load_table(self._found(part)[0], part, name)
 
     def keep(self, **tables: pd.DataFrame) -> None:
         """Put tables aside; `save` writes each as ``<name>.csv``."""
@@ -329,20 +358,32 @@ class Chapter:
             **self._noted,
             **more,
             "provenance": {
-                "parameters": self.parameters,
+                "parameters": self.study.model_dump(include=self.plan.takes),
                 "data": self._fingerprints,
                 "versions": provenance.versions(),
                 "hardware": provenance.hardware(),
                 "git": provenance.git_state(),
             },
         }
-        results.save(
-            self.folder,
-            self.part,
-            metrics,
-            predictions=predictions,
-            tables=self._kept,
+        home = results.save(
+            self.folder, self.part, metrics, predictions=predictions, tables=self._kept
         )
+        if get_ipython() is not None and self.folder != self.study.folder:
+            models = ", ".join(path.name for path in results.models_of(self.folder, self.part))
+            stored = f"; {models} in {self.folder / 'models'}" if models else ""
+            print(f"The results of chapter {self.part} are in {home}{stored}.")
+
+
+def _writes_to(study: Study) -> Path:
+    """Return the folder that a chapter of this study writes into, see `Chapter`."""
+    folder = study.folder
+    if os.environ.get(results.RUN) == str(folder.resolve()):
+        return folder
+    if study.out:
+        return folder / BY_HAND if (folder / "study.json").exists() else folder
+    here = Path.cwd()
+    away = not here.is_relative_to(project.project_root())
+    return (here / "reports" / study.name if away else folder) / BY_HAND
 
 
 def _in_folder(name: str) -> bool:

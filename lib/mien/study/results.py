@@ -18,6 +18,12 @@ from mien.emotions import SHARES
 from mien.errors import DataError
 from mien.files import atomic_write, whole_folder
 
+#: The variable by which a run of the whole study tells its kernels which folder is theirs.
+RUN = "MIEN_RUN"
+
+#: Parameters that say where things lie; what lies there is compared by content.
+PLACES = frozenset({"name", "out", "fer2013", "target"})
+
 #: Columns of predictions.csv, in order.
 PREDICTION_COLUMNS = (
     "file_name",
