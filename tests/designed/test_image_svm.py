@@ -152,9 +152,7 @@ def test_without_the_fast_solver_the_stock_one_serves(monkeypatch):
     assert type(image_svm.solver(C=2.0)) is sklearn.svm.SVC
 
 
-def test_the_strong_model_grows_by_one_size_and_describes_nothing_twice(
-    gratings, tmp_path, monkeypatch
-):
+def test_the_strong_model_grows_and_describes_nothing_twice(gratings, tmp_path, monkeypatch):
     monkeypatch.setenv("MIEN_CACHE_DIR", str(tmp_path))
     images, labels, *_ = gratings
     steps = image_svm.strong_steps(**SMALL)
@@ -171,6 +169,26 @@ def test_the_strong_model_grows_by_one_size_and_describes_nothing_twice(
     alone, mirrored = (model["svm"] for model in list(steps.values())[:2])
     assert (alone.odd, mirrored.odd) == (0, 10)
     assert np.array_equal(alone.rows_, mirrored.rows_)
+
+
+def test_both_losses_get_the_same_descriptor_and_kernel(gratings, cache):
+    images, labels, held_out, truth = gratings
+    whole = image_svm.strong_svm(**SMALL).fit(images, labels)
+    squared, hinge = image_svm.losses_compared(whole, C=10.0).values()
+    few = slice(0, len(images), 2)
+    for model in (squared, hinge):
+        model.fit(images[few], labels[few])
+        assert model["descriptor"].estimator is whole["descriptor"]
+        assert len(model["svm"].rows_) == len(images[few])
+        assert np.mean(model.predict(held_out) == truth) > 0.8
+    kernel = {"odd": whole["svm"].odd, "gamma": whole["svm"].gamma}
+    rows, new = (whole["descriptor"].transform(each) for each in (images[few], held_out))
+    textbook = sklearn.svm.SVC(kernel="precomputed", C=10.0, break_ties=True)
+    textbook.fit(mirror_kernel(rows, rows, **kernel), labels[few])
+    values = textbook.decision_function(mirror_kernel(new, rows, **kernel))
+    np.testing.assert_allclose(hinge.decision_function(held_out), values, atol=1e-4)
+    apart = np.abs(hinge.decision_function(held_out) - squared.decision_function(held_out))
+    assert apart.max() > 0.1
 
 
 def test_parts_stand_side_by_side_even_columns_first(gratings, cache):

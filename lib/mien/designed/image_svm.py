@@ -9,12 +9,13 @@ from collections.abc import Mapping
 import numpy as np
 import sklearn.svm
 from scipy.special import softmax
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
+from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mien.designed.descriptors import Hog, PatchDictionary, Pixels, Reduced
-from mien.designed.mirror_svm import MirrorComponents, MirrorSvm, SideBySide
+from mien.designed.mirror_svm import HingeMirrorSvm, MirrorComponents, MirrorSvm, SideBySide
 from mien.designed.storage import Cached
 from mien.emotions import named
 from mien.errors import DataError
@@ -116,30 +117,46 @@ def strong_svm(
 def strong_steps(*, patches: Mapping[int, int], **settings) -> dict[str, Pipeline]:
     """Return :func:`strong_svm` as it grows, for an ablation: by name, the whole model last.
 
-    First one size of patches without mirror images, then with them, then one more size at a time.
-    Fitted in this order, each step describes only what is new in it.
+    First one size of patches without mirror images, then with them, then all sizes. Fitted in this
+    order, each step describes only what is new in it.
 
     Parameters
     ----------
     patches, **settings
         What :func:`strong_svm` takes, ``mirrors`` aside.
     """
-    sizes = list(patches)
-    one = {sizes[0]: patches[sizes[0]]}
+    first, *others = patches
+    one = {first: patches[first]}
+    name = f"{first}-pixel patches"
     steps = {
-        _called(sizes[:1]) + ", no mirrors": strong_svm(patches=one, mirrors=False, **settings)
+        f"{name}, no mirrors": strong_svm(patches=one, mirrors=False, **settings),
+        name: strong_svm(patches=one, **settings),
     }
-    for count in range(1, len(sizes) + 1):
-        some = {size: patches[size] for size in sizes[:count]}
-        steps[_called(some)] = strong_svm(patches=some, **settings)
+    if others:
+        *before, last = map(str, patches)
+        name = ", ".join(f"{size}-" for size in before) + f" and {last}-pixel patches"
+        steps[name] = strong_svm(patches=patches, **settings)
     return steps
 
 
-def _called(sizes):
-    *others, last = (str(size) for size in sizes)
-    return (", ".join(f"{size}-" for size in others) + " and " if others else "") + (
-        f"{last}-pixel patches"
-    )
+def losses_compared(model: Pipeline, *, C: float) -> dict[str, Pipeline]:
+    """Return what a fitted :func:`strong_svm` would be with either loss: two unfitted models.
+
+    Both keep the descriptor as it was fitted, and the kernel; only the last step is to be fitted,
+    to images that may be few.
+
+    Parameters
+    ----------
+    model : Pipeline
+    C : float
+        Penalty of the hinge loss.
+    """
+    descriptor, svm = FrozenEstimator(model["descriptor"]), model["svm"]
+    hinge = HingeMirrorSvm(C=C, odd=svm.odd, gamma=svm.gamma)
+    return {
+        "squared loss": Pipeline([("descriptor", descriptor), ("svm", clone(svm))]),
+        "hinge loss": Pipeline([("descriptor", descriptor), ("svm", hinge)]),
+    }
 
 
 def check_crowd(training: np.ndarray, public: np.ndarray) -> None:

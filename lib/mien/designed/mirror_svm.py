@@ -7,6 +7,7 @@ mean over a face and its mirror image.
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
+from sklearn.svm import SVC
 from sklearn.utils.extmath import randomized_svd
 from sklearn.utils.validation import check_is_fitted
 
@@ -272,6 +273,45 @@ class MirrorSvm(ClassifierMixin, BaseEstimator):
     def predict(self, rows) -> np.ndarray:
         """Return the class with the largest decision value for every row."""
         return self.classes_[self.decision_function(rows).argmax(axis=1)]
+
+
+class HingeMirrorSvm(MirrorSvm):
+    """The textbook's SVM, with hinge loss, on the kernel of :class:`MirrorSvm`.
+
+    scikit-learn's ``SVC`` on the kernel matrix, which takes 8 n^2 bytes and a time that grows
+    faster than that: for some thousand rows.
+
+    Parameters
+    ----------
+    C : float
+        What an error costs.
+    odd, gamma
+        As in :class:`MirrorSvm`.
+    """
+
+    def __init__(self, *, C: float = 1.0, odd: int = 0, gamma: float = 1.0):
+        self.C = C
+        self.odd = odd
+        self.gamma = gamma
+
+    def fit(self, rows, labels):
+        """Fit to rows (n, features) and labels (n,)."""
+        self.rows_ = np.ascontiguousarray(rows, np.float32)
+        self.svc_ = SVC(kernel="precomputed", C=self.C, break_ties=True)
+        self.svc_.fit(self._kernel(self.rows_), labels)
+        self.classes_ = self.svc_.classes_
+        return self
+
+    def decision_function(self, rows) -> np.ndarray:
+        """Return (n, classes), of two classes (n,), the larger the surer."""
+        return self.svc_.decision_function(self._kernel(np.asarray(rows, np.float32)))
+
+    def predict(self, rows) -> np.ndarray:
+        """Return the class of every row."""
+        return self.svc_.predict(self._kernel(np.asarray(rows, np.float32)))
+
+    def _kernel(self, rows):
+        return mirror_kernel(rows, self.rows_, odd=self.odd, gamma=self.gamma)
 
 
 def mirror_kernel(left, right, *, odd: int, gamma: float) -> np.ndarray:

@@ -75,6 +75,7 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
         ),
         settings=(
             "pixel_rows",
+            "loss_rows",
             "hog_cell",
             "hog_components",
             "svm_penalty",

@@ -15,6 +15,7 @@ PROFILES = ("demo", "quick", "full")
 SETTINGS: dict[str, tuple[Any, Any, Any]] = {
     # A1
     "pixel_rows": (1500, 6000, 0),  # Training images for the raw-pixel baseline; 0: all
+    "loss_rows": (500, 6000, 12_000),  # of FER2013, whose Training part the hinge loss gets
     "hog_cell": (8, 6, 6),  # side of a HOG cell, pixels
     "hog_components": (64, 256, 256),  # principal components kept of the HOG
     "svm_penalty": (10.0, 10.0, 10.0),  # C of the RBF SVM on HOG
@@ -29,13 +30,13 @@ SETTINGS: dict[str, tuple[Any, Any, Any]] = {
             "penalty": 0.05,
         },
         {
-            "patches": {8: 4},
+            "patches": {8: 5, 12: 4, 16: 3, 24: 3},
             "atoms": 256,
             "even": 500,
             "odd": 250,
             "sample": 4000,
-            "gamma": 1.0,
-            "penalty": 0.05,
+            "gamma": 1.5,
+            "penalty": 0.02,
         },
         {
             "patches": {8: 5, 12: 4, 16: 3},
