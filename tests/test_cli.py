@@ -10,7 +10,7 @@ from mien.synthetic import dataset
 def test_help_names_every_command(mien):
     done = mien("--help")
     assert done.returncode == 0
-    for command in ("run", "sweep", "check", "demo", "notebooks", "publish", "measure"):
+    for command in ("run", "sweep", "check", "demo", "notebooks", "publish", "measure", "collect"):
         assert command in done.stdout
 
 

@@ -276,6 +276,63 @@ def label(
 
 
 @app.command()
+def collect(
+    to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="folder for the faces")],
+    sources: Annotated[
+        list[str] | None, typer.Argument(metavar="SOURCE…", help="photos, videos, folders, globs")
+    ] = None,
+    pick: Annotated[
+        str, typer.Option(metavar="largest|all", help="of several faces in a picture")
+    ] = "largest",
+    clip_minutes: Annotated[
+        float, typer.Option(min=0, help="photos taken within so many minutes are one clip")
+    ] = 2.0,
+    strike: Annotated[
+        Path | None, typer.Option(metavar="LIST", help="delete the faces that contact.html listed")
+    ] = None,
+) -> int:
+    """Cut the faces out of photos and videos, into a person's folder.
+
+    Interrupted and called again, it goes on; called with other sources, it adds to the folder.
+    Exit status: 0 all was read, 2 something could not be read or no face was found at all.
+    """
+    from mien.photos import collection
+    from mien.photos.album import Album
+
+    if not sources and not strike:
+        raise ParameterError("name the photos, videos or folders to collect from")
+    album = Album(to)
+    if strike:
+        struck = album.strike(_lines(strike))
+        album.write_pages()
+        out_console.print(f"{struck} faces are struck out")
+    if not sources:
+        return DONE
+    photos, films = collection.plan(sources, album, clip_minutes=clip_minutes)
+    with _bar("Looking for faces", collection.steps(photos, films)) as advance:
+        told = collection.collect(photos, films, album, pick=pick, on_picture=advance)
+    for problem in told.problems:
+        error_console.print(f"mien: {printable(problem)}", markup=False, style="red")
+    out_console.print(
+        f"{told.pictures:,} pictures looked at: {told.faceless:,} without a face, {told.alike:,}"
+        " near-duplicates left out"
+    )
+    faces = len(album.table())
+    if not faces:
+        raise DataError("no face was found")
+    page = _shown(to / "contact.html")
+    out_console.print(f"{faces:,} faces are in [bold]{_shown(to)}[/bold], to be seen on {page}")
+    return REFUSED if told.problems else DONE
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return [line for line in path.read_text(encoding="utf-8").splitlines() if line]
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{path} cannot be read: {error}") from error
+
+
+@app.command()
 def measure(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="the person's folder")],
 ) -> None:

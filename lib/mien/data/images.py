@@ -23,6 +23,9 @@ SIDE = 48
 _ENDINGS = "jpg jpeg jpe jfif pjpeg png bmp dib gif webp tif tiff avif heic heif jp2"
 #: Endings of image files, in any case.
 IMAGE_SUFFIXES = tuple(f".{ending}" for ending in _ENDINGS.split())
+_OF_VIDEOS = "mp4 mov avi mkv webm m4v mpg mpeg wmv 3gp mts"
+#: Endings of video files, in any case.
+VIDEO_SUFFIXES = tuple(f".{ending}" for ending in _OF_VIDEOS.split())
 
 #: An image with more pixels is reduced, where its format allows while it is decoded; one with far
 #: more is refused before: a file of some kilobytes can unfold into gigabytes.
@@ -285,15 +288,19 @@ def _eight_bits(values: np.ndarray) -> np.ndarray:
     return np.rint(values).clip(0, 255).astype(np.uint8)
 
 
-def find_images(names: Iterable[str | Path]) -> list[Path]:
+def find_images(
+    names: Iterable[str | Path], *, suffixes: tuple[str, ...] = IMAGE_SUFFIXES
+) -> list[Path]:
     """List the images that files, folders and globs name, each once, in the order given.
 
     Parameters
     ----------
     names : iterable of str or path
         A file counts whatever its ending; of a folder, and of a folder that a glob names, every
-        image below it by the endings of `IMAGE_SUFFIXES`, sorted, without what is
-        hidden. In a glob, ``**`` stands for any folders.
+        image below it by its ending, sorted, without what is hidden. In a glob, ``**`` stands for
+        any folders.
+    suffixes : tuple of str
+        Endings of images, in lower case.
 
     Raises
     ------
@@ -311,12 +318,12 @@ def find_images(names: Iterable[str | Path]) -> list[Path]:
     for name in names:
         path = Path(name).expanduser()
         matches = [path] if path.exists() else map(Path, sorted(_globbed(path)))
-        matches = [match for match in matches if match.is_dir() or match == path or _shown(match)]
+        matches = [m for m in matches if m.is_dir() or m == path or _shown(m, suffixes)]
         if not matches:
             raise DataError(f"nothing is called {printable(name)}")
-        images = [image for match in matches for image in _images_at(match)]
+        images = [image for match in matches for image in _images_at(match, suffixes)]
         if not images:
-            endings = ", ".join(IMAGE_SUFFIXES)
+            endings = ", ".join(suffixes)
             raise DataError(f"{printable(name)} holds no image ({endings})")
         found |= dict.fromkeys(images)
     return list(found)
@@ -326,13 +333,14 @@ def _globbed(path: Path) -> list[str]:
     return glob.glob(str(path), recursive=True)  # noqa: PTH207 - absolute patterns, too
 
 
-def _images_at(place: Path) -> list[Path]:
+def _images_at(place: Path, suffixes: tuple[str, ...]) -> list[Path]:
     if not place.is_dir():
         return [place]
-    return sorted(path for path in place.rglob("*") if path.is_file() and _shown(path, place))
+    paths = (path for path in place.rglob("*") if path.is_file())
+    return sorted(path for path in paths if _shown(path, suffixes, place))
 
 
-def _shown(path: Path, below: Path | None = None) -> bool:
+def _shown(path: Path, suffixes: tuple[str, ...], below: Path | None = None) -> bool:
     """Return whether a file is an image by its ending, and neither it nor its folder is hidden."""
     parts = path.relative_to(below).parts if below else (path.name,)
-    return path.suffix.lower() in IMAGE_SUFFIXES and not any(map(hidden, parts))
+    return path.suffix.lower() in suffixes and not any(map(hidden, parts))

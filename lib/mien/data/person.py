@@ -26,6 +26,7 @@ from mien.data.images import (
     CAMERA_NAME,
     IMAGE_SUFFIXES,
     SIDE,
+    VIDEO_SUFFIXES,
     open_image,
     shooting_time,
     thumbnail,
@@ -46,7 +47,6 @@ _TEXTS = (".csv", ".tsv", ".tab", ".txt", ".dat", ".log")
 _TABLES = _TEXTS[:3]
 #: What mien itself writes into a person's folder beside images and blendshapes.csv.
 _OWN = ("ratings.csv", "labels.csv", "collected.csv", "contact.html")
-_VIDEOS = (".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".mpg", ".wmv", ".3gp")
 #: Photos of one label that were taken within so many minutes of each other are one clip.
 CLIP_MINUTES = 2
 
@@ -297,7 +297,7 @@ def _unused_file(place: str, path: Path) -> Finding:
     if suffix in IMAGE_SUFFIXES:
         remedy = "move it into images/<emotion>/ or images/unknown/"
         return Finding("image", place, "lies in no folder of a label", remedy)
-    if suffix in _VIDEOS:
+    if suffix in VIDEO_SUFFIXES:
         return Finding("file", place, "is a video", "mien collect takes the faces out of it")
     remedy = "save pictures as JPEG or PNG, tables as csv; else nothing"
     return Finding("file", place, "is neither an image nor a table", remedy)

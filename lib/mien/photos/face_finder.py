@@ -11,9 +11,9 @@ and milliseconds a picture on one of two AMD EPYC cores that had four times as m
 ========================================  =========  =====  =========  =====
 pictures                                  networks   ms     cascade    ms
 ========================================  =========  =====  =========  =====
-300 of FER2013's PublicTest, enlarged     289 / 1    20     235 / 10   16
-99 of a person, 60 wide in 640 x 480      98 / 0     20     95 / 0     15
-35 without a face                         - / 2      32     - / 2      136
+300 of FER2013's PublicTest, enlarged     289 / 1    23     235 / 10   18
+99 of a person, 60 wide in 640 x 480      98 / 0     22     95 / 0     21
+38 without a face                         - / 2      29     - / 2      140
 ========================================  =========  =====  =========  =====
 
 The cascade finds upright frontal faces; profiles, turned and half-hidden heads it misses.
@@ -46,9 +46,9 @@ _PRESENT = 0.5
 
 _CERTAIN = 0.85  # BlazeFace needs no confirmation
 # FER2013's frame of an upright face, in heights of the mesh: the side of the square, and how far
-# its middle is above the mean of the landmarks. Medians over 3,404 faces of PublicTest, half of
+# its middle is above the mean of the landmarks. Medians over 3,212 faces of PublicTest, half of
 # which lie within 7 % of that side, and within 2 and 2.4 % of that middle (across, down);
-# benchmarks/face_frame.py. And the same from BlazeFace's six points, in sizes (root mean square
+# benchmarks/find_faces.py. And the same from BlazeFace's six points, in sizes (root mean square
 # distances from their mean): 8 %, 2.2 and 2.7 %.
 _BY_MESH, _BY_POINTS = (1.10, 0.077), (3.53, 0.06)
 _HAAR_SMALLEST = 40
