@@ -50,7 +50,9 @@ def test_every_finished_run_is_linked_and_the_failed_one_says_why(page, parsed):
 
 def test_figures_say_what_they_show(parsed):
     alts = [image["alt"] for image in parsed.select("img")]
-    assert any("NN-FineTuned on target-labelled" in alt and "0.3: accuracy" in alt for alt in alts)
+    assert any(
+        "NN-FineTuned on target-labelled" in alt and "fine_tune_rate 0.3 " in alt for alt in alts
+    )
 
 
 def test_a_sweep_without_a_finished_run_still_has_a_page(tmp_path):

@@ -34,20 +34,9 @@ READ_WITH = (
 class Task:
     """What a worker is told.
 
-    Attributes
-    ----------
-    label : str
-        The run's name in its sweep.
-    command : tuple of str
-        What the worker's Python runs: ``-m mien.cli run …``; ``--threads`` is added there.
-    cwd : str
-        Where relative paths of the study start.
-    notes : str
-        Folder for the run's log and its `Status` while it works.
-    stop : str
-        The run ends when this file appears.
-    threads : int
-        How many threads the run may use; 0: the worker's cores shared by its tasks.
+    The run's ``label``; the ``command`` of the worker's Python (``--threads`` is added there), in
+    ``cwd``; ``notes``, the folder for its log and its `Status`; ``stop``, the file at whose sight
+    it ends; ``threads`` that it may use (0: the worker's cores shared by its tasks).
     """
 
     label: str
@@ -91,19 +80,9 @@ class Run:
 class Sweep:
     """A checked sweep; `plan` makes it.
 
-    Attributes
-    ----------
-    name : str
-    folder : Path
-    study_file : Path
-    settings : tuple of str
-        ``NAME=VALUE``, the same for every run.
-    grid : mapping of str to tuple of str
-        The values of every parameter, as typed.
-    chapters : tuple of ChapterPlan
-        That every run runs.
-    runs : tuple of Run
-        In the order in which they start.
+    ``settings`` (``NAME=VALUE``) are the same for every run, ``grid`` has the values of every
+    parameter as typed, ``chapters`` are what every run runs, ``runs`` stand in the order in which
+    they start.
     """
 
     name: str
@@ -156,11 +135,6 @@ def read_grid(items: Sequence[str]) -> dict[str, tuple[str, ...]]:
     ------
     ParameterError
         If a text is not of that form, a name comes twice, or a value is empty.
-
-    Examples
-    --------
-    >>> read_grid(["seed=0,1", "hog_cell=6, 8"])
-    {'seed': ('0', '1'), 'hog_cell': ('6', '8')}
     """
     grid: dict[str, tuple[str, ...]] = {}
     for item in items:
@@ -186,13 +160,10 @@ def plan(
     out: str = "",
     only: str = "",
 ) -> Sweep:
-    """Check every run of a grid and return the sweep; nothing is run.
+    """Check every run of a grid (`read_grid`) and return the sweep; nothing is run.
 
     Parameters
     ----------
-    study_file : str or Path
-    grid : mapping of str to sequence of str
-        From `read_grid`.
     settings : sequence of str
         ``NAME=VALUE`` for every run.
     out : str
@@ -203,8 +174,8 @@ def plan(
     Raises
     ------
     ParameterError
-        If a parameter does not exist, a value is not allowed or comes twice, or a parameter is
-        both in the grid and in ``settings``.
+        If a parameter does not exist, a value is not allowed or comes twice, or a parameter is both
+        in the grid and in ``settings``.
     """
     fixed = {text.partition("=")[0].strip() for text in settings}
     if both := fixed & set(grid):
@@ -243,13 +214,7 @@ def dependants(names: Sequence[str]) -> dict[str, frozenset[str]]:
 
 
 def check_data(sweep: Sweep) -> None:
-    """Read the data of the runs once for every source.
-
-    Raises
-    ------
-    DataError
-        If they cannot be read.
-    """
+    """Read the data of the runs once for every source; `DataError` where they cannot be read."""
     seen = set()
     for run in sweep.runs:
         source = tuple(getattr(run.study, name) for name in READ_WITH)
@@ -275,13 +240,7 @@ def _points(grid: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
 
 
 def _label(point: Mapping[str, str]) -> str:
-    """Return a name for a run that is also a name of a folder and of a study.
-
-    Examples
-    --------
-    >>> _label({"seed": "0", "hog_cell": "6"})
-    'seed-0_hog_cell-6'
-    """
+    """Return a name for a run that is also a name of a folder and of a study."""
     exact = "_".join(f"{name}-{value}" for name, value in point.items())
     label = re.sub(r"[^A-Za-z0-9._-]+", "-", exact)[:64]
     if label == exact:

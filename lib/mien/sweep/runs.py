@@ -42,11 +42,8 @@ class Status:
 def run_task(task: Task) -> Status:
     """Run one study in a subprocess, and end it when the sweep says so or its worker dies.
 
-    Returns
-    -------
-    Status
-        Done, failed (with the last words of ``mien run``) or stopped; never an exception of the
-        study's own.
+    Returns done, failed (with the last words of ``mien run``) or stopped; never raises an exception
+    of the study's own.
     """
     if Path(task.stop).exists():
         return Status(task.label, "stopped")
@@ -158,22 +155,16 @@ def run(
     threads: int = 0,
     tell: Callable[[Progress], None] = lambda progress: None,
 ) -> Progress:
-    """Map the runs of a sweep over an executor and wait for all of them.
+    """Map the runs of a sweep over an executor, wait for all of them, return how they fared.
 
     Parameters
     ----------
-    sweep : Sweep
     executor : concurrent.futures.Executor
         Its workers see the sweep's folder and data under the same paths.
     threads : int
         Of each run; 0: its share of the worker's cores.
     tell : callable
         Called with the `Progress` about twice a second.
-
-    Returns
-    -------
-    Progress
-        Every run is done, failed or stopped.
 
     Raises
     ------

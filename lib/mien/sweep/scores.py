@@ -50,15 +50,10 @@ class Outcome:
 class Board:
     """The scores of one part on one set.
 
-    Attributes
-    ----------
-    part, set : str
-    names : tuple of str
-        The parameters of the grid, the seed aside, that can change these scores.
-    draws : DataFrame
-        One row for every setting and seed: the values of ``names``, ``seed``, ``label``,
-        ``folder``, ``n``, ``data`` (fingerprints of what was read), ``accuracy``, ``f1_macro``
-        and the run's own interval (``low``, ``high``, ``method``).
+    ``names`` are the parameters of the grid, the seed aside, that can change these scores.
+    ``draws`` has one row for every setting and seed: the values of ``names``, ``seed``, ``label``,
+    ``folder``, ``n``, ``data`` (fingerprints of what was read), ``accuracy``, ``f1_macro`` and the
+    run's own interval (``low``, ``high``, ``method``).
     """
 
     part: str
@@ -78,14 +73,11 @@ class Board:
 
     @cached_property
     def settings(self) -> pd.DataFrame:
-        """One row for every setting, in the grid's order.
+        """One row for every setting, in the grid's order, by the setting's name.
 
-        Returns
-        -------
-        DataFrame
-            Indexed by the setting's name; ``runs``, ``accuracy`` and ``f1_macro`` (means over
-            the runs), ``spread`` and ``f1_spread`` (standard deviations over the runs, NaN for
-            one), ``low``, ``high``, ``interval`` (95 %, and how it was made).
+        ``runs``, ``accuracy`` and ``f1_macro`` (means over the runs), ``spread`` and ``f1_spread``
+        (standard deviations over the runs, NaN for one), ``low``, ``high``, ``interval`` (95 %, and
+        how it was made).
         """
         rows = {}
         for name, runs in self.draws.groupby("setting", sort=False):
@@ -165,13 +157,8 @@ def boards(
 ) -> dict[tuple[str, str], Board]:
     """Return the scores of every part on the sets that may be looked at for every setting.
 
-    Parameters
-    ----------
-    outcomes : sequence of Outcome
-    dependants : mapping of str to set of str
-        For every parameter of the grid the parts that depend on it
-        (`mien.sweep.planning.dependants`). Runs that differ in nothing that a part depends on share
-        its results and count once.
+    Runs that differ in nothing that a part depends on (``dependants``, of
+    `mien.sweep.planning.dependants`) share its results and count once.
 
     Returns
     -------
@@ -191,20 +178,9 @@ def boards(
 
 
 def held_out(board: Board, outcomes: Sequence[Outcome], part: str) -> dict[str, Board]:
-    """Return what the chosen setting scored on the sets that choose nothing.
+    """Return what the setting that a board chose scored on the sets that choose nothing.
 
-    Parameters
-    ----------
-    board : Board
-        That chooses the model's setting.
-    outcomes : sequence of Outcome
-    part : str
-        The part that scored the held-out sets, with the same model.
-
-    Returns
-    -------
-    dict of set to Board
-        With the runs of the chosen setting alone.
+    ``part`` scored those sets with the same model; only runs of the chosen setting are read.
     """
     chosen = set(board.draws.loc[board.draws["setting"] == board.best, "label"])
     runs = [outcome for outcome in outcomes if outcome.label in chosen]
@@ -220,15 +196,11 @@ def unflattered(board: Board, *, resamples: int = 2000) -> float | None:
     """Return the accuracy of choosing a setting, judged on clips that did not choose.
 
     The best of many settings looks better than it is on the very faces that chose it. So whole
-    clips are drawn with replacement, those drawn choose a setting by its out-of-fold answers,
-    and those left out judge it (Tsamardinos, Greasidou and Borboudakis 2018, "Bootstrapping the
+    clips are drawn with replacement, those drawn choose a setting by its out-of-fold answers, and
+    those left out judge it (Tsamardinos, Greasidou and Borboudakis 2018, "Bootstrapping the
     out-of-sample predictions for efficient and accurate cross-validation", Machine Learning 107,
-    pp. 1895-1922, BBC-CV). Mean over the seeds, whose faces may differ.
-
-    Returns
-    -------
-    float or None
-        None where nothing was chosen, or answers of every repeat were not kept.
+    pp. 1895-1922, BBC-CV). Mean over the seeds, whose faces may differ; None where nothing was
+    chosen, or answers of every repeat were not kept.
     """
     if len(board.settings) < 2:
         return None
