@@ -34,22 +34,13 @@ _ALIASES = {
 def canonical(name: str) -> str:
     """Return the name that mien uses for an emotion, or ``"unknown"``.
 
-    Parameters
-    ----------
-    name : str
-        A name or alias in any case, blanks around it allowed.
-
-    Raises
-    ------
-    DataError
-        If the name is no known emotion.
+    Names and aliases count in any case, blanks around them do not matter; `DataError` for any
+    other.
 
     Examples
     --------
-    >>> canonical(" Happiness ")
-    'happy'
-    >>> canonical("Unknown")
-    'unknown'
+    >>> canonical(" Happiness "), canonical("Unknown")
+    ('happy', 'unknown')
     """
     plain = name.strip().lower()
     plain = _ALIASES.get(plain, plain)
@@ -96,16 +87,7 @@ def commonest(names: Iterable[str]) -> tuple[str, float]:
 
 
 def named(codes: Iterable[int]) -> np.ndarray:
-    """Return the names of FER2013 class codes.
-
-    Parameters
-    ----------
-    codes : array-like of int, shape (n,)
-        0..6.
-
-    Returns
-    -------
-    ndarray of str, shape (n,)
+    """Return the names of FER2013 class codes (array-like of int, 0..6) as an array of their shape.
 
     Examples
     --------
@@ -127,18 +109,9 @@ def codes(names: Iterable[str]) -> np.ndarray:
 
 
 def restrict(probabilities: np.ndarray, emotions: Iterable[str]) -> np.ndarray:
-    """Return probabilities restricted to some emotions, the rest 0, rows summing to 1.
+    """Return probabilities (n, 7) restricted to some emotions, the rest 0, rows summing to 1.
 
-    Parameters
-    ----------
-    probabilities : array of float, shape (n, 7)
-        In the order of `EMOTIONS`.
-    emotions : iterable of str
-
-    Returns
-    -------
-    ndarray of float, shape (n, 7)
-        A row that gives none of them any probability becomes uniform over them.
+    A row that gives none of them any probability becomes uniform over them.
 
     Examples
     --------
@@ -164,17 +137,7 @@ def probability_of(truth: Iterable[str], probabilities: np.ndarray) -> np.ndarra
 
 
 def spread(probabilities: np.ndarray, classes: Iterable[str]) -> np.ndarray:
-    """Return probabilities of some emotions as columns of all seven, 0 for the others.
-
-    Parameters
-    ----------
-    probabilities : array of float, shape (..., k)
-    classes : iterable of str, k of them
-        The emotion of every column.
-
-    Returns
-    -------
-    ndarray of float, shape (..., 7)
+    """Return probabilities (..., k) of k emotions as columns of all seven, 0 for the others.
 
     Examples
     --------

@@ -70,11 +70,6 @@ def printable(text: object) -> str:
 
     Line breaks and runs of blanks become one blank; control characters, marks that turn the
     direction of writing and undecodable bytes become the replacement character.
-
-    Examples
-    --------
-    >>> printable("a\nb\x00")
-    'a b�'
     """
     line = " ".join(str(text).split())
     return "".join(char if char.isprintable() else "\ufffd" for char in line)

@@ -24,11 +24,6 @@ def cache_dir() -> Path:
     """Return the folder for what can be computed again: ``MIEN_CACHE_DIR``, else the user's own.
 
     The folder need not exist, and deleting it loses nothing but time.
-
-    Returns
-    -------
-    Path
-        ``$MIEN_CACHE_DIR`` where that is set, else what ``platformdirs`` names for this system.
     """
     chosen = os.environ.get("MIEN_CACHE_DIR")
     return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("mien"))
@@ -36,30 +31,11 @@ def cache_dir() -> Path:
 
 @contextmanager
 def atomic_write(path: str | Path) -> Iterator[Path]:
-    """Write a file whole or not at all.
+    """Write a file whole or not at all; folders above it are made.
 
-    Hands out the path of a temporary file in the same folder and with the same suffix; when the
-    block ends, that file is flushed to the disk and takes the place of ``path`` in one step. When
-    the block raises, it is removed and ``path`` stays what it was.
-
-    Parameters
-    ----------
-    path : str or Path
-        The file to write; folders above it are made.
-
-    Yields
-    ------
-    Path
-        Where to write; the block must create this file.
-
-    Examples
-    --------
-    >>> import tempfile
-    >>> whole = Path(tempfile.mkdtemp()) / "figures.json"
-    >>> with atomic_write(whole) as part:
-    ...     _ = part.write_text("{}")
-    >>> whole.read_text()
-    '{}'
+    Hands out the path of a temporary file in the same folder and with the same suffix, which the
+    block must create; when the block ends, that file is flushed to the disk and takes the place of
+    ``path`` in one step. When the block raises, it is removed and ``path`` stays what it was.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -98,14 +74,9 @@ def whole_folder(path: Path, *, replace: bool = True) -> Iterator[Path]:
 
 
 def keep(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file of the cache atomically, or warn and go on where that is not possible.
+    """Write a file below `cache_dir` atomically, or warn and go on where that is not possible.
 
-    Parameters
-    ----------
-    path : Path
-        The file, below `cache_dir`.
-    write : callable
-        Called with the path of a temporary file, which it writes.
+    ``write`` is called with the path of a temporary file, which it writes.
     """
     try:
         with atomic_write(path) as part:
@@ -133,12 +104,8 @@ def files_below(folder: Path) -> list[Path]:
 def files_within(folder: Path) -> tuple[list[Path], dict[Path, str]]:
     """List the files of a folder and its subfolders, also through links that stay inside it.
 
-    Returns
-    -------
-    list of Path
-        Sorted, folder by folder, without what is `hidden`.
-    dict of Path to str
-        What was not followed or could not be listed, and why.
+    They are sorted, folder by folder, without what is `hidden`. The second value is what was not
+    followed or could not be listed, and why.
     """
     found: list[Path] = []
     unread: dict[Path, str] = {}
@@ -175,22 +142,9 @@ def hidden(name: str) -> bool:
 
 
 def content_hash(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, or of the names and bytes of a folder's files.
+    """Return the SHA-256 (hex) of a file's bytes, or of the names and bytes of a folder's files.
 
-    Parameters
-    ----------
-    path : Path
-        A file or folder; of a folder, the files that `files_below` lists.
-
-    Returns
-    -------
-    str
-        64 hexadecimal digits.
-
-    Raises
-    ------
-    OSError
-        If a file cannot be read.
+    Of a folder, the files that `files_below` lists; `OSError` where one cannot be read.
     """
     path = path.resolve(strict=True)
     if not path.is_dir():

@@ -108,15 +108,7 @@ MODELS: dict[str, Model] = {
 class Rival:
     """A way that completes the comparison: features of a chapter, read by logistic regression.
 
-    Attributes
-    ----------
-    name : str
-    part : str
-        The chapter whose table ``rivals`` holds its answers.
-    learned_from : str
-        In words.
-    network : bool
-        As of `Model`.
+    ``part`` is the chapter whose table ``rivals`` holds its answers; the rest is as of `Model`.
     """
 
     name: str

@@ -27,16 +27,10 @@ def shipped() -> Path:
 def project_root() -> Path:
     """Return the folder whose ``notebooks/`` are run and whose ``reports/`` are written.
 
-    Returns
-    -------
-    Path
-        The first of these:
-
-        1. the current folder, if chapters of mien lie in its ``notebooks/``: in a clone, and where
-           ``mien notebooks`` has copied them; in ``notebooks/`` itself, where Jupyter works, it is
-           the folder above;
-        2. the clone that mien is installed from (``pip install -e``), wherever it is called;
-        3. the current folder: mien came as a wheel.
+    The current folder, if chapters of mien lie in its ``notebooks/``: in a clone, and where ``mien
+    notebooks`` has copied them; in ``notebooks/`` itself, where Jupyter works, it is the folder
+    above. Else the clone that mien is installed from (``pip install -e``), wherever it is called.
+    Else mien came as a wheel, and it is the current folder.
     """
     here = Path.cwd()
     here = here.parent if here.name == "notebooks" else here
@@ -79,19 +73,10 @@ def study_name(file: Path) -> str:
 
 
 def copy_notebooks(folder: Path, *, force: bool = False) -> Path:
-    """Copy the chapters and studies that mien ships, for reading and changing.
+    """Copy the shipped chapters and studies into ``notebooks/`` of a folder, and return that.
 
-    Parameters
-    ----------
-    folder : Path
-        They go into its ``notebooks/``; other files there stay.
-    force : bool
-        Replace files of the same names that are not the same.
-
-    Returns
-    -------
-    Path
-        The folder ``notebooks/``.
+    Other files there stay; files of the same names that are not the same are replaced by ``force``
+    alone.
 
     Raises
     ------

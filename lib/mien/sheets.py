@@ -48,23 +48,10 @@ _PREAMBLE, _LONGEST = 100, 1 << 20
 def read_sheet(path: Path, score: Callable[[list[str]], int]) -> Sheet | None:
     """Read a table of any delimiter, encoding and line end.
 
-    Parameters
-    ----------
-    path : Path
-    score : callable
-        Tells of the fields of a line how many are columns that are looked for. The first line with
-        any is the header, the delimiter the one that gives most of them.
-
-    Returns
-    -------
-    Sheet or None
-        None where no line of the first hundred has such a column. Where rows have one field more
-        than the header, as R writes them, the first column has no name.
-
-    Raises
-    ------
-    OSError
-        If the file cannot be read.
+    ``score`` tells of the fields of a line how many are columns that are looked for. The first line
+    with any is the header, the delimiter the one that gives most of them. None where no line of the
+    first hundred has such a column. Where rows have one field more than the header, as R writes
+    them, the first column has no name. `OSError` if the file cannot be read.
     """
     encoding, before = _encoding(path), []
     with path.open(encoding=encoding, errors="replace") as stream:

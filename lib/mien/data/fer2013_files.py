@@ -87,12 +87,9 @@ class _BadRow(ValueError):
 def read_csv(path: Path) -> Rows:
     """Read every row of FER2013's csv.
 
-    Parameters
-    ----------
-    path : Path
-        The csv as it is, packed with gzip, xz or bzip2, or inside a tar or zip (the first
-        member that has the columns); its content tells, not its name. Columns ``emotion``,
-        ``pixels`` and ``Usage`` in any order, others are passed over.
+    As it is, packed with gzip, xz or bzip2, or inside a tar or zip (the first member that has the
+    columns); its content tells, not its name. Columns ``emotion``, ``pixels`` and ``Usage`` in any
+    order, others are passed over.
 
     Raises
     ------

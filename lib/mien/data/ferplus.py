@@ -24,10 +24,8 @@ OTHERS = ("contempt", "unknown", "NF")
 def majority(crowd: Fer2013) -> np.ndarray | None:
     """Return what most FER+ raters saw in every face, or None where their file is not there.
 
-    Parameters
-    ----------
-    crowd : Fer2013
-        All of FER2013; ``fer2013new.csv`` is looked for in the folder of its source.
+    ``fer2013new.csv`` is looked for in the folder of the source of ``crowd``, which is all of
+    FER2013.
 
     Returns
     -------

@@ -96,17 +96,9 @@ def match(
     """Find the row of every face in every source; add faces for labelled rows without a picture.
 
     Tables of one tool are one source, unless they are about the same faces: then each is its own.
-    Of several rows of a source for one face the surest and largest counts.
-
-    Parameters
-    ----------
-    faces : list of Face
-        Gets the faces that have no picture.
-    tables : list of Table
-    min_confidence : float
-        Rows that are less sure (0..1) are left out.
-    findings : list of Finding
-        Gets the rows that are not used, and why.
+    Of several rows of a source for one face the surest and largest counts; rows that are less sure
+    than ``min_confidence`` (0..1) are left out. ``findings`` gets the rows that are not used, and
+    why.
 
     Returns
     -------

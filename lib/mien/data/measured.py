@@ -184,8 +184,7 @@ class Measured:
     confidence : ndarray of float, shape (n,)
         0..1, NaN where the source gives none.
     scale : str
-        What 0..1 was before: ``"0..5"``, ``"0..1"``, ``"evidence"``, of several kinds of columns
-        one after the other.
+        What 0..1 was before: ``"0..5"``, ``"0..1"``, ``"evidence"``, or several of these.
     """
 
     kind: str
@@ -201,19 +200,9 @@ class Measured:
 
 
 def read_tables(path: Path, place: str) -> tuple[list[Table], list[Finding]]:
-    """Read a file that may hold tables of one tool or several.
+    """Read a file that may hold tables of one tool or several; none if its header names no measure.
 
-    Parameters
-    ----------
-    path : Path
-    place : str
-        How the file is called in what is told of it.
-
-    Returns
-    -------
-    list of Table
-        None where the header names nothing measured.
-    list of Finding
+    ``place`` is how the file is called in the findings, which are returned, too.
     """
     try:
         sheet = read_sheet(path, lambda names: sum(map(bool, map(_MEASURED.fullmatch, names))))
@@ -269,7 +258,6 @@ def to_unit_range(
         NaN where there is none.
     place : str
         Of the first file that they are from.
-    tool : Tool
     tops : dict of str to float
         Names and highest values of the k columns.
     findings : list of Finding

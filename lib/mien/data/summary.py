@@ -30,13 +30,10 @@ def class_counts(crowd: Fer2013) -> pd.DataFrame:
 def crowd_facts(crowd: Fer2013) -> dict[str, Any]:
     """Return what chapter 0 tells of FER2013, as metrics.json holds it.
 
-    Returns
-    -------
-    dict
-        ``source`` (name of the file or folder), ``images`` (by split), ``in_training`` (how many
-        images of each test split Training holds too), ``nearly_in_training`` (the same with
-        near-copies), ``shared_out`` (splits that were taken out of Training), ``majority`` (the
-        commonest emotion of PrivateTest), ``majority_share`` (0..1).
+    ``source`` (name of the file or folder), ``images`` (by split), ``in_training`` (how many images
+    of each test split Training holds too), ``nearly_in_training`` (the same with near-copies),
+    ``shared_out`` (splits that were taken out of Training), ``majority`` (the commonest emotion of
+    PrivateTest), ``majority_share`` (0..1).
     """
     emotion, share = commonest(named(crowd.split("PrivateTest")[1]))
     return {
@@ -101,12 +98,9 @@ def person_counts(person: Person) -> pd.DataFrame:
 def person_facts(person: Person) -> dict[str, Any]:
     """Return what chapter 0 tells of a person with labelled faces, as metrics.json holds it.
 
-    Returns
-    -------
-    dict
-        ``labelled_images``, ``labelled_units`` (rows of Action Units), ``clips`` (of these rows),
-        ``unknown`` (faces), ``majority`` (the commonest emotion of the labelled faces),
-        ``majority_share`` (0..1), ``irregularities``.
+    ``labelled_images``, ``labelled_units`` (rows of Action Units), ``clips`` (of these rows),
+    ``unknown`` (faces), ``majority`` (the commonest emotion of the labelled faces),
+    ``majority_share`` (0..1), ``irregularities``.
     """
     labelled, units = person.faces["set"] == "labelled", person.labelled("has_units")
     emotion, share = commonest(person.faces.loc[labelled, "label"])
@@ -139,13 +133,8 @@ def witness_samples(
 ) -> tuple[np.ndarray, list[str]]:
     """Return rows of every face followed by its witnesses', and their captions.
 
-    Parameters
-    ----------
-    faces : int array (m,)
-        Rows of the faces.
-    witnesses : int array (m, count)
-        Rows of labelled faces that speak for the answer to each.
-    answers : array (m,) of str
+    ``faces`` (m,) are rows of faces, ``witnesses`` (m, count) those of labelled faces that speak
+    for the ``answers`` (m,) to each.
     """
     rows = np.column_stack([faces, witnesses])
     captions = np.column_stack(

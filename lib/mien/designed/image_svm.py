@@ -26,13 +26,8 @@ def solver(**parameters):
     """Return an ``SVC`` from scikit-learn-intelex where it is installed, else scikit-learn's own.
 
     Both solve the same problem to the same tolerance; the former is ten times faster or more on
-    thousands of images. Ties between classes are broken by the decision values, so that the
-    largest of ``decision_function`` is what ``predict`` says.
-
-    Parameters
-    ----------
-    **parameters
-        What :class:`sklearn.svm.SVC` takes.
+    thousands of images. Ties between classes are broken by the decision values, so that the largest
+    of ``decision_function`` is what ``predict`` says.
     """
     try:
         from sklearnex.svm import SVC
@@ -73,29 +68,25 @@ def strong_svm(
 ) -> Pipeline:
     """Return patch dictionaries of several sizes and an SVM that a mirror cannot mislead.
 
-    What each profile takes stands in `mien.study.profiles`, as ``image_svm``.
+    What each profile takes stands in `mien.study.profiles`, as ``image_svm``. What a dictionary
+    makes of the images is kept on disk by itself, so another combination of the same dictionaries
+    describes nothing again.
 
     Parameters
     ----------
     patches : mapping of int to int
-        Side of a patch in pixels, and cells per side of its pooling grid; a
-        :class:`mien.designed.descriptors.PatchDictionary` for each.
+        Side of a patch in pixels, and cells per side of its pooling grid; a `PatchDictionary` for
+        each.
     atoms : int
         Of each dictionary.
     even, odd, sample : int
-        Components kept of each, and the images that they are learned from, see
-        :class:`mien.designed.mirror_svm.MirrorComponents`.
+        Components kept of each, and the images that they are learned from (`MirrorComponents`).
     gamma, penalty : float
-        Of :class:`mien.designed.mirror_svm.MirrorSvm`.
+        Of `MirrorSvm`.
     mirrors : bool
         Train on every image's mirror image too.
     seed : int
         Seed of everything random.
-
-    Notes
-    -----
-    What a dictionary makes of the images is kept on disk by itself, so another combination of the
-    same dictionaries describes nothing again.
     """
     parts = [
         Cached(
@@ -118,12 +109,8 @@ def strong_steps(*, patches: Mapping[int, int], **settings) -> dict[str, Pipelin
     """Return :func:`strong_svm` as it grows, for an ablation: by name, the whole model last.
 
     First one size of patches without mirror images, then with them, then all sizes. Fitted in this
-    order, each step describes only what is new in it.
-
-    Parameters
-    ----------
-    patches, **settings
-        What :func:`strong_svm` takes, ``mirrors`` aside.
+    order, each step describes only what is new in it. Arguments as of `strong_svm`, ``mirrors``
+    aside.
     """
     first, *others = patches
     one = {first: patches[first]}
@@ -162,8 +149,8 @@ def losses_compared(model: Pipeline, *, C: float) -> dict[str, Pipeline]:
 def check_crowd(training: np.ndarray, public: np.ndarray) -> None:
     """Refuse a crowd that no SVM can learn from, before anything is computed.
 
-    A class that only one of the two shows does no harm: what Training lacks is never answered,
-    and the temperature is one number for all classes.
+    A class that only one of the two shows does no harm: what Training lacks is never answered, and
+    the temperature is one number for all classes.
 
     Parameters
     ----------
@@ -191,22 +178,10 @@ def check_crowd(training: np.ndarray, public: np.ndarray) -> None:
 class Calibrated(ClassifierMixin, BaseEstimator):
     """A fitted classifier with probabilities that mean something, and the same predictions.
 
-    One temperature divides the decision values before the softmax; it is fitted to images that
-    the model was not trained on (Guo et al. 2017, "On calibration of modern neural networks").
-    scikit-learn's ``CalibratedClassifierCV`` finds the same number, but refuses held-out images
-    that lack a class of the model, or show one fewer times than it has folds.
-
-    Parameters
-    ----------
-    model : classifier
-        Fitted on other images, with ``decision_function``.
-
-    Attributes
-    ----------
-    temperature_ : float
-        In the unit of the decision values.
-    classes_ : array (classes,)
-        The model's.
+    One temperature (``temperature_``) divides the decision values before the softmax; it is fitted
+    to images that the model was not trained on (Guo et al. 2017, "On calibration of modern neural
+    networks"). scikit-learn's ``CalibratedClassifierCV`` finds the same number, but refuses
+    held-out images that lack a class of the model, or show one fewer times than it has folds.
     """
 
     def __init__(self, model):
@@ -215,12 +190,8 @@ class Calibrated(ClassifierMixin, BaseEstimator):
     def fit(self, images, labels):
         """Fit the temperature to held-out images (n, 48, 48), PublicTest in this study.
 
-        Images of classes that the model does not know are left out.
-
-        Raises
-        ------
-        DataError
-            If none of the images shows a class of the model.
+        Images of classes that the model does not know are left out; `DataError` if no other is
+        there.
         """
         self.classes_ = self.model.classes_
         known = np.isin(labels, self.classes_)

@@ -20,36 +20,24 @@ _TILE = 512
 class MirrorComponents(TransformerMixin, BaseEstimator):
     """Principal components of the even and the odd half of a descriptor.
 
-    The descriptor ``d`` of a face and ``m`` of its mirror image are ``even + odd`` and
-    ``even - odd`` with ``even = (d + m) / 2`` and ``odd = (d - m) / 2``. Both halves get their
-    own principal components, so that mirroring a face changes the sign of the last columns and
-    nothing else; :class:`mien.designed.mirror_svm.MirrorSvm` uses that.
+    The descriptor ``d`` of a face and ``m`` of its mirror image are ``even + odd`` and ``even -
+    odd`` with ``even = (d + m) / 2`` and ``odd = (d - m) / 2``. Both halves get their own principal
+    components, so that mirroring a face changes the sign of the last columns and nothing else;
+    `MirrorSvm` uses that.
+
+    Output: (n, even + odd) float32: the even components, then the odd ones, every row scaled to
+    length 1 (which takes out how contrasty a picture is; Perronnin, Sanchez and Mensink 2010,
+    "Improving the Fisher kernel"). Whole descriptors are never kept, so memory stays small.
 
     Parameters
     ----------
     descriptor : transformer
-        Over uint8 images, with a method ``mirrored(rows)``:
-        :class:`mien.designed.descriptors.PatchDictionary`.
+        Over uint8 images, with a method ``mirrored(rows)``: `PatchDictionary`.
     even, odd : int
         Components kept of the two halves.
     sample : int
         Images that the components are learned from.
     seed : int
-
-    Attributes
-    ----------
-    descriptor_ : fitted transformer
-    mean_ : array (features of the even half,)
-    even_, odd_ : arrays
-        The components as columns.
-
-    Notes
-    -----
-    Output: (n, even + odd) float32: the even components, then the odd ones, every row scaled to
-    length 1 (which takes out how contrasty a picture is; Perronnin, Sanchez and Mensink 2010,
-    "Improving the Fisher kernel"). Cost: describing every image once, and principal components
-    of the sample, about half a minute for 6,000 images of 16,384 features on two cores. Whole
-    descriptors are never kept, so memory stays small.
     """
 
     def __init__(
@@ -98,25 +86,10 @@ class MirrorComponents(TransformerMixin, BaseEstimator):
 
 
 class SideBySide(TransformerMixin, BaseEstimator):
-    """Several :class:`MirrorComponents` as one: all even columns first, then all odd ones.
+    """Several `MirrorComponents` as one: all even columns first, then all odd ones.
 
-    An RBF kernel over the result is the product of the kernels over the parts.
-
-    Parameters
-    ----------
-    parts : list of transformers
-        Each :class:`MirrorComponents` or :class:`mien.designed.storage.Cached` around one; all keep
-        the same numbers of components.
-    odd : int
-        Odd columns of each part.
-
-    Attributes
-    ----------
-    parts_ : list of fitted transformers
-
-    Notes
-    -----
-    Output: (n, sum of the parts' columns) float32, every row of length 1. Cost: that of the parts.
+    Output: float32, every row of length 1. An RBF kernel over it is the product of the kernels over
+    the parts, which all keep the same numbers of components, ``odd`` of them odd.
     """
 
     def __init__(self, parts, *, odd: int):
@@ -167,20 +140,23 @@ def _components(rows, count, seed):
 class MirrorSvm(ClassifierMixin, BaseEstimator):
     """Least-squares SVM, one class against the rest, with a kernel that mirroring cannot change.
 
-    The kernel is the mean of an RBF kernel over a face and its mirror image,
-    ``k(x, y) = (exp(-gamma |x - y|^2) + exp(-gamma |x - my|^2)) / 2`` (Haasdonk and Burkhardt
-    2007, "Invariant kernel functions for pattern analysis and machine learning"). Training on it
-    equals training on every image and its mirror image, at the cost of the images alone, and
-    the answer for a face and for its mirror image is the same. With squared loss (Suykens and
-    Vandewalle 1999, "Least squares support vector machine classifiers") the solution is one
-    linear system, solved by conjugate gradients with a Nystrom preconditioner (Frangella, Tropp
-    and Udell 2023, "Randomized Nystrom preconditioning").
+    The kernel is the mean of an RBF kernel over a face and its mirror image, ``k(x, y) =
+    (exp(-gamma |x - y|^2) + exp(-gamma |x - my|^2)) / 2`` (Haasdonk and Burkhardt 2007, "Invariant
+    kernel functions for pattern analysis and machine learning"). Training on it equals training on
+    every image and its mirror image, at the cost of the images alone, and the answer for a face and
+    for its mirror image is the same. With squared loss (Suykens and Vandewalle 1999, "Least squares
+    support vector machine classifiers") the solution is one linear system, solved by conjugate
+    gradients with a Nystrom preconditioner (Frangella, Tropp and Udell 2023, "Randomized Nystrom
+    preconditioning").
+
+    Memory: 4 n^2 bytes while fitting, 3.3 GB for FER2013's Training. Cost on two cores: about 10 s
+    for the kernel of 1,000 features and 15 s for the solution.
 
     Parameters
     ----------
     odd : int
-        How many of the last columns change their sign when the face is mirrored, while all
-        others stay: what :class:`mien.designed.mirror_svm.MirrorComponents` makes.
+        How many of the last columns change their sign when the face is mirrored, while all others
+        stay: what `MirrorComponents` makes.
     gamma : float
         Kernel width, for rows whose mean squared length is about 1.
     penalty : float
@@ -191,20 +167,6 @@ class MirrorSvm(ClassifierMixin, BaseEstimator):
         Relative residual at which the solver stops.
     seed : int
         Seed of the choice of landmarks.
-
-    Attributes
-    ----------
-    classes_ : array (classes,)
-    rows_ : array (n, features), float32
-        The training rows.
-    weights_ : array (n, classes), float32
-    steps_ : int
-        Steps that the solver took.
-
-    Notes
-    -----
-    Memory: 4 n^2 bytes while fitting, 3.3 GB for FER2013's Training. Cost on two cores: about 10 s
-    for the kernel of 1,000 features and 15 s for the solution.
     """
 
     def __init__(
@@ -225,12 +187,7 @@ class MirrorSvm(ClassifierMixin, BaseEstimator):
         self.seed = seed
 
     def fit(self, rows, labels):
-        """Solve for the weights of all training rows.
-
-        Parameters
-        ----------
-        rows : array (n, features)
-        labels : array (n,)
+        """Solve for the weights of all training rows (n, features), labels (n,).
 
         Raises
         ------
@@ -317,13 +274,8 @@ class HingeMirrorSvm(MirrorSvm):
 def mirror_kernel(left, right, *, odd: int, gamma: float) -> np.ndarray:
     """Return the mean RBF kernel (m, n) over right faces and their mirror images, float32.
 
-    Parameters
-    ----------
-    left : float32 array (m, features)
-    right : float32 array (n, features)
-    odd : int
-        How many of the last columns change their sign in the mirror.
-    gamma : float
+    ``left`` (m, features) and ``right`` (n, features) are float32, ``odd`` is how many of the last
+    columns change their sign in the mirror.
 
     Examples
     --------
@@ -374,22 +326,10 @@ def _rbf(lengths, products, gamma):
 def solve(kernel, targets, *, penalty, chosen, tolerance):
     """Solve ``(kernel + penalty I) weights = targets`` by preconditioned conjugate gradients.
 
-    Parameters
-    ----------
-    kernel : float32 array (n, n)
-        Positive semi-definite.
-    targets : float32 array (n, columns)
-    penalty : float
-    chosen : int array (m,)
-        Landmarks of the preconditioner.
-    tolerance : float
-        Largest residual that counts as solved, relative to the targets, every column by itself.
-
-    Returns
-    -------
-    weights : float32 array (n, columns)
-    steps : int
-        At most 300.
+    ``kernel`` is float32 (n, n), positive semi-definite, ``targets`` float32 (n, columns),
+    ``chosen`` the landmarks of the preconditioner, ``tolerance`` the largest residual that counts
+    as solved, relative to the targets, every column by itself. Returns the weights, float32 (n,
+    columns), and the steps, at most 300.
     """
     precondition = _nystrom(kernel, chosen, penalty)
     weights = np.zeros_like(targets)

@@ -24,23 +24,12 @@ VERSION = 3
 class Cached(TransformerMixin, BaseEstimator):
     """A transformer whose fitted state and results are kept in the user's cache folder.
 
-    The key is a hash of the transformer's class and parameters, of the images and labels that it
-    was fitted on, of the images that it describes, and of scikit-learn's version. So a changed
-    image or parameter never meets an old result. A file that cannot be read is computed anew.
-    Fitted states are stored with skops, results as ``.npy``: formats that run no code.
-
-    Parameters
-    ----------
-    transformer : estimator
-        What to fit and apply; a whole :class:`~sklearn.pipeline.Pipeline` is fine. Its parameters
-        must be deterministic (an integer seed).
-
-    Attributes
-    ----------
-    transformer_ : estimator
-        The fitted transformer.
-    hits_ : int
-        How many fits and results came from disk since the last call of ``fit``.
+    The key is a hash of the transformer's class and parameters (deterministic ones: an integer
+    seed), of the images and labels that it was fitted on, of the images that it describes, and of
+    scikit-learn's version. So a changed image or parameter never meets an old result. A file that
+    cannot be read is computed anew. Fitted states are stored with skops, results as ``.npy``:
+    formats that run no code. ``hits_`` counts the fits and results from disk since the last
+    ``fit``.
     """
 
     def __init__(self, transformer):

@@ -13,13 +13,7 @@ SIDE = 12
 
 
 def mean_maps(maps: np.ndarray, labels: Sequence[str]) -> pd.DataFrame:
-    """Average maps over the faces of every emotion.
-
-    Parameters
-    ----------
-    maps : ndarray of float, (n, 48, 48)
-        0..1, from `mien.network.saliency.gradcam`.
-    labels : sequence of str, (n,)
+    """Average maps, float (n, 48, 48) of 0..1, over the faces of every emotion.
 
     Returns
     -------

@@ -14,12 +14,8 @@ _TINY = 1e-12
 def log_loss(probabilities: np.ndarray, codes: np.ndarray) -> float:
     """Return the mean of -log of the probability given to the truth, in nats.
 
-    Parameters
-    ----------
-    probabilities : ndarray of float, (n, classes)
-        One under 1e-12 counts as 1e-12.
-    codes : ndarray of int, (n,)
-        True classes.
+    ``probabilities`` (n, classes), one under 1e-12 counts as 1e-12; ``codes`` int (n,) of the
+    truth.
 
     Examples
     --------
@@ -31,27 +27,13 @@ def log_loss(probabilities: np.ndarray, codes: np.ndarray) -> float:
 
 
 def fit_temperature(probabilities: np.ndarray, codes: np.ndarray) -> float:
-    """Return the temperature that makes the log loss of the given answers smallest.
+    """Return the temperature, 0.05 to 20, that makes the log loss of answers smallest.
 
-    Temperature scaling divides the logits by one number; it changes no answer, only how sure it
-    is. Fit it on images that the network did not learn from. (Guo, Pleiss, Sun and Weinberger
-    2017, "On Calibration of Modern Neural Networks", arXiv:1706.04599.)
-
-    Parameters
-    ----------
-    probabilities : ndarray of float, (n, classes)
-    codes : ndarray of int, (n,)
-        True classes.
-
-    Returns
-    -------
-    float
-        Above 1: the network was too sure; below 1: not sure enough. 0.05 to 20.
-
-    Raises
-    ------
-    DataError
-        If the two do not fit each other.
+    Above 1, the network was too sure; below 1, not sure enough. Temperature scaling divides the
+    logits by one number; it changes no answer, only how sure it is. Fit it on images that the
+    network did not learn from. (Guo, Pleiss, Sun and Weinberger 2017, "On Calibration of Modern
+    Neural Networks", arXiv:1706.04599.) Arguments as of `log_loss`; `DataError` if the two do not
+    fit each other.
     """
     if len(probabilities) != len(codes) or not len(codes):
         raise DataError(f"{len(probabilities)} answers and {len(codes)} true classes do not fit")
@@ -99,7 +81,7 @@ def reliability(
         ``accuracy``.
     error : float
         Expected calibration error, the mean distance of the two, weighted by n (Guo et al. 2017,
-        "On Calibration of Modern Neural Networks", arXiv:1706.04599, equation 3).
+        equation 3).
     """
     probabilities = np.asarray(probabilities, dtype=float)
     confidence, place = _placed(probabilities, bins)
@@ -122,20 +104,9 @@ def noise_floor(
     """Return the calibration error that a perfectly calibrated model would be seen to have.
 
     So few images leave every bin's accuracy beside its confidence by chance (Roelofs et al. 2022,
-    "Mitigating Bias in Calibration Error Estimation", AISTATS, section 4). Simulated: each answer
-    is right with just the probability that it was given.
-
-    Parameters
-    ----------
-    probabilities, bins
-        As for `reliability`.
-    draws, seed : int
-        Number of simulations, and their seed.
-
-    Returns
-    -------
-    float
-        Mean of `reliability`'s error over the draws.
+    "Mitigating Bias in Calibration Error Estimation", AISTATS, section 4). Simulated, ``draws``
+    times: each answer is right with just the probability that it was given. The mean of
+    `reliability`'s error over the draws.
     """
     confidence, place = _placed(np.asarray(probabilities, dtype=float), bins)
     chance = np.random.default_rng(seed).random((draws, len(confidence)))

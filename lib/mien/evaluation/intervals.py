@@ -22,16 +22,10 @@ TAILS = ((1 - _LEVEL) / 2, (1 + _LEVEL) / 2)
 
 @dataclass(frozen=True)
 class Mean:
-    """A mean over faces.
+    """A mean over faces, and how sure it is.
 
-    Attributes
-    ----------
-    value : float
-    error : float
-        Standard error; 0 where every clip and every training agree, NaN for a single clip.
-    df : float
-        Degrees of freedom of the error.
-    clips : int
+    ``error`` is its standard error (0 where every clip and every training agree, NaN for a single
+    clip), ``df`` the error's degrees of freedom.
     """
 
     value: float
@@ -50,22 +44,16 @@ class Mean:
 
 
 def clustered_mean(values: np.ndarray, clips: Sequence[str]) -> Mean:
-    """Return the mean of values of faces that come from clips, read by one or more trainings.
+    """Return the mean of values (n,) or (trainings, n) of faces that come from ``clips`` (n,).
 
     The error over clips is the jackknife's, each clip left out in turn: close to the usual
     cluster-robust one (statsmodels' ``cov_type="cluster"``), and not fooled by one large clip
     (MacKinnon, Nielsen and Webb 2023, Journal of Applied Econometrics 38:671). With several
     trainings, which all read the same faces, the two are crossed as readers and cases are in
-    radiology (Obuchowski and Rockette 1995, Communications in Statistics - Simulation 24:285):
-    the variance of the trainings' means, divided by their number, and the mean covariance of two
+    radiology (Obuchowski and Rockette 1995, Communications in Statistics - Simulation 24:285): the
+    variance of the trainings' means, divided by their number, and the mean covariance of two
     trainings over the clips, with Satterthwaite's degrees of freedom (1946, Biometrics Bulletin
     2:110). ``benchmarks/interval_coverage.py`` simulates what this covers.
-
-    Parameters
-    ----------
-    values : array-like of float, shape (n,) or (trainings, n)
-        Of every face, by every training.
-    clips : array-like of str, shape (n,)
 
     Examples
     --------
@@ -84,17 +72,10 @@ def clustered_mean(values: np.ndarray, clips: Sequence[str]) -> Mean:
 
 
 def mean_of_rates(rates: Sequence[float], n: int) -> Mean:
-    """Return the mean of several trainings' accuracies of which only the rates are known.
+    """Return the mean of several trainings' accuracies on n images, known by these rates alone.
 
-    Their part as in `clustered_mean`; that of the images, taken as independent, is what it is at
-    most: as if all trainings were right on the same ones.
-
-    Parameters
-    ----------
-    rates : array-like of float, shape (trainings,)
-        Two or more.
-    n : int
-        Number of images.
+    The trainings' part is as in `clustered_mean`; that of the images, taken as independent, is what
+    it is at most: as if all trainings were right on the same ones.
     """
     rates = np.asarray(rates, dtype=float)
     return _crossed(rates, np.full((len(rates),) * 2, (rates * (1 - rates)).mean() / n), n)
@@ -110,18 +91,13 @@ def _crossed(means: np.ndarray, covariance: np.ndarray, count: int) -> Mean:
 def clustered_p(differences: np.ndarray, clips: Sequence[str]) -> float:
     """Return the p value, two-sided, of a mean paired difference of 0 over clips and trainings.
 
-    For one training Obuchowski's test of correlated proportions in clusters (1998, Statistics in
-    Medicine 17:1495), in the form (K - 1) / K (sum d)^2 / sum d^2 that Yang, Sun and Hardin gave
-    it (2010, Biometrical Journal 52:638), d being the sum of a clip's differences: McNemar's
-    test, without its assumption that images are independent. With several trainings their own
-    variance is added as in `clustered_mean`, and Student's t has the degrees of freedom of Hillis
-    (2007, Statistics in Medicine 26:596).
-
-    Parameters
-    ----------
-    differences : array-like of float, shape (n,) or (trainings, n)
-        For every image the correctness of one model minus that of the other, in -1..1.
-    clips : array-like of str, shape (n,)
+    ``differences`` (n,) or (trainings, n) are the correctness of one model minus that of the other,
+    in -1..1. For one training Obuchowski's test of correlated proportions in clusters (1998,
+    Statistics in Medicine 17:1495), in the form (K - 1) / K (sum d)^2 / sum d^2 that Yang, Sun and
+    Hardin gave it (2010, Biometrical Journal 52:638), d being the sum of a clip's differences:
+    McNemar's test, without its assumption that images are independent. With several trainings their
+    own variance is added as in `clustered_mean`, and Student's t has the degrees of freedom of
+    Hillis (2007, Statistics in Medicine 26:596).
 
     Examples
     --------
@@ -205,17 +181,13 @@ def corrected_resampled(values: Sequence[float], *, n_train: float, n_test: floa
     """Mean of cross-validated values, with Nadeau and Bengio's interval and t test against 0.
 
     Training sets of different folds overlap, so the folds' accuracies (or two models' differences
-    of accuracy) depend on each other and the naive standard error sd / sqrt(J) is too small.
-    Nadeau and Bengio (2003, "Inference for the Generalization Error", Machine Learning 52,
-    pp. 239-281, section 5) take sd x sqrt(1/J + n_test/n_train) with J - 1 degrees of freedom;
-    Bouckaert and Frank (2004, PAKDD, pp. 3-12) carry it to repeated k-fold cross-validation.
+    of accuracy) depend on each other and the naive standard error sd / sqrt(J) is too small. Nadeau
+    and Bengio (2003, "Inference for the Generalization Error", Machine Learning 52, pp. 239-281,
+    section 5) take sd x sqrt(1/J + n_test/n_train) with J - 1 degrees of freedom; Bouckaert and
+    Frank (2004, PAKDD, pp. 3-12) carry it to repeated k-fold cross-validation.
 
-    Parameters
-    ----------
-    values : array-like of float, shape (J,)
-        One value for every fold of every repeat.
-    n_train, n_test : float
-        Size of a training and of a test fold.
+    ``values`` (J,) has one for every fold of every repeat, ``n_train`` and ``n_test`` are the sizes
+    of a training and of a test fold.
 
     Returns
     -------
@@ -259,18 +231,11 @@ def per_clip(values: np.ndarray, clips: Sequence[str]) -> tuple[np.ndarray, np.n
 
 
 def resampled_sums(rows: np.ndarray, *, seed: int = 0, resamples: int = 2000) -> np.ndarray:
-    """Draw as many rows as there are, with replacement, and sum them; ``resamples`` times.
+    """Draw as many of the rows (n, m) as there are, with replacement, and sum them.
 
-    Equal rows are interchangeable, so only how often each distinct row is drawn is simulated
-    (one multinomial). That is fast, and the order of the rows cannot matter.
-
-    Parameters
-    ----------
-    rows : ndarray, shape (n, m)
-
-    Returns
-    -------
-    ndarray, float64, shape (resamples, m)
+    Equal rows are interchangeable, so only how often each distinct row is drawn is simulated (one
+    multinomial). That is fast, and the order of the rows cannot matter. Returns float64 (resamples,
+    m).
     """
     distinct, times = np.unique(rows, axis=0, return_counts=True)
     draws = np.random.default_rng(seed).multinomial(len(rows), times / len(rows), size=resamples)

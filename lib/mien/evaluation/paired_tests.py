@@ -23,37 +23,17 @@ from mien.evaluation.intervals import (
 )
 from mien.evaluation.scores import fold_means
 
-_PAIR_COLUMNS = (
-    *(
-        "a",
-        "b",
-        "n",
-        "clips",
-        "trainings",
-        "accuracy_a",
-        "accuracy_b",
-        "difference",
-        "ci_low",
-        "ci_high",
-    ),
-    *("error", "design_effect", "p", "only_a", "only_b", "p_mcnemar"),
-)
+_COLUMNS = ["a", "b", "n", "clips", "trainings", "accuracy_a", "accuracy_b", "difference"]
+_COLUMNS += ["ci_low", "ci_high", "error", "design_effect", "p", "only_a", "only_b", "p_mcnemar"]
 
 
 def mcnemar_exact(truth: Sequence[str], a: Sequence[str], b: Sequence[str]) -> dict:
     """Test whether two models are equally often right on the same images.
 
-    Parameters
-    ----------
-    truth, a, b : array-like of str, shape (n,)
-        Emotion names: the truth and the two models' answers.
-
-    Returns
-    -------
-    dict
-        ``only_a`` and ``only_b``, the images that only one of the two got right, and ``p``, the
-        two-sided exact p value of McNemar's test (McNemar 1947, Psychometrika 12:153; the
-        binomial distribution of the smaller count, from statsmodels). 1 without disagreement.
+    Of the truth and the two models' answers, each (n,) of emotion names: ``only_a`` and ``only_b``,
+    the images that only one of the two got right, and ``p``, the two-sided exact p value of
+    McNemar's test (McNemar 1947, Psychometrika 12:153; the binomial distribution of the smaller
+    count, from statsmodels). 1 without disagreement.
 
     Examples
     --------
@@ -90,7 +70,6 @@ def compare(
     clips: Sequence[str],
     *,
     pairs: Sequence[tuple[str, str]],
-    alpha: float = 0.05,
 ) -> pd.DataFrame:
     """Compare the declared pairs of models, each on the images that both answered.
 
@@ -105,8 +84,6 @@ def compare(
     clips : array-like of str, shape (n,)
     pairs : sequence of (str, str)
         Declared before the answers were seen: one family of tests.
-    alpha : float
-        Significance level for ``separated``.
 
     Returns
     -------
@@ -116,7 +93,7 @@ def compare(
         ``ci_high`` (95 %, of this pair alone), ``error`` (the difference's standard error),
         ``design_effect`` (its square by that of independent images), ``p`` (`clustered_p`, of
         this pair alone), ``only_a``, ``only_b`` and ``p_mcnemar`` (`mcnemar_exact`), ``p_holm``
-        (`holm` over the rows' ``p``), and ``separated``: whether ``p_holm`` is under ``alpha``.
+        (`holm` over the rows' ``p``), and ``separated``: whether ``p_holm`` is under 0.05.
 
     Raises
     ------
@@ -137,9 +114,9 @@ def compare(
             raise DataError(f"{a} and {b} share no labelled image, so nothing can be compared")
         kept = [what[..., both] for what in (truth, answers[a], answers[b], clips)]
         rows.append({"a": a, "b": b, **_compare(*kept)})
-    frame = pd.DataFrame(rows, columns=_PAIR_COLUMNS)
+    frame = pd.DataFrame(rows, columns=_COLUMNS)
     frame["p_holm"] = holm(frame["p"].to_numpy(dtype=float))
-    frame["separated"] = frame["p_holm"] < alpha
+    frame["separated"] = frame["p_holm"] < 0.05
     return frame
 
 
@@ -174,18 +151,9 @@ def paired_folds(
 ) -> dict[str, float]:
     """Compare two models that were cross-validated in the same folds, fold by fold.
 
-    Parameters
-    ----------
-    truth : array-like of str, shape (n,)
-    a, b : array-like of str, shape (trainings, repeats, n)
-        Out-of-fold answers; repeats beyond the fewer of the two are left out.
-    folds : ndarray of int, shape (repeats, n)
-
-    Returns
-    -------
-    dict
-        `mien.evaluation.intervals.corrected_resampled` of the folds' differences (a - b): what
-        Nadeau and Bengio's correction makes of training sets that overlap.
+    ``a`` and ``b`` are out-of-fold answers (trainings, repeats, n), ``folds`` int (repeats, n);
+    repeats beyond the fewer of the two are left out. Returns `corrected_resampled` of the folds'
+    differences (a - b): what Nadeau and Bengio's correction makes of training sets that overlap.
     """
     repeats = min(a.shape[1], b.shape[1], len(folds))
     right_a, right_b = ((truth == given[:, :repeats]).mean(axis=0) for given in (a, b))
@@ -204,7 +172,6 @@ def detectable_difference(
     error : float
         Standard error of such a difference in this study, clips taken into account (``error`` of
         `compare`; the median over its pairs is the natural choice).
-    clips : int
     power, alpha : float
         Wanted probability of finding the difference, and significance level, two-sided. The
         smallest p value of a family of m pairs must pass Holm's alpha / m.
@@ -212,8 +179,8 @@ def detectable_difference(
     Returns
     -------
     float or None
-        In 0..1, from the power of Student's t test (statsmodels); None where not even a
-        difference of 1 would be found as often, or the error is unknown.
+        In 0..1, from the power of Student's t test (statsmodels); None where not even a difference
+        of 1 would be found as often, or the error is unknown.
 
     Examples
     --------

@@ -15,19 +15,10 @@ PENALTY = 3.0
 
 
 def linear_probe(features: np.ndarray, labels: Sequence[str], folds: np.ndarray) -> np.ndarray:
-    """Return what logistic regression on standardised features answers, out of fold.
+    """Return what logistic regression on standardised features (n, d) answers, out of fold.
 
-    Parameters
-    ----------
-    features : ndarray of float, shape (n, d)
-    labels : sequence of str, shape (n,)
-    folds : ndarray of int, shape (repeats, n)
-        The fold that tests a face (`mien.evaluation.cross_validation.grouped_folds`).
-
-    Returns
-    -------
-    ndarray of float, shape (repeats, n, 7)
-        Probabilities in the order of `mien.emotions.EMOTIONS`, 0 for what a fold does not teach.
+    ``folds`` int (repeats, n) say which fold tests a face. Returns probabilities (repeats, n, 7) in
+    the order of `mien.emotions.EMOTIONS`, 0 for what a fold does not teach.
     """
     labels = np.asarray(labels).astype(str)
     probabilities = np.zeros((*folds.shape, len(EMOTIONS)))

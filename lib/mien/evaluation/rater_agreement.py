@@ -66,13 +66,6 @@ def rater_agreement(
     ------
     DataError
         If a column is missing, or a model has the name of a rater.
-
-    Examples
-    --------
-    >>> ratings = pd.DataFrame({"file_name": ["x", "y", "x", "y"], "rater": [1, 1, 2, 2],
-    ...                         "label": ["sad", "happy", "sad", "happy"]})
-    >>> rater_agreement(ratings).pairs[["a", "b", "n", "kappa"]].values.tolist()
-    [['1', '2', 2, 1.0]]
     """
     missing = sorted({"file_name", "rater", "label"} - set(ratings.columns))
     if missing:
@@ -110,10 +103,6 @@ def cohen_kappa(a: Sequence[str], b: Sequence[str]) -> float:
     Cohen (1960, "A coefficient of agreement for nominal scales", Educational and Psychological
     Measurement 20:37-46), from scikit-learn.
 
-    Parameters
-    ----------
-    a, b : array-like of str, shape (n,)
-
     Examples
     --------
     >>> cohen_kappa(["sad", "sad", "happy", "happy"], ["sad", "happy", "happy", "happy"])
@@ -125,20 +114,11 @@ def cohen_kappa(a: Sequence[str], b: Sequence[str]) -> float:
 
 
 def fleiss_kappa(labels: Sequence[Sequence[str]]) -> float:
-    """Return Fleiss' kappa of two or more raters of the same images, NaN where it is undefined.
+    """Return Fleiss' kappa of labels (images, raters), NaN where it is undefined.
 
     Fleiss (1971, "Measuring nominal scale agreement among many raters", Psychological Bulletin
     76:378-382), from statsmodels. For two raters it is Scott's pi, a little under Cohen's kappa
     where the two use the labels differently often.
-
-    Parameters
-    ----------
-    labels : array-like of str, shape (images, raters)
-
-    Examples
-    --------
-    >>> fleiss_kappa([["sad", "sad", "sad"], ["happy", "happy", "happy"]])
-    1.0
     """
     labels = np.asarray(labels).astype(str)
     if labels.size == 0 or labels.shape[1] < 2 or len(np.unique(labels)) == 1:

@@ -55,38 +55,28 @@ def score_set(
     of_truth : array-like of float, the shape of ``predicted``, optional
         The probability that was given to the true emotion.
     seed, resamples : int
-        Seed and number of bootstrap resamples, for macro F1.
+        Of the bootstrap, for macro F1.
 
     Returns
     -------
     dict
         Plain Python values, ready for JSON. Rates are in 0..1, ``confusion_matrix`` has the truth
         in rows and the answers in columns, both in the order of ``labels``. A rate without a
-        denominator is 0. Macro averages run over the emotions that occur in ``truth``; an
-        emotion that was only answered lowers the recall of the true ones, and has its own row
-        with support 0. ``accuracy_ci95`` is Wilson's interval (Wilson 1927), or over clips and
-        trainings where there are such (`mien.evaluation.intervals.accuracy_interval`);
-        ``accuracy_ci95_method`` says which. ``f1_macro_ci95`` is the percentile bootstrap's,
-        ``None`` where every clip is equally right and so nothing varies. ``balanced_accuracy`` is
-        the mean recall over the emotions that occur; ``log_loss`` (nats) the mean of minus the
-        logarithm of ``of_truth``, a probability of 0 counting as 1e-7.
-
-        Of a network every rate is the mean over its ``trainings``; where these are several,
-        ``accuracy_by_training`` and their standard deviation ``accuracy_sd`` tell them apart.
+        denominator is 0. Macro averages run over the emotions that occur in ``truth``; an emotion
+        that was only answered lowers the recall of the true ones, and has its own row with support
+        0. ``accuracy_ci95`` is Wilson's interval (Wilson 1927), or over clips and trainings where
+        there are such (`mien.evaluation.intervals.accuracy_interval`); ``accuracy_ci95_method``
+        says which. ``f1_macro_ci95`` is the percentile bootstrap's, ``None`` where every clip is
+        equally right and so nothing varies. ``balanced_accuracy`` is the mean recall over the
+        emotions that occur; ``log_loss`` (nats) the mean of minus the logarithm of ``of_truth``, a
+        probability of 0 counting as 1e-7. Of a network every rate is the mean over its
+        ``trainings``; where these are several, ``accuracy_by_training`` and their standard
+        deviation ``accuracy_sd`` tell them apart.
 
     Raises
     ------
     DataError
         If there is nothing to score, lengths differ, or a truth or an answer is no emotion.
-
-    Examples
-    --------
-    >>> result = score_set(["sad", "sad", "happy"], ["sad", "angry", "happy"],
-    ...                    labels=["happy", "sad"], set="PrivateTest")
-    >>> result["labels"], result["confusion_matrix"]
-    (['angry', 'happy', 'sad'], [[0, 0, 0], [0, 1, 0], [1, 0, 1]])
-    >>> round(result["accuracy"], 3), round(result["recall_macro"], 3)
-    (0.667, 0.75)
     """
     predicted = _emotions(predicted, "answer", set)
     every = predicted.reshape(-1, 1, predicted.shape[-1])
@@ -103,17 +93,9 @@ def private_scores(
 ) -> list[dict]:
     """Score one model on PrivateTest, whole and without the images that Training contains.
 
-    Parameters
-    ----------
-    truth, predicted, of_truth
-        As for `score_set`.
-    copied : ndarray of bool, shape (n,)
-        Whether Training holds the same photo (`mien.data.fer2013.nearly_copied_in`).
-
-    Returns
-    -------
-    list of two dict
-        Of the sets ``PrivateTest-deduplicated``, which counts, and ``PrivateTest``.
+    Arguments as of `score_set`; ``copied`` (n,) says whether Training holds the same photo
+    (`mien.data.fer2013.nearly_copied_in`). Returns the sets ``PrivateTest-deduplicated``, which
+    counts, and ``PrivateTest``.
     """
     truth, predicted = np.asarray(truth), np.asarray(predicted)
     sets = {"PrivateTest-deduplicated": ~copied, "PrivateTest": np.ones_like(copied)}
@@ -145,23 +127,21 @@ def repeated_scores(
 
     Parameters
     ----------
-    truth : array-like of str, shape (n,)
-        Emotion names.
     predicted : array-like of str, shape (repeats, n) or (trainings, repeats, n)
         The out-of-fold answers of every repeat.
     folds : array-like of int, shape (repeats, n)
         The fold in which every answer was given (`mien.evaluation.cross_validation`).
-    labels, set, clips, of_truth, seed, resamples
+    truth, labels, set, clips, of_truth, seed, resamples
         As for `score_set`.
 
     Returns
     -------
     dict
         As `score_set`; every rate and count is the mean over the repeats, so the confusion matrix
-        holds fractions. ``accuracy_ci95`` takes each image's mean correctness over the repeats:
-        it covers which faces happened to be filmed. ``accuracy_ci95_corrected`` comes from the
-        folds' accuracies (`mien.evaluation.intervals.corrected_resampled`): it covers which faces
-        happened to be trained on. ``repeats`` and ``n_splits`` say how often.
+        holds fractions. ``accuracy_ci95`` takes each image's mean correctness over the repeats: it
+        covers which faces happened to be filmed. ``accuracy_ci95_corrected`` comes from the folds'
+        accuracies (`mien.evaluation.intervals.corrected_resampled`): it covers which faces happened
+        to be trained on. ``repeats`` and ``n_splits`` say how often.
 
     Raises
     ------
@@ -189,22 +169,9 @@ def repeated_scores(
 
 
 def fold_means(values: np.ndarray, folds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the mean of ``values`` in every test fold of every repeat, and its size.
+    """Return the means of values (repeats, n) in every test fold of every repeat, and their sizes.
 
-    Parameters
-    ----------
-    values : ndarray of float, shape (repeats, n)
-        Such as the correctness of every answer.
-    folds : ndarray of int, shape (repeats, n)
-
-    Returns
-    -------
-    means, sizes : ndarray, shape (J,)
-
-    Raises
-    ------
-    DataError
-        If a repeat has fewer than two folds.
+    `DataError` if a repeat has fewer than two folds.
     """
     tests = [
         row[fold == number]

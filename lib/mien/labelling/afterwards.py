@@ -57,16 +57,9 @@ def folder_of(folder: str) -> Path:
 
 
 def notebook_for(folder: Path, where: Path, **parameters: object) -> Path:
-    """Write a copy of ``notebooks/label.ipynb`` with these parameters and return its path.
+    """Write a copy of ``notebooks/label.ipynb`` into ``where`` and return its path.
 
-    Parameters
-    ----------
-    folder : Path
-        The person's folder.
-    where : Path
-        Folder for the copy.
-    **parameters
-        ``rater``, ``what``, ``again``, ``study``, as the notebook's parameters cell has them.
+    ``parameters`` are ``rater``, ``what``, ``again``, ``study``, as its parameters cell has them.
     """
     import nbformat  # here, because it takes a second
     from papermill.iorw import load_notebook_node

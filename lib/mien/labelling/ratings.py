@@ -38,11 +38,6 @@ def rater_name(text: str) -> str:
     ParameterError
         If it is empty, longer than 40 characters, holds what cannot be printed, or begins as a
         formula would in a spreadsheet.
-
-    Examples
-    --------
-    >>> rater_name(" Ann, B. ")
-    'Ann, B.'
     """
     name = text.strip()
     if not name or len(name) > 40 or printable(name) != name or name[0] in "=+-@":
@@ -54,26 +49,11 @@ def rater_name(text: str) -> str:
 
 
 def order_of_faces(clips: Sequence[str], rater: str) -> np.ndarray:
-    """Return an order of faces of the rater's own, in which the faces of a clip are spread.
+    """Return an order (n,) of faces of the rater's own, in which those of a clip are spread.
 
-    Every clip's faces, shuffled, are set at equal distances with a random start; the order
-    follows these places, and a face that would follow one of its own clip changes places with the
-    next of another clip, where there is one.
-
-    Parameters
-    ----------
-    clips : sequence of str, (n,)
-    rater : str
-        Seeds the order, so that a second start shows the same one.
-
-    Returns
-    -------
-    ndarray of int, (n,)
-
-    Examples
-    --------
-    >>> sorted(order_of_faces(["a", "a", "b", "c"], "Ann").tolist())
-    [0, 1, 2, 3]
+    Every clip's faces, shuffled, are set at equal distances with a random start; the order follows
+    these places, and a face that would follow one of its own clip changes places with the next of
+    another clip, where there is one. The rater's name seeds it, so a second start shows the same.
     """
     seed = int.from_bytes(hashlib.sha256(rater.encode()).digest()[:8], "big")
     random = np.random.default_rng(seed)
@@ -98,17 +78,8 @@ class Ratings:
     """``ratings.csv`` of a person's folder: every answer is on disk when the call returns.
 
     Several raters may write at once, from any number of processes: each change reads the file anew
-    under a lock and replaces it whole. Lines, columns and their order stay as they are.
-
-    Parameters
-    ----------
-    folder : Path
-        The person's folder.
-
-    Raises
-    ------
-    DataError
-        If the file is there and is no table with ``file_name``, ``rater`` and ``label``.
+    under a lock and replaces it whole. Lines, columns and their order stay as they are. `DataError`
+    if the file is there and is no table with ``file_name``, ``rater`` and ``label``.
     """
 
     def __init__(self, folder: Path):
@@ -129,13 +100,7 @@ class Ratings:
         return pd.DataFrame(rows, columns=list(COLUMNS[:3])).drop_duplicates(list(COLUMNS[:2]))
 
     def add(self, file_name: str, rater: str, label: str, *, seconds: float) -> None:
-        """Append one answer.
-
-        Raises
-        ------
-        DataError
-            If the disk does not take it; the file is then what it was.
-        """
+        """Append one answer; `DataError` if the disk does not take it, and nothing is changed."""
         row = {"file_name": file_name, "rater": rater, "label": label}
         row |= {"seconds": f"{seconds:.1f}", "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"}
         with self._changing() as rows:
@@ -208,27 +173,15 @@ def with_themself(said: Mapping[str, Sequence[str]]) -> tuple[int, int]:
 def settle(folder: Path, person: Person, *, alone: bool = False) -> pd.DataFrame:
     """Turn unknown faces on which the raters agree into labelled ones, in ``labels.csv``.
 
-    Pictures are never moved. Faces that ``labels.csv`` already names keep their label.
-
-    Parameters
-    ----------
-    folder : Path
-        The person's folder.
-    person : Person
-        As loaded from it.
-    alone : bool
-        One rater is enough. Otherwise more than half of at least two raters must agree; a rater
-        who cannot tell counts as one who does not agree.
+    Pictures are never moved. Faces that ``labels.csv`` already names keep their label. More than
+    half of at least two raters must agree, or of one where ``alone``; a rater who cannot tell
+    counts as one who does not agree. `DataError` if ``ratings.csv`` cannot be read or
+    ``labels.csv`` written.
 
     Returns
     -------
     DataFrame
         The new lines: ``file_name``, ``label``, ``how`` (``"2 of 3 raters"``).
-
-    Raises
-    ------
-    DataError
-        If ``ratings.csv`` cannot be read or ``labels.csv`` cannot be written.
     """
     unknown = set(person.faces.loc[person.faces["set"] == "unknown", "file_name"])
     rows = []
@@ -250,13 +203,7 @@ def settle(folder: Path, person: Person, *, alone: bool = False) -> pd.DataFrame
 
 
 def disagreements(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the faces on which raters differ: ``file_name`` and a column for every rater.
-
-    Parameters
-    ----------
-    table : DataFrame
-        From `Ratings.table`.
-    """
+    """Return the faces of `Ratings.table` on which raters differ, with a column for every rater."""
     said = table.pivot(index="file_name", columns="rater", values="label").fillna("")
     differ = [len(set(row) - {""}) > 1 for row in said.to_numpy()]
     return said[differ].rename(columns=printable).reset_index().rename_axis(columns=None)

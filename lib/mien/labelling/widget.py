@@ -25,25 +25,16 @@ _LONGEST = 512
 
 
 class Labeller(anywidget.AnyWidget):
-    """Rate the faces of a person's folder.
+    """Rate the faces of a person's folder; ``finished`` once every face has its answer.
 
     Parameters
     ----------
-    folder : path
-        The person's folder (`mien.data.person`).
     rater : str
         Who rates; see `ratings.rater_name`.
     what : {"unknown", "labelled", "all"}
         Which faces are shown.
     again : bool
         Show every tenth face a second time at the end, for the rater's agreement with themself.
-
-    Attributes
-    ----------
-    person : Person
-    ratings : Ratings
-    finished : bool
-        Whether every face has its answer.
 
     Raises
     ------

@@ -45,16 +45,10 @@ def build(*, seed: int = 0) -> keras.Model:
 def train(
     model: keras.Model, faces: Faces, public: Faces, *, seconds: float, seed: int = 0
 ) -> pd.DataFrame:
-    """Train for a given wall time and return how far it came.
+    """Train a network of `build` for a given wall time and return how far it came.
 
-    Parameters
-    ----------
-    model : keras.Model
-        From `build`.
-    faces, public : tuple of uint8 (n, 48, 48) and int (n,)
-        What it learns from, and what watches it, every `_STEPS` steps and at the end.
-    seconds : float
-        Wall time of the training steps alone.
+    ``faces`` and ``public`` are what it learns from and what watches it, every `_STEPS` steps and
+    at the end; ``seconds`` is the wall time of the training steps alone.
 
     Returns
     -------
@@ -134,19 +128,15 @@ def batch_size_trials(
     faces, public : tuple of uint8 (n, 48, 48) and int (n,)
         What the trials learn from, and what judges them.
     network : mapping
-        Settings of `mien.network.architecture.build`.
+        Settings of `mien.network.architecture.build`, which takes ``dtype``, too.
     recipe : Recipe
         All settings of every trial but batch size and epochs.
-    batch_sizes : sequence of int
-    epochs : int
-    dtype : str
-        Precision, as `mien.network.architecture.build` takes it.
 
     Returns
     -------
     DataFrame
-        One row a batch size and epoch: ``batch size``, ``epoch``, ``training loss``,
-        ``PublicTest accuracy``, ``seconds`` (of this epoch).
+        One row a batch size and epoch: ``batch size``, ``epoch``, ``training loss``, ``PublicTest
+        accuracy``, ``seconds`` (of this epoch).
     """
     names = {"loss": "training loss", "val_accuracy": "PublicTest accuracy"}
     told = ["epoch", *names.values(), "seconds"]
@@ -162,12 +152,9 @@ def batch_size_trials(
 def best_trial(trials: pd.DataFrame) -> dict[str, Any]:
     """Return what `batch_size_trials` shows.
 
-    Returns
-    -------
-    dict
-        ``epochs``; the ``batch_size`` with the highest ``accuracy`` on PublicTest after them; the
-        ``lead`` that it has over the ``worst`` batch size, and its ``gain`` since the first epoch
-        (differences of accuracy, 0..1).
+    ``epochs``; the ``batch_size`` with the highest ``accuracy`` on PublicTest after them; the
+    ``lead`` that it has over the ``worst`` batch size, and its ``gain`` since the first epoch
+    (differences of accuracy, 0..1).
     """
     by_epoch = trials.pivot(index="batch size", columns="epoch", values="PublicTest accuracy")
     first, last = by_epoch.iloc[:, 0], by_epoch.iloc[:, -1]
@@ -196,14 +183,8 @@ def ablation(
     """Train the recipe, then the recipe with one choice changed, and judge each on PublicTest.
 
     The trials learn from faces of `TRIAL_SIZE` pixels, at most `TRIAL_BATCH` a step; they are
-    judged at full size, once, after the last epoch.
-
-    Parameters
-    ----------
-    faces, public, network, recipe, epochs, dtype, seed
-        As in `batch_size_trials`.
-    choices : sequence of str
-        Of `CHOICES`; all of them where none is named.
+    judged at full size, once, after the last epoch. ``choices`` are of `CHOICES`, all of them where
+    none is named; other arguments as in `batch_size_trials`.
 
     Returns
     -------
@@ -244,16 +225,8 @@ def beside_the_assignment(
     """Train the assignment's network for some minutes, and put its progress beside ours.
 
     On FER2013 itself, the progress of the network that comes with mien stands beside them too: the
-    `full` profile, trained once on two processor cores.
-
-    Parameters
-    ----------
-    faces, public
-        As in `batch_size_trials`.
-    history : DataFrame
-        Our learning curve (`mien.network.training.train`).
-    minutes : float
-        Wall time for the assignment's network.
+    `full` profile, trained once on two processor cores. ``history`` is our learning curve
+    (`mien.network.training.train`), ``minutes`` the wall time for the assignment's network.
 
     Returns
     -------
@@ -273,12 +246,9 @@ def beside_the_assignment(
 def at_the_same_time(progress: pd.DataFrame) -> dict[str, float | None]:
     """Return how far both networks of `beside_the_assignment` were at the same time.
 
-    Returns
-    -------
-    dict
-        ``minutes`` that the assignment's network learned, and its ``theirs`` accuracy then;
-        ``ours`` by then (None: it had not finished its first epoch); ``our_minutes`` and
-        ``our_end``, when our training ended.
+    ``minutes`` that the assignment's network learned, and its ``theirs`` accuracy then; ``ours`` by
+    then (None: it had not finished its first epoch); ``our_minutes`` and ``our_end``, when our
+    training ended.
     """
     ours, theirs = (progress[progress["network"] == name] for name in ("ours", "assignment's"))
     end, final = theirs.iloc[-1], ours.iloc[-1]

@@ -95,11 +95,6 @@ class Cosines(keras.initializers.Initializer):
     principal components, the start that Coates and Ng 2012 (doi:10.1007/978-3-642-35289-8_30) and
     chapter A1 compute from data. Each comes with both signs, because a ReLU follows, the lowest
     frequencies first; kernels beyond those are random (He et al. 2015, arXiv:1502.01852).
-
-    Parameters
-    ----------
-    seed : int
-        Of the random kernels.
     """
 
     #: Lets faces of variance 1 (`prepare`) leave the kernels as strong as random ones do.
@@ -224,19 +219,8 @@ def fuse(model: keras.Model, *, dtype: str | None = None) -> keras.Model:
     """Return the same function as plain layers: every standardised kernel as an ordinary one.
 
     The result holds standard Keras layers only, and is what fine-tuning starts from: its kernels
-    are free.
-
-    Parameters
-    ----------
-    model : keras.Model
-        From `build`; not changed.
-    dtype : str, optional
-        As in `build`; the model's own where left out.
-
-    Raises
-    ------
-    DataError
-        If ``model`` was not made by `build`.
+    are free. ``model`` is not changed; ``dtype`` is as in `build`, the model's own where left out.
+    `DataError` if ``model`` was not made by `build`.
     """
     arguments = shape(model)
     dtype = dtype or model.get_layer("stem").dtype_policy.name
@@ -251,13 +235,7 @@ def fuse(model: keras.Model, *, dtype: str | None = None) -> keras.Model:
 
 
 def shape(model: keras.Model) -> dict:
-    """Return the arguments of `build` that give ``model``'s layers.
-
-    Raises
-    ------
-    DataError
-        If ``model`` was not made by `build`.
-    """
+    """Return the arguments of `build` that give ``model``'s layers; `DataError` if it made none."""
     names = {layer.name: layer for layer in model.layers}
 
     def blocks(stage):

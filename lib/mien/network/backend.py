@@ -24,12 +24,7 @@ def check_backend() -> str:
     """Return the backend that Keras will load, once it is sure that it can.
 
     Keras takes it from the environment variable KERAS_BACKEND, else from its ``keras.json``, else
-    TensorFlow.
-
-    Raises
-    ------
-    ParameterError
-        If that is no backend on which mien trains, or one that is not installed.
+    TensorFlow. `ParameterError` if that is none on which mien trains, or one that is not installed.
     """
     name, asked = _asked()
     if name not in BACKENDS:
@@ -80,16 +75,9 @@ def quiet() -> Iterator[None]:
 def enough_memory(batch_size: int) -> Iterator[None]:
     """Turn a backend's error of too little memory into one line with the remedy.
 
-    Parameters
-    ----------
-    batch_size : int
-        How many faces are computed at once.
-
-    Raises
-    ------
-    ParameterError
-        In place of TensorFlow's ``ResourceExhaustedError``, JAX's RESOURCE_EXHAUSTED, PyTorch's
-        ``OutOfMemoryError`` and Python's own; other errors stay as they are.
+    In place of TensorFlow's ``ResourceExhaustedError``, JAX's RESOURCE_EXHAUSTED, PyTorch's
+    ``OutOfMemoryError`` and Python's own comes `ParameterError`; other errors stay as they are.
+    ``batch_size`` is how many faces are computed at once.
     """
     try:
         yield

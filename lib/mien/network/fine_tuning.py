@@ -80,16 +80,10 @@ class Tuning:
 class Tuner:
     """A network, one person's faces, and what the frozen layers say to them, computed once.
 
-    Parameters
-    ----------
-    model : keras.Model
-        From `mien.network.architecture.build` or `mien.network.pretrained.load`; it is not changed.
-    images : ndarray of uint8, (n, 48, 48)
-    labels : sequence of str, (n,)
-        Emotion names. The head is restricted to the emotions that occur here: the others get a
-        logit of minus infinity, which is the softmax masked and renormalised.
-    tuning : Tuning
-    seed : int
+    ``model``, from `mien.network.architecture.build` or `mien.network.pretrained.load`, is not
+    changed; ``images`` are uint8 (n, 48, 48), ``labels`` their n emotions. The head is restricted
+    to the emotions that occur here: the others get a logit of minus infinity, which is the softmax
+    masked and renormalised.
     """
 
     def __init__(

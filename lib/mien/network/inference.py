@@ -35,21 +35,11 @@ def predict(
     crops: Sequence[float] = (),
     batch_size: int = 256,
 ) -> np.ndarray:
-    """Return the probabilities of the seven emotions.
+    """Return the probabilities of the seven emotions for uint8 faces (n, 48, 48), float32 (n, 7).
 
-    Parameters
-    ----------
-    images : ndarray of uint8, (n, 48, 48)
-    mirror : bool
-        Average the answers to the face and to its mirror image.
-    crops : sequence of float
-        Average also over central crops of the picture, enlarged to its size: their widths, as
-        shares of its own; above 1, the border is continued.
-
-    Returns
-    -------
-    ndarray of float32, (n, 7)
-        Columns in the order of ``EMOTIONS``; rows sum to 1.
+    ``mirror`` averages the answers to the face and to its mirror image, ``crops`` also over central
+    crops of the picture, enlarged to its size: their widths, as shares of its own; above 1, the
+    border is continued. Columns are in the order of ``EMOTIONS``, rows sum to 1.
     """
     images = np.asarray(images)
     views = [images, *(_cropped(images, share) for share in crops)]
@@ -117,23 +107,17 @@ def compare_views(
     *,
     views: Collection[str] = tuple(VIEWS),
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
-    """Return what a trained network answers under each of `VIEWS`, and how well.
+    """Return what a trained network answers under some of `VIEWS`, and how well.
 
-    Parameters
-    ----------
-    network : keras.Model
-        From `mien.network.architecture.build`, trained.
-    images, codes
-        uint8 (n, 48, 48) and class codes 0..6, (n,): PublicTest, which chooses.
-    views : collection of str
-        Names in `VIEWS`.
+    ``images`` and ``codes``, uint8 (n, 48, 48) and class codes 0..6 (n,), are PublicTest, which
+    chooses.
 
     Returns
     -------
     DataFrame
         A row for each of the views: ``views``, ``accuracy`` (0..1), ``log loss`` (nats),
-        ``temperature`` (`mien.evaluation.calibration.fit_temperature`): each way of looking
-        needs its own, since an average over more views is less sure.
+        ``temperature`` (`mien.evaluation.calibration.fit_temperature`): each way of looking needs
+        its own, since an average over more views is less sure.
     dict of str to float32 (n, 7)
         The probabilities under each of them, as they come.
     """
@@ -162,13 +146,10 @@ _PLACE = ("left", "top", "width", "height")
 def load_network(path: str | Path | None = None) -> tuple[keras.Model, float]:
     """Return a network in this machine's precision, and the temperature of its answers.
 
-    Parameters
-    ----------
-    path : path, optional
-        A ``.keras`` file: a study's ``models/B1.keras`` (``B1-2.keras`` …) gets the temperature
-        that its chapter fitted to faces and their mirror images, as `read_faces` looks at them;
-        other networks' probabilities stay as they are (temperature 1). Or an ``.npz`` of
-        `mien.network.pretrained.export_weights`. By default the network that comes with mien.
+    A study's ``models/B1.keras`` (``B1-2.keras`` …) gets the temperature that its chapter fitted to
+    faces and their mirror images, as `read_faces` looks at them; other networks' probabilities stay
+    as they are (temperature 1). ``.npz`` files are those of
+    `mien.network.pretrained.export_weights`. By default the network that comes with mien.
 
     Raises
     ------
@@ -218,10 +199,8 @@ def read_faces(
 
     Parameters
     ----------
-    paths : sequence of path
-    network : keras.Model
-    temperature : float
-        Both from `load_network`.
+    network, temperature
+        From `load_network`.
     find_faces : bool
         Find the faces of a picture first (`mien.photos.face_finder.find`); otherwise the whole
         picture is one face, as in a person's folder.
@@ -233,8 +212,8 @@ def read_faces(
     Returns
     -------
     DataFrame
-        One row a face or a problem, in the order of ``paths``: ``file``; ``face`` (from 1, left
-        to right; 0 where there is none); ``left, top, width, height`` (of the face in the upright
+        One row a face or a problem, in the order of ``paths``: ``file``; ``face`` (from 1, left to
+        right; 0 where there is none); ``left, top, width, height`` (of the face in the upright
         picture, in pixels; missing where it was not searched for); ``emotion``; ``probability``;
         ``p_<emotion>`` for all seven; ``problem`` (empty where there is none).
     """

@@ -59,17 +59,10 @@ def load(path: str | Path) -> keras.Model:
 
 
 def export_weights(model: keras.Model, path: str | Path, *, temperature: float = 1.0) -> int:
-    """Write a network's weights in half precision and return the file's size in bytes.
+    """Write a network's weights to an ``.npz`` in half precision; return the file's size in bytes.
 
-    Parameters
-    ----------
-    model : keras.Model
-        From `mien.network.architecture.build`, trained.
-    path : path
-        Of the ``.npz`` to write, whole or not at all.
-    temperature : float
-        What `mien.evaluation.calibration.fit_temperature` found for the network; 1 where nobody
-        measured.
+    ``temperature`` is what `mien.evaluation.calibration.fit_temperature` found for the network; 1
+    where nobody measured.
     """
     plain = architecture.fuse(model, dtype="float32")
     arrays = {f"w{i}": weight.astype(np.float16) for i, weight in enumerate(plain.get_weights())}
@@ -82,17 +75,9 @@ def export_weights(model: keras.Model, path: str | Path, *, temperature: float =
 def import_weights(path: str | Path, *, dtype: str = "float32") -> tuple[keras.Model, float]:
     """Return the network that `export_weights` wrote, of plain layers, and its temperature.
 
-    Parameters
-    ----------
-    path : path
-    dtype : str
-        The precision to compute in, as in `mien.network.architecture.build`;
-        `mien.network.architecture.fast_dtype` tells what is fast here.
-
-    Raises
-    ------
-    DataError
-        If the file is missing or holds no such network.
+    ``dtype`` is the precision to compute in, as in `mien.network.architecture.build`;
+    `mien.network.architecture.fast_dtype` tells what is fast here. `DataError` if the file is
+    missing or holds no such network.
     """
     path = Path(path)
     if not path.is_file():
@@ -118,16 +103,10 @@ def shipped(*, dtype: str = "float32") -> tuple[keras.Model, float]:
 
 
 def export_curve(history: pd.DataFrame, public: np.ndarray, path: str | Path) -> None:
-    """Write how a training went: minutes and PublicTest accuracy, epoch by epoch.
+    """Write how a training went to a ``.json``: minutes and PublicTest accuracy, epoch by epoch.
 
-    Parameters
-    ----------
-    history : DataFrame
-        Of `mien.network.training.train`.
-    public : ndarray of uint8, (n, 48, 48)
-        The PublicTest images that the network was judged on; their digest is stored.
-    path : path
-        Of the ``.json`` to write.
+    ``history`` is of `mien.network.training.train`; of the ``public`` images, uint8 (n, 48, 48), on
+    which the network was judged, the digest is stored.
     """
     minutes = (history["seconds"].cumsum() / 60).round(2).tolist()
     curve = {"public": _digest(public), "minutes": minutes}
@@ -139,16 +118,8 @@ def export_curve(history: pd.DataFrame, public: np.ndarray, path: str | Path) ->
 def shipped_curve(public: np.ndarray) -> pd.DataFrame:
     """Return how the network that comes with mien was trained, once, on two processor cores.
 
-    Parameters
-    ----------
-    public : ndarray of uint8, (n, 48, 48)
-        PublicTest as the study has it.
-
-    Returns
-    -------
-    DataFrame
-        ``minutes``, ``PublicTest accuracy``; no rows where ``public`` is not what that network was
-        judged on, because such figures cannot be compared.
+    ``minutes``, ``PublicTest accuracy``; no rows where ``public``, uint8 (n, 48, 48), is not what
+    that network was judged on, because such figures cannot be compared.
     """
     curve = json.loads(SHIPPED_CURVE.read_text(encoding="utf-8"))
     frame = pd.DataFrame({"minutes": curve["minutes"], "PublicTest accuracy": curve["accuracy"]})

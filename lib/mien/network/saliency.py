@@ -19,9 +19,10 @@ _BATCH = 64
 
 
 def gradcam(model: keras.Model, images: np.ndarray, codes: Sequence[int]) -> np.ndarray:
-    """Return where each face speaks for a class: Grad-CAM.
+    """Return where each face speaks for a class: Grad-CAM, float32 (n, 48, 48).
 
-    The activations of a stage are weighted by the mean gradient of the class's logit, summed over
+    0..1: the highest place of every face is 1, or all is 0 where nothing speaks for the class. The
+    activations of a stage are weighted by the mean gradient of the class's logit, summed over
     channels, and cut off below zero (Selvaraju et al. 2017, arXiv:1610.02391). The stage is the
     last one with at least 12 x 12 positions: coarser ones cannot tell eyes from brows.
 
@@ -32,11 +33,6 @@ def gradcam(model: keras.Model, images: np.ndarray, codes: Sequence[int]) -> np.
     images : ndarray of uint8, (n, 48, 48)
     codes : sequence of int, (n,)
         The class to explain for every face, 0..6.
-
-    Returns
-    -------
-    ndarray of float32, (n, 48, 48)
-        0..1; the highest place of every face is 1, or all is 0 where nothing speaks for the class.
 
     Raises
     ------
@@ -63,20 +59,10 @@ def occlusion(
 ) -> np.ndarray:
     """Return how much the probability of a class falls when a place is covered.
 
-    A square of the face's mean grey is moved over it; the fall at a pixel is the mean over the
-    squares that cover it (Zeiler and Fergus 2014, arXiv:1311.2901).
-
-    Parameters
-    ----------
-    model, images, codes
-        As in `gradcam`.
-    patch, step : int
-        Width of the square and its step, in pixels.
-
-    Returns
-    -------
-    ndarray of float32, (n, 48, 48)
-        Fall of the probability; negative where covering helps the class.
+    A square of the face's mean grey, ``patch`` pixels wide, is moved over it by ``step`` pixels;
+    the fall at a pixel is the mean over the squares that cover it, negative where covering helps
+    the class (Zeiler and Fergus 2014, arXiv:1311.2901). Float32 (n, 48, 48); other arguments as in
+    `gradcam`.
     """
     _check(images, codes)
     codes, rows = np.asarray(codes), np.arange(len(images))

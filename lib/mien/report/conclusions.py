@@ -59,24 +59,19 @@ def verdict(
 ) -> list[str]:
     """Return the study's verdict: which model by how much, and what else should be known.
 
+    The second sentence says which model macro F1 or balanced accuracy would name, where that is
+    another one, which rival is right more often, if any, and what the models cost.
+
     Parameters
     ----------
     scores : mapping of model to element of ``scores``
-        All on the same set.
+        All on the same set; as ``rivals``.
     pairs : DataFrame
         `mien.study.comparison.declared_pairs` of the same models.
     costs : mapping of model to mapping
         `mien.study.comparison.costs` of every model in ``scores``.
     detectable : mapping, optional
         `mien.study.comparison.detectable`; said where the models cannot be separated.
-    rivals : mapping of rival to element of ``scores``, optional
-        On the same set.
-
-    Returns
-    -------
-    list of two str
-        The second says which model macro F1 or balanced accuracy would name, where that is
-        another one, which rival is right more often, if any, and what the models cost.
     """
     ranked = sorted(scores, key=lambda model: -scores[model]["accuracy"])
     best, rest = ranked[0], ranked[1:]
@@ -169,10 +164,7 @@ def _cost(best: str, tied: list[str], costs: Mapping[str, Mapping]) -> str:
 def compared(found: Mapping) -> str:
     """Return which models a study compares and why others are missing.
 
-    Parameters
-    ----------
-    found : mapping
-        `mien.study.comparison.compared`.
+    From `mien.study.comparison.compared`.
     """
     told = [f"This study compares **{listed(found['models'])}**."]
     told += [f"It has no {model}: {escape(why)}." for model, why in found["missing"].items()]
@@ -185,13 +177,7 @@ def compared(found: Mapping) -> str:
 
 
 def disputed(faces: int, of: int) -> str:
-    """Return on how many of the labelled faces models disagree.
-
-    Examples
-    --------
-    >>> disputed(1, 98)
-    'The models disagree on 1 of 98 labelled faces.'
-    """
+    """Return on how many of the labelled faces models disagree."""
     if not faces:
         return f"The models agree on all of {count(of, 'labelled face')}."
     return f"The models disagree on {faces} of {count(of, 'labelled face')}."
@@ -200,12 +186,8 @@ def disputed(faces: int, of: int) -> str:
 def choice(score: Mapping, verdict: str) -> str:
     """Return which model a study chooses, and why.
 
-    Parameters
-    ----------
-    score : mapping
-        Of the best model (`mien.study.comparison.labelled_scores`).
-    verdict : str
-        The first sentence of `verdict`.
+    ``score`` is that of the best model (`mien.study.comparison.labelled_scores`), ``verdict`` the
+    first sentence of `verdict`.
     """
     corrected = score.get("accuracy_ci95_corrected")
     leak = "It was not fitted on this person, so nothing could leak into its score."
@@ -260,10 +242,7 @@ faces on which people do not differ'
 def kappa_changes(groups: pd.DataFrame) -> str:
     """Return what each model does to the raters' agreement, without a verdict.
 
-    Parameters
-    ----------
-    groups : DataFrame
-        Of `mien.evaluation.rater_agreement.Agreement`.
+    ``groups`` are those of `mien.evaluation.rater_agreement.Agreement`.
     """
     told = []
     for row in groups[groups["change"].notna()].itertuples():

@@ -24,19 +24,12 @@ from mien.report.text import count, percent, points
 
 
 def class_balance(counts: pd.DataFrame) -> Picture:
-    """Show the share of every emotion in every split.
-
-    Parameters
-    ----------
-    counts : DataFrame
-        Images by emotion (rows) and split (columns).
-    """
+    """Show the share of every emotion (rows) in every split (columns) of counts."""
     shares = counts / counts.sum()
     top = float(shares.to_numpy().max())
     with style():
-        figure, axes = blank(
-            0.3 * len(counts) + 0.5, width=WIDE, ncols=len(counts.columns), sharey=True
-        )
+        columns = {"ncols": len(counts.columns), "sharey": True, "squeeze": False}
+        figure, axes = blank(0.3 * len(counts) + 0.5, width=WIDE, **columns)
         for place, split in zip(axes[0], counts.columns, strict=True):
             colours = [EMOTION_COLOURS[emotion] for emotion in counts.index]
             bars = place.barh(range(len(counts)), shares[split], color=colours, height=0.72)
@@ -62,21 +55,14 @@ def _balance_alt(counts: pd.Series) -> str:
 
 
 def learning_curves(history: pd.DataFrame) -> Picture:
-    """Show loss and accuracy of a training, epoch by epoch.
-
-    Parameters
-    ----------
-    history : DataFrame
-        ``epoch``, ``loss``, ``accuracy``, ``val_loss``, ``val_accuracy``
-        (`mien.network.training.train`).
-    """
+    """Show loss and accuracy of a training, epoch by epoch (`mien.network.training.train`)."""
     lines = (
         ("", "o", "-", INK, "Training, augmented"),
         ("val_", "s", "--", "#b3450e", "PublicTest"),
     )
     with style():
         figure, axes = blank(2.9, ncols=2, width=WIDE)
-        for place, what in zip(axes[0], ("loss", "accuracy"), strict=True):
+        for place, what in zip(axes, ("loss", "accuracy"), strict=True):
             for prefix, marker, dash, colour, label in lines:
                 place.plot(
                     history["epoch"], history[prefix + what], dash, marker=marker, ms=4,
@@ -87,7 +73,7 @@ def learning_curves(history: pd.DataFrame) -> Picture:
             place.set_xlim(0.5, history["epoch"].max() + 0.5)
             place.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
             place.grid(axis="y")
-        percent_axis(axes[0, 1].yaxis)
+        percent_axis(axes[1].yaxis)
         figure.legend(*place.get_legend_handles_labels(), loc="outside upper left", ncols=2)
     best = history.loc[history["val_accuracy"].idxmax()]
     lowest = history.loc[history["val_loss"].idxmin()]
@@ -104,11 +90,7 @@ def learning_curves(history: pd.DataFrame) -> Picture:
 def accuracy_by_minutes(progress: pd.DataFrame) -> Picture:
     """Show how far networks came in how much time, on a logarithmic scale of minutes.
 
-    Parameters
-    ----------
-    progress : DataFrame
-        ``network``, ``minutes``, ``PublicTest accuracy``
-        (`mien.network.ablation.beside_the_assignment`).
+    ``progress`` is of `mien.network.ablation.beside_the_assignment`.
     """
     looks = {
         "ours": ("this study's network", "o", "-", MODELS["NN-FER2013"].colour),
@@ -118,7 +100,6 @@ def accuracy_by_minutes(progress: pd.DataFrame) -> Picture:
     ends = []
     with style():
         figure, axes = blank(2.9)
-        axes = axes[0, 0]
         for network, (label, marker, dash, colour) in looks.items():
             rows = progress[progress["network"] == network]
             if rows.empty:
@@ -144,11 +125,8 @@ def accuracy_by_minutes(progress: pd.DataFrame) -> Picture:
 def unit_importance(drops: pd.DataFrame) -> Picture:
     """Show how far the recall of every emotion falls when an Action Unit is shuffled.
 
-    Parameters
-    ----------
-    drops : DataFrame
-        ``emotion, unit, drop, prototype`` (`mien.designed.action_unit_analysis.unit_importance`);
-        cells of an emotion's EMFACS prototype are outlined.
+    ``drops`` are of `mien.designed.action_unit_analysis.unit_importance`; cells of an emotion's
+    EMFACS prototype are outlined.
     """
     drops = drops[drops["emotion"] != "all"]
     emotions, units = drops["emotion"].unique().tolist(), drops["unit"].unique().tolist()
@@ -159,7 +137,6 @@ def unit_importance(drops: pd.DataFrame) -> Picture:
              for row in wide.to_numpy()]  # fmt: skip
     with style():
         figure, axes = blank(0.27 * len(units) + 1.0, width=4.6)
-        axes = axes[0, 0]
         heat(
             axes, wide.to_numpy().clip(0), texts, rows=units, columns=emotions,
             limits=(0, top), size=8.5,
@@ -179,17 +156,10 @@ def unit_importance(drops: pd.DataFrame) -> Picture:
 
 
 def fold_leak(*, plain: Sequence[float], grouped: Sequence[float]) -> Picture:
-    """Show the accuracies of every deal of leaking folds and of folds that keep clips whole.
-
-    Parameters
-    ----------
-    plain, grouped : sequence of float
-        One accuracy (0..1) a repeat.
-    """
+    """Show the accuracies of every deal of folds that leak and of folds that keep clips whole."""
     groups = {"plain folds (leaking)": np.asarray(plain), "clips kept whole": np.asarray(grouped)}
     with style():
         figure, axes = blank(1.9)
-        axes = axes[0, 0]
         colour = MODELS["SVM-OpenFace"].colour
         looks = (("^", "white"), ("o", colour))
         for place, (values, (marker, fill)) in enumerate(zip(groups.values(), looks, strict=True)):
@@ -214,11 +184,7 @@ def fold_leak(*, plain: Sequence[float], grouped: Sequence[float]) -> Picture:
 def learning_curve_labels(curve: pd.DataFrame) -> Picture:
     """Show the accuracy out of fold over the number of labelled faces learned from.
 
-    Parameters
-    ----------
-    curve : DataFrame
-        ``share``, ``faces``, ``accuracy``, ``balanced_accuracy``
-        (`mien.designed.action_unit_analysis`).
+    ``curve`` is of `mien.designed.action_unit_analysis.learning_curve`.
     """
     means = curve.groupby("share")[["faces", "accuracy", "balanced_accuracy"]].mean()
     measures = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy"}
@@ -226,7 +192,6 @@ def learning_curve_labels(curve: pd.DataFrame) -> Picture:
     long = long.melt("faces", list(measures.values()), "measure", "rate")
     with style():
         figure, axes = blank(2.9)
-        axes = axes[0, 0]
         seaborn.lineplot(
             long,
             x="faces",

@@ -20,18 +20,10 @@ from mien.report.text import count, percent
 def face_grid(
     images: Sequence, captions: Sequence[str] | None = None, *, columns: int = 6, alt: str
 ) -> Picture:
-    """Show faces in a grid, each with its caption.
+    """Show faces in a grid of so many columns, each with its caption.
 
-    Parameters
-    ----------
-    images : sequence of array or PIL image or None
-        Grey uint8 (h, w), colour uint8 (h, w, 3), or ``None`` for a face without image.
-    captions : sequence of str, optional
-        One for each face, several lines allowed; long lines are shortened in the middle.
-    columns : int
-        Faces side by side.
-    alt : str
-        Alt text.
+    Images are grey uint8 (h, w), colour uint8 (h, w, 3), PIL's, or ``None`` for a face without
+    image. Captions may have several lines; long lines are shortened in the middle.
     """
     captions = [""] * len(images) if captions is None else [str(caption) for caption in captions]
     with style():
@@ -49,12 +41,8 @@ def heat_faces(
     The strongest half of every map is also outlined, so the shape shows without colour. The alt
     text says how much of the weight lies on the upper, middle and lower third of the images.
 
-    Parameters
-    ----------
-    images, captions, columns
-        As for `face_grid`.
-    maps : array-like of float, shape (n, h, w)
-        Weights of 0 or more at any resolution (Grad-CAM), each scaled to its own maximum.
+    ``maps`` are weights of 0 or more, (n, h, w) at any resolution (Grad-CAM), each scaled to its
+    own maximum; other arguments as for `face_grid`.
     """
     maps = [np.nan_to_num(np.clip(np.asarray(one, dtype=float), 0, None)) for one in maps]
     with style():
@@ -155,15 +143,7 @@ def _shortened(line: str, room: int) -> str:
 
 @dataclass(frozen=True)
 class Answer:
-    """What one model answered for one face.
-
-    Parameters
-    ----------
-    predicted : str
-        The emotion that the model chose.
-    probabilities : mapping of str to float
-        Emotion to probability in 0..1; may be empty.
-    """
+    """What one model answered for one face: an emotion, and probabilities (0..1), perhaps none."""
 
     predicted: str
     probabilities: Mapping[str, float] = field(default_factory=dict)
@@ -173,17 +153,9 @@ class Answer:
 class GalleryItem:
     """One face of a gallery.
 
-    Parameters
-    ----------
-    image : PIL.Image.Image or None
-        The face for display, None where there is none.
-    file_name : str
-    truth : str
-        The label, or the raters' majority; empty where there is none.
-    answers : mapping of str to Answer
-        By model; the same models for every face of a gallery.
-    raters : mapping of str to str
-        Rater to label; empty for a labelled face.
+    ``truth`` is the label, or the raters' majority, empty where there is none; ``answers`` are of
+    the same models for every face of a gallery; ``raters`` (rater to label) are empty for a
+    labelled face.
     """
 
     image: Image.Image | None
@@ -201,20 +173,8 @@ class GalleryItem:
 class Gallery:
     """Faces with the models' answers: HTML in a notebook, plain text in ``print``.
 
-    In the report it can be filtered by emotion and by which models erred.
-
-    Parameters
-    ----------
-    faces : sequence of GalleryItem
-    caption : str
-        What these faces are; read out to people who do not see the page.
-
-    Examples
-    --------
-    >>> face = GalleryItem(None, "a_1.jpg", "happy", {"SVM": Answer("sad", {"sad": 0.6})})
-    >>> print(Gallery([face], caption="One face"))
-    One face
-    a_1.jpg (happy): SVM sad
+    In the report it can be filtered by emotion and by which models erred. The caption is read out
+    to people who do not see the page.
     """
 
     faces: Sequence[GalleryItem]

@@ -28,23 +28,13 @@ from mien.report.text import count, interval, listed, percent, points
 def confusion(score: Mapping, *, model: str = "The model") -> Picture:
     """Show one confusion matrix: counts in the cells, the share of the true emotion as colour.
 
-    Parameters
-    ----------
-    score : mapping
-        An element of ``scores`` (`mien.evaluation.scores.score_set`).
-    model : str
-        Its name, for the alt text.
+    ``score`` is an element of ``scores`` (`mien.evaluation.scores.score_set`).
     """
     return confusions({model: score})
 
 
 def confusions(scores: Mapping[str, Mapping]) -> Picture:
-    """Show the confusion matrices of several models with the same emotions on one colour scale.
-
-    Parameters
-    ----------
-    scores : mapping of model to element of ``scores``
-    """
+    """Show the confusion matrices of several models with the same emotions on one colour scale."""
     labels = in_order(label for score in scores.values() for label in score["labels"])
     columns = min(2, len(scores))
     rows = -(-len(scores) // columns)
@@ -58,6 +48,7 @@ def confusions(scores: Mapping[str, Mapping]) -> Picture:
             ncols=columns,
             sharex=True,
             sharey=True,
+            squeeze=False,
         )
         for place, (model, score) in zip(axes.flat, scores.items(), strict=False):
             mesh = _confusion(place, score, labels, size=8.5 if many else 10)
@@ -116,14 +107,10 @@ def accuracies(
     *,
     chance: float | None = None,
 ) -> Picture:
-    """Show accuracies as dots with their 95 % intervals.
+    """Show accuracies as dots with their 95 % intervals, from top to bottom.
 
-    Parameters
-    ----------
-    scores : mapping of name to element of ``scores``
-        Drawn from top to bottom; models (`mien.models`) get their colours.
-    chance : float, optional
-        The accuracy of always answering the commonest emotion, as a dashed line.
+    Models (`mien.models`) get their colours; ``chance``, the accuracy of always answering the
+    commonest emotion, is a dashed line.
     """
     rows = [
         (printable(name), score["accuracy"], *score["accuracy_ci95"], score["n"])
@@ -131,7 +118,6 @@ def accuracies(
     ]
     with style():
         figure, axes = blank(0.42 * len(rows) + (0.95 if chance is None else 1.15))
-        axes = axes[0, 0]
         for place, (name, accuracy, low, high, _) in enumerate(rows):
             colour, marker = look(name)
             axes.plot([low, high], [place, place], color=colour, solid_capstyle="butt", lw=2.4)
@@ -177,18 +163,12 @@ def _number(value: float) -> str:
 def reliability(bins: pd.DataFrame, error: float, *, model: str = "The model") -> Picture:
     """Show how often answers of a given confidence are right.
 
-    Parameters
-    ----------
-    bins : DataFrame
-        ``n``, ``confidence``, ``accuracy`` (`mien.evaluation.calibration.reliability`).
-    error : float
-        The expected calibration error.
-    model : str
+    ``bins`` (``n``, ``confidence``, ``accuracy``) and ``error``, the expected calibration error,
+    are of `mien.evaluation.calibration.reliability`.
     """
     colour, _ = look(model)
     with style():
         figure, axes = blank(3.6, width=4.4)
-        axes = axes[0, 0]
         axes.plot([0, 1], [0, 1], color=FAINT, ls="--", lw=1.2)
         sizes = 20 + 180 * bins["n"] / bins["n"].max()
         axes.plot(bins["confidence"], bins["accuracy"], color=colour)
@@ -220,14 +200,10 @@ def reliability(bins: pd.DataFrame, error: float, *, model: str = "The model") -
 def differences(pairs: pd.DataFrame) -> Picture:
     """Show the difference of accuracy of every pair of models with its 95 % interval.
 
-    Parameters
-    ----------
-    pairs : DataFrame
-        From `mien.evaluation.paired_tests.compare`.
+    ``pairs`` are of `mien.evaluation.paired_tests.compare`.
     """
     with style():
         figure, axes = blank(0.45 * len(pairs) + 0.9)
-        axes = axes[0, 0]
         for place, row in enumerate(pairs.itertuples()):
             colour = MODELS["SVM-OpenFace"].colour if row.separated else FAINT
             axes.plot([row.ci_low, row.ci_high], [place, place], color=colour, lw=2.2)
@@ -255,19 +231,12 @@ def differences(pairs: pd.DataFrame) -> Picture:
 
 
 def per_emotion_recall(scores: Mapping[str, Mapping]) -> Picture:
-    """Show the recall of every model on every emotion that occurs.
-
-    Parameters
-    ----------
-    scores : mapping of model to element of ``scores``
-        All on the same set.
-    """
+    """Show the recall of every model on every emotion that occurs; all on the same set."""
     first = next(iter(scores.values()))
     emotions = [name for name in first["labels"] if first["per_class"][name]["support"]]
     supports = [first["per_class"][name]["support"] for name in emotions]
     with style():
         figure, axes = blank(0.62 * len(emotions) + 1.2)
-        axes = axes[0, 0]
         for number, (model, score) in enumerate(scores.items()):
             recalls = [score["per_class"][name]["recall"] for name in emotions]
             places = np.arange(len(emotions)) + 0.16 * (number - (len(scores) - 1) / 2)

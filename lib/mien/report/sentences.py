@@ -149,16 +149,10 @@ def trials(best: Mapping) -> str:
 
 
 def ablation(choices: pd.DataFrame, noise: float, n: int) -> str:
-    """Return which choices stand out of the noise.
+    """Return which choices of `mien.network.ablation.ablation` stand out of the noise.
 
-    Parameters
-    ----------
-    choices : DataFrame
-        Of `mien.network.ablation.ablation`.
-    noise : float
-        Standard error of a difference (`mien.network.ablation.noise`).
-    n : int
-        How many images judged.
+    ``noise`` is the standard error of a difference (`mien.network.ablation.noise`), ``n`` how many
+    images judged.
     """
     changed = choices[choices["difference"].abs() > 2 * noise].itertuples()
     told = [f"{row.choice} ({points(row.difference)})" for row in changed]
@@ -200,10 +194,7 @@ def same_minutes(reached: Mapping) -> str:
 def ferplus(agreement: Mapping[str, Mapping] | None) -> str:
     """Return how far a network and FER2013's labels agree with FER+.
 
-    Parameters
-    ----------
-    agreement : mapping, optional
-        Of `mien.study.answers.agreement_with_ferplus`.
+    From `mien.study.answers.agreement_with_ferplus`.
     """
     if agreement is None:
         return "`fer2013new.csv` does not lie beside this study's FER2013, so FER+ was not asked."
@@ -231,10 +222,7 @@ def chosen_epochs(chosen: Sequence[int], most: int) -> str:
 def thirds(shares: Mapping[str, Sequence[float]]) -> str:
     """Return on which third of the face most of each emotion's weight lies.
 
-    Parameters
-    ----------
-    shares : mapping of emotion to three floats
-        Of `mien.evaluation.attention.thirds`: upper, middle, lower.
+    ``shares`` are of `mien.evaluation.attention.thirds`: upper, middle, lower.
     """
     names = ("upper", "middle", "lower")
     told = [
@@ -310,12 +298,8 @@ def raters(pairs: pd.DataFrame) -> str:
 def leak(gained: Mapping[str, Any], honest: Mapping[str, Any]) -> str:
     """Return what folds claim that let frames of a clip stand on both sides.
 
-    Parameters
-    ----------
-    gained : mapping
-        ``difference`` to folds that keep clips whole, and its ``ci95``.
-    honest : mapping
-        The score of the latter (`mien.evaluation.scores.repeated_scores`).
+    ``gained`` is the ``difference`` to folds that keep clips whole, and its ``ci95``; ``honest``
+    the score of the latter (`mien.evaluation.scores.repeated_scores`).
     """
     return (
         f"Plain folds claim {points(gained['difference'])} against folds that keep clips whole "

@@ -15,6 +15,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -45,17 +46,13 @@ WIDTH = 5.2
 WIDE = 6.8
 
 STYLE = {
-    "font.family": "DejaVu Sans",
-    "font.size": 10,
     "axes.titlesize": 11,
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
-    "axes.labelsize": 10,
     "axes.edgecolor": FAINT,
     "axes.labelcolor": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
-    "axes.grid": False,
     "axes.axisbelow": True,
     "grid.color": GRID,
     "grid.linewidth": 0.8,
@@ -68,15 +65,9 @@ STYLE = {
     "legend.fontsize": 9.5,
     "lines.linewidth": 1.8,
     "lines.markersize": 6.5,
-    "hatch.linewidth": 0.8,
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
     # file names and raters' labels may hold a $, which is no formula
     "text.parse_math": False,
-    "text.usetex": False,
-    "svg.fonttype": "path",
     "svg.hashsalt": "mien",
-    "axes.unicode_minus": True,
 }
 
 
@@ -84,14 +75,8 @@ STYLE = {
 class Picture:
     """A figure and the text that says what it shows.
 
-    Attributes
-    ----------
-    figure : matplotlib.figure.Figure
-    alt : str
-        The finding in words and numbers, for those who do not see the figure.
-    faces : bool
-        Whether it shows faces of the study; such figures are PNG, and a report without faces
-        leaves them out.
+    ``alt`` is the finding in words and numbers, for those who do not see the figure. Figures that
+    show ``faces`` of the study are PNG, and a report without faces leaves them out.
     """
 
     figure: Figure
@@ -148,11 +133,11 @@ def style() -> Iterator[None]:
             fonts.setLevel(level)
 
 
-def blank(height: float, *, width: float = WIDTH, **subplots) -> tuple[Figure, np.ndarray]:
-    """Return an empty figure, in inches, and its axes as an array (``Figure.subplots``)."""
+def blank(height: float, *, width: float = WIDTH, **subplots) -> tuple[Figure, Any]:
+    """Return an empty figure, in inches, and its axes (as ``Figure.subplots`` has them)."""
     figure = Figure(figsize=(width, height), layout="constrained")
     figure.get_layout_engine().set(w_pad=0.06, h_pad=0.06)
-    return figure, figure.subplots(squeeze=False, **subplots)
+    return figure, figure.subplots(**subplots)
 
 
 def heat(
@@ -168,11 +153,7 @@ def heat(
     """Draw a heat map of vector cells with a number in each; NaN stays blank.
 
     The numbers are black or white, whichever contrasts more (4.5:1 or better on any colour).
-
-    Returns
-    -------
-    matplotlib.collections.QuadMesh
-        For a colour bar.
+    Returns the mesh, for a colour bar.
     """
     mesh = axes.pcolormesh(
         np.ma.masked_invalid(values),

@@ -20,10 +20,7 @@ MISSING = "–"
 class WithInterval:
     """A figure with its 95 % interval, as one cell of a table; sorted by its value.
 
-    Parameters
-    ----------
-    value, lo, hi : float
-        In the unit of the column: shares in 0..1 for a column that is shown in percent.
+    In the unit of the column: shares in 0..1 for a column that is shown in percent.
     """
 
     value: float
@@ -37,8 +34,6 @@ class WithInterval:
         --------
         >>> WithInterval(0.6214, 0.51, 0.724).text()
         '62.1 % (51.0 to 72.4)'
-        >>> WithInterval(0.62, 0.5, 0.7).text(percent=False, digits=2)
-        '0.62 (0.50 to 0.70)'
         """
         if _missing(self.value):
             return MISSING
@@ -51,14 +46,7 @@ class WithInterval:
 
 @dataclass(frozen=True)
 class Link:
-    """A text of a table that leads to another page.
-
-    Parameters
-    ----------
-    text : str
-    href : str
-        Relative to the page, or an anchor on it.
-    """
+    """A text of a table that leads to another page: ``href`` relative to it, or an anchor on it."""
 
     text: str
     href: str
@@ -93,10 +81,8 @@ def verbatim(text: object) -> str:
 
     Examples
     --------
-    >>> verbatim("a_b_*c*.jpg")
-    '`a_b_*c*.jpg`'
-    >>> verbatim("a`b")
-    '`` a`b ``'
+    >>> verbatim("a_b_*c*.jpg"), verbatim("a`b")
+    ('`a_b_*c*.jpg`', '`` a`b ``')
     """
     plain = " ".join(str(text).split())
     longest = max(map(len, re.findall("`+", plain)), default=0)
@@ -199,13 +185,13 @@ def table(
 ) -> Table:
     """Return a table for display: caption, header scopes, aligned numbers, everything escaped.
 
+    Shown as HTML by a notebook, as plain text by ``print``.
+
     Parameters
     ----------
     frame : DataFrame
         Numbers, texts, truth values, `WithInterval`, `Link`; what is missing or empty is shown as
         "–". An index that is more than row numbers is shown as row headers.
-    caption : str
-        What the table shows.
     percent : collection of str
         Columns of shares in 0..1 to be shown in percent.
     digits : int
@@ -214,11 +200,6 @@ def table(
         Columns (of differences) whose positive numbers carry a plus sign.
     sortable : bool
         Whether the page lets a reader sort by column.
-
-    Returns
-    -------
-    Table
-        Shown as HTML by a notebook, as plain text by ``print``.
 
     Examples
     --------
@@ -267,17 +248,9 @@ def scoreboard(
 ) -> Table:
     """Return a table of scores: n, accuracy with interval, macro averages, log loss where known.
 
-    Parameters
-    ----------
-    scores : mapping of str or tuple to score
-        What a row is about, and an element of ``scores`` (`mien.evaluation.scores.score_set`).
-    caption : str
-    names : sequence of str
-        The names of the parts of the keys.
-    more : mapping of str to sequence, optional
-        Further columns.
-    percent : sequence of str
-        Those of them that are shares (0..1) to be shown in percent.
+    ``scores`` maps what a row is about to an element of ``scores``
+    (`mien.evaluation.scores.score_set`); ``names`` are those of the keys' parts. ``more`` are
+    further columns, ``percent`` those of them that are shares (0..1).
     """
     frame = pd.DataFrame(
         {

@@ -26,11 +26,6 @@ def escape(text: object) -> str:
     Every ASCII mark becomes a character reference, which Markdown never reads as its own syntax
     (CommonMark 0.31, section 2.5). MathJax reads the finished page, so what opens a formula there
     also gets an element of its own.
-
-    Examples
-    --------
-    >>> escape("<b>_1.jpg")
-    '&#60;b&#62;&#95;1&#46;jpg'
     """
     return "".join(map(_harmless, printable(text)))
 
@@ -52,7 +47,7 @@ def percent(rate: float | None, *, digits: int = 1) -> str:
     return UNDEFINED if _missing(rate) else f"{100 * rate + 0.0:.{digits}f} %"
 
 
-def points(difference: float | None, *, digits: int = 1) -> str:
+def points(difference: float | None) -> str:
     """Return a difference of two rates in percentage points, with its sign.
 
     Examples
@@ -60,10 +55,10 @@ def points(difference: float | None, *, digits: int = 1) -> str:
     >>> points(0.123), points(-0.04), points(0.0)
     ('+12.3 points', '−4.0 points', '0.0 points')
     """
-    return UNDEFINED if _missing(difference) else f"{_signed(difference, digits)} points"
+    return UNDEFINED if _missing(difference) else f"{_signed(difference)} points"
 
 
-def interval(bounds: Sequence[float] | None, *, digits: int = 1, signed: bool = False) -> str:
+def interval(bounds: Sequence[float] | None, *, signed: bool = False) -> str:
     """Return an interval of rates in percent, or of differences in points (``signed``).
 
     Examples
@@ -77,8 +72,8 @@ def interval(bounds: Sequence[float] | None, *, digits: int = 1, signed: bool = 
         return UNDEFINED
     low, high = bounds
     if signed:
-        return f"{_signed(low, digits)} to {_signed(high, digits)} points"
-    return f"{100 * low:.{digits}f} to {100 * high:.{digits}f} %"
+        return f"{_signed(low)} to {_signed(high)} points"
+    return f"{100 * low:.1f} to {100 * high:.1f} %"
 
 
 def p_value(p: float | None) -> str:
@@ -125,13 +120,7 @@ def count(n: int, thing: str, things: str | None = None) -> str:
 
 
 def bullets(lines: Sequence[str]) -> str:
-    """Return lines as a Markdown list.
-
-    Examples
-    --------
-    >>> bullets(["a", "b"])
-    '- a\\n- b'
-    """
+    """Return lines as a Markdown list."""
     return "\n".join(f"- {line}" for line in lines)
 
 
@@ -149,8 +138,8 @@ def listed(words: Sequence[str]) -> str:
     return f"{', '.join(words[:-1])} and {words[-1]}"
 
 
-def _signed(value: float, digits: int) -> str:
-    text = f"{100 * abs(value):.{digits}f}"
+def _signed(value: float) -> str:
+    text = f"{100 * abs(value):.1f}"
     if not float(text):
         return text
     return f"{'+' if value > 0 else '−'}{text}"

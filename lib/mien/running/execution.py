@@ -36,15 +36,8 @@ class Failure:
 def execute(job: dict[str, Any]) -> Failure | None:
     """Execute the notebook of a job and return its failure, or None.
 
-    Parameters
-    ----------
-    job : dict
-        ``notebook`` (path), which takes the outputs, ``parameters`` (dict), ``lock`` (path).
-
-    Returns
-    -------
-    Failure or None
-        The notebook is there in both cases, as far as it was executed.
+    A job holds ``notebook`` (path), which takes the outputs as far as it is executed,
+    ``parameters`` (dict), ``lock`` (path).
     """
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError
@@ -107,15 +100,7 @@ _PATIENCE = 15
 
 
 class Child:
-    """A process that executes one notebook (`mien.running.execution`).
-
-    Parameters
-    ----------
-    job : mapping
-        What `mien.running.execution.execute` takes.
-    environment : mapping
-        Variables that its kernel sees beside ours.
-    """
+    """A process that executes one notebook (`execute`); its kernel sees ``environment``, too."""
 
     def __init__(self, job: Mapping[str, Any], environment: Mapping[str, str]) -> None:
         self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - closed in answer

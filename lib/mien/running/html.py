@@ -106,18 +106,10 @@ class Heading:
 class Page:
     """What stands around a notebook on its page.
 
-    Parameters
-    ----------
-    title : str
-        For the browser's title bar.
-    facts : mapping
-        What is known of the study (`mien.running.pages.study_facts`).
-    chapters : list of mapping
-        ``part``, ``title``, ``file`` of every page of the report, in order.
-    part : str
-        The part that this page shows.
-    failure : mapping, optional
-        Of a page that reports a failure: ``error``, ``traceback``, ``code``, ``cell``.
+    ``title`` is for the browser's title bar, ``facts`` what is known of the study
+    (`mien.running.pages.study_facts`), ``chapters`` have ``part``, ``title``, ``file`` of every
+    page of the report, in order, ``part`` is that of this page, and ``failure``, of a page that
+    reports one, has ``error``, ``traceback``, ``code``, ``cell``.
     """
 
     title: str
@@ -224,16 +216,9 @@ class _Renderer(IPythonRenderer):
 def parameters(notebook: NotebookNode) -> pd.DataFrame:
     """Return the parameters that a notebook ran with.
 
-    Parameters
-    ----------
-    notebook : NotebookNode
-        Its cells tagged ``parameters`` and ``injected-parameters`` are read, not run.
-
-    Returns
-    -------
-    DataFrame
-        Indexed by parameter, with the columns value and meaning (the comment behind it). Of an
-        absolute path only the last part is given: a page is published, a home folder is not.
+    Cells tagged ``parameters`` and ``injected-parameters`` are read, not run. Indexed by parameter,
+    with the columns value and meaning (the comment behind it). Of an absolute path only the last
+    part is given: a page is published, a home folder is not.
     """
     values, meanings = {}, {}
     for tag in ("parameters", "injected-parameters"):

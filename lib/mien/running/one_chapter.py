@@ -28,22 +28,9 @@ def compute(
 ) -> Failure | None:
     """Execute a chapter's notebook; its results appear whole or stay what they were.
 
-    Parameters
-    ----------
-    study, plan
-    missing : mapping
-        What the study must do without (`mien.study.material`).
-    children : Children
-        Where its process belongs.
-    environment : mapping
-        Variables for its kernel.
-    minutes : float or None
-        Longest time that it may take.
-
-    Returns
-    -------
-    Failure or None
-        Of a failed one the notebook stays as ``<name>.failed.ipynb``, and failure.html shows it.
+    Without what is ``missing`` (`mien.study.material`), as one of ``children``, its kernel with the
+    variables of ``environment``, for at most so many ``minutes``. Of a failed one the notebook
+    stays as ``<name>.failed.ipynb``, and failure.html shows it.
     """
     target = results.notebook_path(study.folder, plan.notebook)
     running = target.with_name(f".{plan.notebook}.running.ipynb")
@@ -97,13 +84,8 @@ def _cells_that_can_run(plan: ChapterPlan, missing: Mapping[str, str]) -> Notebo
 def leave_out(notebook: NotebookNode, part: str, missing: Mapping[str, str]) -> NotebookNode:
     """Return the notebook of a chapter without what cannot be computed, each time with the reason.
 
-    Parameters
-    ----------
-    notebook : NotebookNode
-    part : str
-        Of the chapter. If it is itself missing, its title stays, and the reason.
-    missing : mapping of str to str
-        From `mien.study.material`.
+    ``missing`` is of `mien.study.material`; of a ``part`` that is itself missing its title stays,
+    and the reason.
     """
     kept = copy.copy(notebook)
     if part in missing:

@@ -35,25 +35,12 @@ def page_name(part: str) -> str:
 
 
 def render(out: str | Path) -> Path:
-    """Render every executed notebook of a study, and link the pages.
+    """Render every executed notebook of a study's folder, link the pages, return the one to open.
 
-    Parameters
-    ----------
-    out : str or Path
-        The study's folder; its executed notebooks lie in ``notebooks/``, and what is known of the
-        run in ``study.json``, if there is one.
-
-    Returns
-    -------
-    Path
-        ``index.html``; where chapter C has not been run, the page of the last chapter that has.
-        If a cell of any chapter failed, ``failure.html``: then no other page is touched. A chapter
-        that failed has left its notebook as it is, or as ``<name>.failed.ipynb``.
-
-    Raises
-    ------
-    DataError
-        If there is no executed notebook.
+    ``index.html``; where chapter C has not been run, the page of the last chapter that has. If a
+    cell of any chapter failed, ``failure.html``: then no other page is touched. A chapter that
+    failed has left its notebook as it is, or as ``<name>.failed.ipynb``. `DataError` if there is no
+    executed notebook.
     """
     out = Path(out)
     for plan in CHAPTERS:
@@ -83,17 +70,8 @@ def render(out: str | Path) -> Path:
 def render_failure(out: str | Path, notebook: str | Path) -> Path:
     """Render ``failure.html``: the failed cell first, what to do, then the chapter up to there.
 
-    Parameters
-    ----------
-    out : str or Path
-        The study's folder.
-    notebook : str or Path
-        The notebook that papermill left when a cell of it failed.
-
-    Returns
-    -------
-    Path
-        Of ``failure.html``. The pages of an earlier run stay as they are.
+    Of the ``notebook`` that papermill left in a study's folder. The pages of an earlier run stay as
+    they are.
     """
     out, path = Path(out), Path(notebook)
     stem = path.name.split(".")[0]
@@ -121,13 +99,7 @@ def failed_cell(notebook: NotebookNode) -> int | None:
 
 
 def study_facts(out: Path, notebooks: Iterable[NotebookNode]) -> dict[str, Any]:
-    """Return what the pages tell about a run: from study.json, else from the parameters.
-
-    Returns
-    -------
-    dict
-        As `facts`.
-    """
+    """Return `facts` about a run: from study.json, else from the parameters."""
     known = _study_json(out)
     settings = known.get("parameters", {})
     if not settings:
@@ -280,22 +252,15 @@ LEFT_OUT = "left out: face"
 def publish(out: str | Path, to: str | Path, *, faces: bool = True) -> Path:
     """Gather the pages of a study into a folder that a web server serves as it is.
 
+    Pages of an earlier publication are replaced, other files stay. Beside the published
+    ``index.html``, whose path is returned, lies an empty ``.nojekyll``, so that GitHub Pages serves
+    the folder without touching it.
+
     Parameters
     ----------
-    out : str or Path
-        The study's folder.
-    to : str or Path
-        The folder to fill; it is made if need be. Pages of an earlier publication are replaced,
-        other files stay.
     faces : bool
         Whether faces are published. If not, everything of the class ``mien-faces`` (galleries'
         crops, figures that show faces) is left out; drawn figures, tables and code stay.
-
-    Returns
-    -------
-    Path
-        The published ``index.html``. Beside it lies an empty ``.nojekyll``, so that GitHub Pages
-        serves the folder without touching it.
 
     Raises
     ------

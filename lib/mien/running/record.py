@@ -38,18 +38,11 @@ FINISHED = ("done", "skipped")
 class Record:
     """study.json of one study.
 
-    Attributes
-    ----------
-    path : Path
-    parts : dict
-        By part: ``state`` (running, done, failed, skipped), ``fingerprint`` and ``ingredients`` of
-        its results (`mien.running.staleness`), ``outcome``, ``seconds``, ``threads``, ``git``,
-        ``hardware``, ``finished``, ``from_store``.
-    data : dict
-        Fingerprints of the data.
-    pages : dict
-        ``shows``, a fingerprint of what the pages were rendered from, and ``open``, the name of
-        the first one.
+    ``parts`` has by part: ``state`` (running, done, failed, skipped), ``fingerprint`` and
+    ``ingredients`` of its results (`mien.running.staleness`), ``outcome``, ``seconds``,
+    ``threads``, ``git``, ``hardware``, ``finished``, ``from_store``. ``data`` are fingerprints of
+    the data. ``pages`` has ``shows``, a fingerprint of what the pages were rendered from, and
+    ``open``, the name of the first one.
     """
 
     path: Path
@@ -144,15 +137,9 @@ def now() -> str:
 def outcome(study_folder: Path, part: str) -> str:
     """Return the SHA-256 (hex) of what a part has found out, times and provenance left out.
 
-    Two runs with the same numbers have the same outcome: of the tables every column but
-    ``seconds`` counts, of metrics.json everything but ``seconds`` and ``provenance``, of a stored
-    model the arrays and, where it is a network, its layers.
-
-    Parameters
-    ----------
-    study_folder : Path
-    part : str
-        Its results are there.
+    Two runs with the same numbers have the same outcome: of the tables every column but ``seconds``
+    counts, of metrics.json everything but ``seconds`` and ``provenance``, of a stored model the
+    arrays and, where it is a network, its layers.
     """
     metrics = results.load_metrics(study_folder, part)
     told: dict[str, Any] = {
@@ -206,15 +193,7 @@ class Standing:
 def status(
     study: Study, material: "Material", chapters: Sequence[ChapterPlan] = CHAPTERS
 ) -> list[Standing]:
-    """Return how chapters stand, in reading order; nothing is run or written.
-
-    Parameters
-    ----------
-    study : Study
-    material : Material
-        What it has to work with (`mien.study.material.examine`).
-    chapters : sequence of ChapterPlan
-    """
+    """Return how chapters stand, in reading order; nothing is run or written."""
     data, missing = material.fingerprints, material.left_out
     record, busy = Record.read(study), is_running(study)
     found: dict[str, Standing] = {}
@@ -315,12 +294,9 @@ class Store:
             results.write_json(temporary / "entry.json", state)
 
     def take(self, study: Study, plan: ChapterPlan, fingerprint: str) -> dict[str, Any] | None:
-        """Copy a chapter from the store into a study.
+        """Copy a chapter from the store into a study and return what `keep` was told of it.
 
-        Returns
-        -------
-        dict or None
-            What `keep` was told of it; None if it is not there, or is no longer what it was.
+        None if it is not there, or is no longer what it was.
         """
         entry = self.entry(fingerprint)
         try:

@@ -51,21 +51,12 @@ class Event:
 class Options:
     """How to run a study.
 
-    Parameters
-    ----------
-    force : bool
-        Run chapters that are current, too.
-    jobs : int
-        Chapters that may run side by side, where none reads the other.
-    minutes : float, optional
-        Longest time that a chapter may take.
-    threads : int, optional
-        Threads of a chapter's kernel; all cores by default, whatever ``jobs`` is, for the number
-        of threads decides in which order sums are taken.
-    store : Path, optional
-        Folder of finished chapters that studies share (`mien.running.record`).
-    wait : bool
-        Wait for another runner of the same study, instead of refusing.
+    ``force`` runs chapters that are current, too; ``jobs`` chapters may run side by side, where
+    none reads the other, each for at most so many ``minutes``. ``threads`` are those of a chapter's
+    kernel: all cores by default, whatever ``jobs`` is, for the number of threads decides in which
+    order sums are taken. ``store`` is a folder of finished chapters that studies share
+    (`mien.running.record.Store`); ``wait`` waits for another runner of the same study, instead of
+    refusing.
     """
 
     force: bool = False
@@ -236,12 +227,8 @@ class Stopped(MienError):
 def check_data(study: Study) -> Material:
     """Read the data of a study and return what it has to work with.
 
-    Raises
-    ------
-    DataError
-        If the data cannot be read, or do not make a study.
-    ParameterError
-        If Keras is told to use a backend that is not there.
+    `DataError` if they cannot be read, or do not make a study; `ParameterError` if Keras is told to
+    use a backend that is not there.
     """
     from mien.study.material import examine  # here, because reading data takes a second to import
 
@@ -257,23 +244,16 @@ def run(
     tell: Callable[[Event], None] = lambda event: None,
     tell_material: Callable[[Material], None] = lambda found: None,
 ) -> Path:
-    """Run chapters of a study, then render its pages.
+    """Run chapters of a study, then render its pages; return the page to open.
 
     Parameters
     ----------
-    study : Study
     chapters : sequence of ChapterPlan
         In the order of reading; one that reads another runs after it.
-    options : Options
     tell : callable
         Called with an `Event` whenever a chapter starts, waits, ends, fails or is skipped.
     tell_material : callable
         Called once, before anything runs, with what the study has to work with.
-
-    Returns
-    -------
-    Path
-        The page to open.
 
     Raises
     ------
@@ -282,8 +262,8 @@ def run(
     StudyBusy
         If another runner works in the same folder.
     ChapterFailed
-        If a chapter fails, or the disk is full; the pages of earlier runs stay, failure.html
-        shows the cell.
+        If a chapter fails, or the disk is full; the pages of earlier runs stay, failure.html shows
+        the cell.
     Stopped
         At Ctrl-C; all kernels are gone then.
     """
@@ -305,13 +285,7 @@ def run(
 
 @contextlib.contextmanager
 def locked(study: Study, patient: bool, tell: Callable[[Event], None]) -> Iterator[None]:
-    """Hold the folder of a study for this process.
-
-    Raises
-    ------
-    StudyBusy
-        If another process holds it and we are not patient.
-    """
+    """Hold the folder of a study; `StudyBusy` if another does and we are not ``patient``."""
     lock = filelock.FileLock(study.folder / ".lock")
     try:
         lock.acquire(timeout=0)

@@ -18,18 +18,9 @@ _SILENT = {"cli.py", "readings.py", "study/profiles.py"}
 
 
 def library(folders: Iterable[str]) -> dict[str, str]:
-    """Return a hash of the rooms at the package's root, and one of each of these folders.
+    """Return a hash of the rooms at the package's root (``mien``), and one of each of some folders.
 
-    Parameters
-    ----------
-    folders : iterable of str
-        Names of folders of the package.
-
-    Returns
-    -------
-    dict of str to str
-        16 hexadecimal digits of a SHA-256 over names and bytes of the files, by folder; the
-        root's name is ``mien``.
+    16 hexadecimal digits of a SHA-256 over names and bytes of the files.
     """
     return {"mien": _hash(PACKAGE.glob("*.py"))} | {
         folder: _hash((PACKAGE / folder).rglob("*")) for folder in folders
@@ -68,24 +59,11 @@ def ingredients(
 ) -> dict[str, Any]:
     """Return everything that a chapter's results depend on.
 
-    Parameters
-    ----------
-    study : Study
-    plan : ChapterPlan
-    data : mapping
-        Fingerprints of ``fer2013`` and ``target``.
-    missing : mapping
-        What the study must do without (`mien.study.material`).
-    outcomes : mapping
-        What is known of the results of earlier parts (`mien.running.record.outcome`).
-
-    Returns
-    -------
-    dict
-        ``notebook`` (hash), ``library`` (the folders that it needs: hash), ``parameters`` (that it
-        takes, but for places; every one where it tells the command that repeats the study),
-        ``profile`` (the settings that it declares), ``data`` (that it declares), ``missing``
-        (that concerns it), ``versions``, ``reads``.
+    ``notebook`` (hash), ``library`` (the folders that it needs: hash), ``parameters`` (that it
+    takes, but for places; every one where it tells the command that repeats the study), ``profile``
+    (the settings that it declares), ``data`` (fingerprints of what it declares), ``missing`` (of
+    what the study must do without, that which concerns it), ``versions``, ``reads`` (outcomes of
+    earlier parts).
     """
     takes = set(Study.model_fields) if plan.tells_command else plan.takes
     return {
@@ -128,13 +106,7 @@ _SAID = {
 
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
-    """Return in words what differs between two sets of ingredients.
-
-    Examples
-    --------
-    >>> changes({"parameters": {"epochs": 3}}, {"parameters": {"epochs": 5}})
-    ['parameter epochs was 3, is 5']
-    """
+    """Return in words what differs between two sets of ingredients."""
     for name in before.get("library", {}):
         if name != "mien" and not (PACKAGE / name).is_dir():
             return ["an earlier mien made it, whose modules have moved; run it again"]

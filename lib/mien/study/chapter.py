@@ -36,18 +36,8 @@ class Chapter:
     papermill) reads there, and writes into ``interactive/`` in it; away from the project, into
     ``reports/<name>/interactive/`` beside itself; or into ``out``, where that is no study's folder.
 
-    Parameters
-    ----------
-    part : str
-        ``"0"``, ``"A1"``, ``"A2"``, ``"B1"``, ``"B2"``, ``"B3"`` or ``"C"``.
-    **parameters
-        Study parameters (`mien.study.parameters.Study`), as the notebook's parameters cell has
-        them.
-
-    Raises
-    ------
-    ParameterError
-        If a parameter is not allowed.
+    ``parameters`` are those of the notebook's parameters cell; `ParameterError` if one is not
+    allowed.
     """
 
     def __init__(self, part: str, **parameters: Any) -> None:
@@ -97,13 +87,7 @@ class Chapter:
             self.seconds[what] = self.seconds.get(what, 0.0) + time.perf_counter() - start
 
     def load_fer2013(self) -> Fer2013:
-        """Load FER2013, or the crowd of drawn faces.
-
-        Raises
-        ------
-        DataError
-            If the study names none, or it cannot be read.
-        """
+        """Load FER2013, or the crowd of drawn faces; `DataError` where there is none to be read."""
         self._declared("data", "fer2013")
         if not self.study.fer2013:
             raise DataError(
@@ -153,11 +137,8 @@ class Chapter:
     def metrics(self, part: str) -> dict[str, Any]:
         """Return metrics.json of an earlier chapter of this study (`results.load_metrics`).
 
-        Raises
-        ------
-        DataError
-            If that chapter has not been run, or was run on other data than this one has loaded,
-            or with another value of a parameter that both take.
+        `DataError` if that chapter has not been run, or was run on other data than this one has
+        loaded, or with another value of a parameter that both take.
         """
         return self._found(part)[1]
 
@@ -228,15 +209,10 @@ class Chapter:
                 path.unlink()
 
     def person_folds(self, person: Person, *, repeats: int) -> np.ndarray:
-        """Return the folds of the person's labelled faces, clips kept together.
+        """Return the folds of the person's labelled faces, clips kept together, int (repeats, n).
 
-        They are dealt over all labelled faces at once, so that a chapter which reads images and
-        one which reads Action Units test the same face in the same fold.
-
-        Returns
-        -------
-        ndarray of int, shape (repeats, n)
-            -1 for unknown faces.
+        They are dealt over all labelled faces at once, so that a chapter which reads images and one
+        which reads Action Units test the same face in the same fold; -1 for unknown faces.
         """
         labelled = (person.faces["set"] == "labelled").to_numpy()
         dealt = np.full((repeats, len(labelled)), -1)

@@ -28,19 +28,10 @@ from mien.study.parameters import CHAPTERS, Study, data_paths
 class Material:
     """The data of a study, counted.
 
-    Attributes
-    ----------
-    fingerprints : dict of str to str
-        Of ``fer2013`` and ``target``.
-    left_out : dict of str to str
-        What the study must do without (`mien.study.material.gaps`).
-    fer2013 : dict or None
-        ``images``, ``splits`` (images in each), ``skipped`` (rows).
-    person : dict
-        ``labelled``, ``unknown`` (faces), ``images``, ``clips``, ``measured`` (rows by source),
-        ``ratings``, ``raters``.
-    findings : list of Finding
-        What is not used, and what else is worth knowing.
+    ``fingerprints`` are of ``fer2013`` and ``target``; ``left_out`` is what the study must do
+    without (`gaps`); ``fer2013``, where there is one, has ``images``, ``splits`` (images in each),
+    ``skipped`` (rows), and ``person`` has ``labelled``, ``unknown`` (faces), ``images``, ``clips``,
+    ``measured`` (rows by source), ``ratings``, ``raters``.
     """
 
     fingerprints: dict[str, str]

@@ -20,6 +20,11 @@ from mien.study import results
 #: Parameters that every notebook takes.
 COMMON = ("name", "fer2013", "target", "profile", "seed", "out")
 
+# What chapters take that read the crowd, the person, deal folds; the folders that all of them run.
+_CROWD, _PERSON = ("skip_bad_rows", "public_share"), ("min_confidence", "find_faces")
+_FOLD = ("folds", "repeats")
+_ALWAYS = ("data", "photos", "evaluation", "report", "study")
+
 
 @dataclass(frozen=True)
 class ChapterPlan:
@@ -40,7 +45,7 @@ class ChapterPlan:
     #: Settings of the profile (`mien.study.profiles`) that it takes.
     settings: tuple[str, ...] = ()
     #: Folders of the library whose code it runs, directly or through others.
-    library: tuple[str, ...] = ("data", "photos", "evaluation", "report", "study")
+    library: tuple[str, ...] = _ALWAYS
     #: Whether it shows the command that repeats the study, and so every parameter.
     tells_command: bool = False
 
@@ -56,23 +61,13 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
         "0",
         "0_data",
         "The data",
-        parameters=("skip_bad_rows", "public_share", "min_confidence", "find_faces"),
+        parameters=(*_CROWD, *_PERSON),
     ),
     ChapterPlan(
         "A1",
         "A1_svm_fer2013",
         "SVM on FER2013",
-        parameters=(
-            "skip_bad_rows",
-            "public_share",
-            "min_confidence",
-            "find_faces",
-            "hog_cell",
-            "svm_penalty",
-            "folds",
-            "repeats",
-            "resamples",
-        ),
+        parameters=(*_CROWD, *_PERSON, "hog_cell", "svm_penalty", *_FOLD, "resamples"),
         settings=(
             "pixel_rows",
             "loss_rows",
@@ -82,30 +77,23 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
             "image_svm",
             "tuning_repeats",
         ),
-        library=("data", "photos", "evaluation", "designed", "report", "study"),
+        library=(*_ALWAYS, "designed"),
     ),
     ChapterPlan(
         "A2",
         "A2_svm_action_units",
         "SVM on Action Units",
         data=("target",),
-        parameters=("min_confidence", "find_faces", "folds", "repeats", "resamples"),
+        parameters=(*_PERSON, *_FOLD, "resamples"),
         settings=("unit_model", "repeats", "permutations", "curve_repeats", "shuffles"),
-        library=("data", "photos", "evaluation", "designed", "report", "study"),
+        library=(*_ALWAYS, "designed"),
     ),
     ChapterPlan(
         "B1",
         "B1_cnn_fer2013",
         "Network on FER2013",
         data=("fer2013",),
-        parameters=(
-            "skip_bad_rows",
-            "public_share",
-            "trainings",
-            "epochs",
-            "batch_size",
-            "learning_rate",
-        ),
+        parameters=(*_CROWD, "trainings", "epochs", "batch_size", "learning_rate"),
         settings=(
             "network",
             "fast_precision",
@@ -118,7 +106,7 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
             "ablation_epochs",
             "assignment_minutes",
         ),
-        library=("data", "photos", "evaluation", "network", "report", "study"),
+        library=(*_ALWAYS, "network"),
     ),
     ChapterPlan(
         "B2",
@@ -126,8 +114,8 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
         "The network on the person",
         reads=("A2", "B1"),
         data=("target",),
-        parameters=("min_confidence", "find_faces", "weights", "resamples"),
-        library=("data", "photos", "evaluation", "network", "report", "study"),
+        parameters=(*_PERSON, "weights", "resamples"),
+        library=(*_ALWAYS, "network"),
     ),
     ChapterPlan(
         "B3",
@@ -135,18 +123,9 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
         "The network fine-tuned",
         reads=("B1", "B2"),
         data=("target",),
-        parameters=(
-            "min_confidence",
-            "find_faces",
-            "folds",
-            "repeats",
-            "fine_tune_epochs",
-            "fine_tune_rate",
-            "weights",
-            "resamples",
-        ),
+        parameters=(*_PERSON, *_FOLD, "fine_tune_epochs", "fine_tune_rate", "weights", "resamples"),
         settings=("tuning", "tuning_repeats"),
-        library=("data", "photos", "evaluation", "network", "report", "study"),
+        library=(*_ALWAYS, "network"),
     ),
     ChapterPlan(
         "C",
@@ -154,8 +133,8 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
         "The comparison",
         reads=("0", "A1", "A2", "B1", "B2", "B3"),
         data=("target",),
-        parameters=("min_confidence", "find_faces", "weights", "resamples"),
-        library=("data", "photos", "evaluation", "network", "report", "study"),
+        parameters=(*_PERSON, "weights", "resamples"),
+        library=(*_ALWAYS, "network"),
         tells_command=True,
     ),
 )
@@ -260,20 +239,15 @@ def without_folders(command: str) -> str:
 def load_study(path: str | Path, settings: Sequence[str] = ()) -> Study:
     """Read a study from a YAML file and check its parameters.
 
-    A file that names a person's folder and no FER2013 does without FER2013.
-
-    Parameters
-    ----------
-    path : str or Path
-        A YAML file of ``name: value`` lines, or the name of a study (`project.study_file`).
-    settings : sequence of str
-        ``NAME=VALUE`` pairs that take the place of the file's, values as in YAML.
+    A file that names a person's folder and no FER2013 does without FER2013. ``path`` may be the
+    name of a study (`project.study_file`); ``settings``, ``NAME=VALUE`` with values as in YAML,
+    take the place of the file's.
 
     Raises
     ------
     ParameterError
-        If the file is no such YAML, or a name, type or value is not allowed; the text names
-        the parameter, its value, what is allowed, and for an unknown name the nearest one.
+        If the file is no such YAML, or a name, type or value is not allowed; the text names the
+        parameter, its value, what is allowed, and for an unknown name the nearest one.
     """
     file = project.study_file(path)
     given = {**_read_yaml(file), **dict(map(_setting, settings))}
@@ -286,12 +260,7 @@ def load_study(path: str | Path, settings: Sequence[str] = ()) -> Study:
 
 
 def make_study(parameters: Mapping[str, Any], *, source: str = "study") -> Study:
-    """Return the checked study of these parameters.
-
-    Raises
-    ------
-    ParameterError
-        As `load_study`.
+    """Return the checked study of these parameters; errors as `load_study`.
 
     Examples
     --------
@@ -322,13 +291,7 @@ def data_paths(fer2013: str, target: str, seed: int) -> tuple[Path, Path]:
 
 
 def parts_to_run(only: str = "") -> list[ChapterPlan]:
-    """Return the chapters named in ``"A1,C"``, in reading order; all of them for ``""``.
-
-    Raises
-    ------
-    ParameterError
-        If a part does not exist.
-    """
+    """Return the chapters named in ``"A1,C"``, in reading order; all of them for ``""``."""
     if not only.strip():
         return list(CHAPTERS)
     asked = [part.strip().upper() for part in only.split(",") if part.strip()]

@@ -95,18 +95,7 @@ SETTINGS: dict[str, tuple[Any, Any, Any]] = {
 
 
 def settings(profile: str, name: str) -> Any:
-    """Return what a profile chooses for a setting.
-
-    Raises
-    ------
-    ParameterError
-        If the profile or the setting does not exist.
-
-    Examples
-    --------
-    >>> settings("quick", "hog_cell")
-    6
-    """
+    """Return what a profile chooses for a setting; `ParameterError` if either does not exist."""
     if profile not in PROFILES:
         raise ParameterError(f"there is no profile {profile!r}; known: {', '.join(PROFILES)}")
     if name not in SETTINGS:

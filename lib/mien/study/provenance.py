@@ -34,12 +34,9 @@ PACKAGES = (
 def private_reads() -> pd.DataFrame:
     """Return every reading of FER2013's PrivateTest for a figure, in this project's history.
 
-    Returns
-    -------
-    DataFrame
-        ``commit, date, model, set, purpose, accuracy`` (percent), from the project's
-        ``guides/private_test.csv``, to which lines are only ever added; no rows where mien came
-        without its guides.
+    ``commit, date, model, set, purpose, accuracy`` (percent), from the project's
+    ``guides/private_test.csv``, to which lines are only ever added; no rows where mien came without
+    its guides.
     """
     path = project.project_root() / "guides" / "private_test.csv"
     if not path.is_file():

@@ -25,15 +25,7 @@ RUN = "MIEN_RUN"
 PLACES = frozenset({"name", "out", "fer2013", "target"})
 
 #: Columns of predictions.csv, in order.
-PREDICTION_COLUMNS = (
-    "file_name",
-    "set",
-    "clip",
-    "fold",
-    "truth",
-    "predicted",
-    *SHARES,
-)
+PREDICTION_COLUMNS = ("file_name", "set", "clip", "fold", "truth", "predicted", *SHARES)
 
 
 def study_folder(name: str, out: str | Path = "") -> Path:
@@ -130,30 +122,11 @@ def save(
     predictions: pd.DataFrame | None = None,
     tables: Mapping[str, pd.DataFrame] | None = None,
 ) -> Path:
-    """Write the results of one part: ``metrics.json``, ``predictions.csv`` and more tables.
+    """Write metrics.json, predictions.csv and other tables of one part; return their folder.
 
-    Parameters
-    ----------
-    study : Path
-        The study's folder.
-    part : str
-        ``"0"``, ``"A1"`` … ``"C"``.
-    metrics : mapping
-        What metrics.json holds; NumPy values are fine.
-    predictions : DataFrame, optional
-        With the columns `PREDICTION_COLUMNS`.
-    tables : mapping of str to DataFrame, optional
-        More tables, each written as ``<name>.csv``.
-
-    Returns
-    -------
-    Path
-        The folder ``results/<part>``, which appears whole or not at all.
-
-    Raises
-    ------
-    DataError
-        If the predictions lack a column or name a file twice.
+    ``results/<part>`` appears whole or not at all. ``predictions`` have the columns
+    `PREDICTION_COLUMNS`, each of the ``tables`` becomes ``<name>.csv``. `DataError` if the
+    predictions lack a column or name a file twice.
     """
     if predictions is not None:
         predictions = _checked(predictions, part)
@@ -168,13 +141,7 @@ def save(
 
 
 def load_metrics(study: Path, part: str) -> dict[str, Any]:
-    """Return the metrics of an earlier part.
-
-    Raises
-    ------
-    DataError
-        If that part has not been run in this study.
-    """
+    """Return the metrics of an earlier part; `DataError` if it has not been run in this study."""
     return json.loads(_existing(study, part, "metrics.json").read_text(encoding="utf-8"))
 
 
