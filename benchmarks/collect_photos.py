@@ -20,11 +20,11 @@ from mien.photos.album import Album
 from mien.synthetic.anatomy import Identity
 from mien.synthetic.rendering import View, draw_face
 
-DRAWN = 60
+DRAWN = 400
 
 
 def draw(folder: Path, photos: int) -> None:
-    """Write as many photos; faces are drawn 60 times and then pasted at other places."""
+    """Write as many photos; faces are drawn 400 times and then pasted at other places."""
     rng = np.random.default_rng(0)
     faces = []
     for _ in range(DRAWN):

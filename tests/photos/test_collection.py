@@ -192,6 +192,14 @@ def test_photos_of_a_camera_are_told_apart_by_shooting_time(tmp_path, minutes, c
     assert sorted(loaded["clip"]) == sorted(faces["clip"])
 
 
+def test_frames_that_a_program_has_numbered_are_one_clip(tmp_path):
+    for look in range(3):
+        scene((ANN, look, 120, 60, 60)).save(tmp_path / f"img_000{look}.png")
+    _, faces = gather([tmp_path / "*.png"], tmp_path / "person")
+    assert list(faces["clip"]) == ["img"] * 3
+    assert list(load_person(tmp_path / "person").faces["clip"]) == ["img"] * 3
+
+
 def test_photos_that_come_later_join_the_clip_of_their_time(tmp_path):
     for look, (folder, minute) in enumerate((("first", 1), ("then", 0), ("then", 9))):
         (tmp_path / folder).mkdir(exist_ok=True)

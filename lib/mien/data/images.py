@@ -157,6 +157,14 @@ def shooting_time(path: Path | None, name: str = "") -> datetime | None:
     return None
 
 
+def is_of_camera(stem: str, taken: datetime | None) -> bool:
+    """Return whether a camera has named a photo, so that no clip is in its name.
+
+    ``img_0001`` without a time (``taken``) is a frame that a program has named.
+    """
+    return bool(CAMERA_NAME.fullmatch(stem)) and (taken is not None or stem != stem.lower())
+
+
 def plain_image(image: Image.Image) -> Image.Image:
     """Return an image upright and in 8 bits: mode ``"L"`` if it is grey, else ``"RGB"``.
 

@@ -27,6 +27,7 @@ from mien.data.images import (
     IMAGE_SUFFIXES,
     SIDE,
     VIDEO_SUFFIXES,
+    is_of_camera,
     open_image,
     shooting_time,
     thumbnail,
@@ -344,7 +345,7 @@ def _name_clips(faces: list[Face], findings: list[Finding]) -> None:
         if not CAMERA_NAME.fullmatch(stem):
             continue
         taken = shooting_time(face.path, stem)
-        if taken or stem != stem.lower():  # img_0001 and no time: frames that a program has named
+        if is_of_camera(stem, taken):
             photos.append((face.label, taken, face))
             face.clip = stem
     timed = [photo for photo in photos if photo[1]]

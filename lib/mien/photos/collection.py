@@ -20,10 +20,10 @@ import numpy as np
 
 from mien import system
 from mien.data.images import (
-    CAMERA_NAME,
     IMAGE_SUFFIXES,
     VIDEO_SUFFIXES,
     find_images,
+    is_of_camera,
     open_image,
     resized,
     shooting_time,
@@ -103,7 +103,7 @@ def plan(
         clip, _, frame = path.stem.rpartition("_")
         taken = shooting_time(path, path.stem)
         time = taken.isoformat() if taken else ""
-        if clip and not CAMERA_NAME.fullmatch(path.stem):
+        if clip and not is_of_camera(path.stem, taken):
             photos.append(Picture(path, time, labels[path], clip, frame))
         elif taken:
             timed.append((taken, Picture(path, time, labels[path], "", path.stem)))
