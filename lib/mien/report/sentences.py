@@ -86,19 +86,112 @@ def private_reads(reads: pd.DataFrame) -> str:
     return told
 
 
-def calibration(error: float, floor: float, n: int) -> str:
-    """Return how far confidence and accuracy are apart, beside what chance alone would show.
+def calibration(bins: pd.DataFrame, error: float, floor: float) -> str:
+    """Return how far confidence and accuracy are apart, and to which side.
+
+    Parameters
+    ----------
+    bins, error
+        Of `mien.evaluation.calibration.reliability`.
+    floor : float
+        Of `mien.evaluation.calibration.noise_floor`.
+    """
+    n = int(bins["n"].sum())
+    over = float(((bins["confidence"] - bins["accuracy"]) * bins["n"]).sum()) / n
+    more = "more" if over > 0 else "less"
+    side = f"its answers promise {points(abs(over)).lstrip('+')} {more} than they keep"
+    if error <= floor:
+        side = "it is no further off than that"
+    return (
+        f"The expected calibration error is {error:.3f}; a perfectly calibrated model would show "
+        f"{floor:.3f} on {count(n, 'image')} by chance. On the whole {side}."
+    )
+
+
+def confused(score: Mapping) -> str:
+    """Return which two emotions are confused most often, and by how much.
 
     Examples
     --------
-    >>> calibration(0.021, 0.015, 3589)
-    'The expected calibration error is 0.021; a perfectly calibrated model would show 0.015 on \
-3,589 images by chance.'
+    >>> confused({"labels": ["sad", "fear"], "confusion_matrix": [[5, 0], [2, 6]]})
+    'The largest error: of 8 faces that show *fear*, 2 are answered *sad* (25 %).'
     """
+    matrix, labels = np.array(score["confusion_matrix"], float), score["labels"]
+    errors = matrix - np.diag(np.diag(matrix))
+    if not errors.any():
+        return "No face is answered wrongly."
+    told = []
+    for place in errors.ravel().argsort(kind="stable")[::-1][:2]:
+        shown, given = divmod(int(place), len(labels))
+        if errors[shown, given]:
+            told.append(
+                f"of {matrix[shown].sum():,.0f} faces that show *{labels[shown]}*, "
+                f"{errors[shown, given]:,.4g} are answered *{labels[given]}* "
+                f"({percent(errors[shown, given] / matrix[shown].sum(), digits=0)})"
+            )
+    return f"The largest error: {'; then, '.join(told)}."
+
+
+def best_and_worst(score: Mapping) -> str:
+    """Return the emotions that are read best and worst, by F1."""
+    shown = {name: found for name, found in score["per_class"].items() if found["support"]}
+    ordered = sorted(shown, key=lambda name: -shown[name]["f1"])
+    best, worst = ordered[0], ordered[-1]
+    if best == worst:
+        return f"Every face shows *{best}*."
     return (
-        f"The expected calibration error is {error:.3f}; a perfectly calibrated model would show "
-        f"{floor:.3f} on {count(n, 'image')} by chance."
+        f"*{best}* is read best (F1 {percent(shown[best]['f1'])}), *{worst}* worst "
+        f"({percent(shown[worst]['f1'])}, {count(round(shown[worst]['support']), 'face')})."
     )
+
+
+def highest(board: Mapping[str, Mapping]) -> str:
+    """Return whose accuracy is highest, and whose intervals overlap with its own.
+
+    Parameters
+    ----------
+    board : mapping of str to mapping
+        Scores by the name of the model or step.
+    """
+    best = max(board, key=lambda name: board[name]["accuracy"])
+    low = board[best]["accuracy_ci95"][0]
+    beside = [n for n, one in board.items() if n != best and one["accuracy_ci95"][1] >= low]
+    apart = "overlaps with none of the others"
+    if beside:
+        apart = f"overlaps with {'that' if len(beside) == 1 else 'those'} of {listed(beside)}"
+    return (
+        f"The highest accuracy is that of {best}, {percent(board[best]['accuracy'])}; its interval "
+        f"{apart}."
+    )
+
+
+def answered(predictions: pd.DataFrame) -> str:
+    """Return what unknown faces were answered, and how often as the raters' majority says.
+
+    Parameters
+    ----------
+    predictions : DataFrame
+        ``predicted``, ``truth`` (empty where the raters have no majority).
+    """
+    if predictions.empty:
+        return "There are no unknown faces."
+    given = predictions["predicted"].value_counts()
+    rated = predictions[predictions["truth"] != ""]
+    right = int((rated["predicted"] == rated["truth"]).sum())
+    told = listed([f"*{emotion}* ({n})" for emotion, n in given.items()])
+    return (
+        f"The answers are {told}. The raters have a majority on {count(len(rated), 'face')} of "
+        f"{len(predictions)}; the answer is theirs on {right}."
+    )
+
+
+def forgotten(likeness: pd.DataFrame) -> str:
+    """Return whether maps survive that layers forget (`mien.network.saliency.sanity_check`)."""
+    last = likeness["correlation"].iloc[-1]
+    said = f"When every layer has forgotten, the likeness is {last:.2f}".replace("-", "−")
+    if last >= 0.5:
+        return f"{said}: much of these maps is the picture's and not what the network has learned."
+    return f"{said}: the maps depend on what the network has learned."
 
 
 def named(model: str, score: Mapping) -> str:
@@ -209,6 +302,19 @@ def ferplus(agreement: Mapping[str, Mapping] | None) -> str:
         f"{percent(network['accuracy'])} (95 % interval {interval(network['accuracy_ci95'])}), "
         f"FER2013's own labels on {percent(labels['accuracy'])}."
     )
+
+
+def augmented(augment: Mapping[str, float]) -> str:
+    """Return how training faces are changed, from the fields of `mien.network.training.Augment`."""
+    told = {
+        "mirror": "mirrored half of the time",
+        "shift": f"moved by up to {percent(augment['shift'], digits=0)} of its width",
+        "rotation": f"turned by up to {augment['rotation']:g} degrees",
+        "zoom": f"scaled by up to {percent(augment['zoom'], digits=0)}",
+        "light": f"relit by up to {augment['light']:g} octaves of gamma",
+        "erase": f"covered in part with a probability of {percent(augment['erase'], digits=0)}",
+    }
+    return f"Each time that a face is shown it is {listed([told[n] for n in told if augment[n]])}."
 
 
 def chosen_epochs(chosen: Sequence[int], most: int) -> str:
