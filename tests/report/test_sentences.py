@@ -1,5 +1,6 @@
 from itertools import combinations
 
+import numpy as np
 import pandas as pd
 
 from mien.evaluation.paired_tests import compare
@@ -188,3 +189,80 @@ def test_a_learning_curve_is_continued_only_where_it_rises():
     assert "would not help" in sentences.curve(found | {"faces_needed": None})
     full = sentences.curve(found | {"goal": 1.05, "faces_needed": None})
     assert "would not help" not in full and "left to be gained" in full
+
+
+def test_calibration_says_to_which_side_it_errs():
+    bins = pd.DataFrame({"n": [10, 30], "confidence": [0.5, 0.9], "accuracy": [0.5, 0.7]})
+    told = sentences.calibration(bins, 0.15, 0.02)
+    assert "0.150" in told and "0.020 on 40 images" in told
+    assert "promise 15.0 points more than they keep" in told
+    bins["accuracy"] = [0.5, 1.0]
+    assert "promise 7.5 points less than they keep" in sentences.calibration(bins, 0.075, 0.02)
+    assert "no further off than that" in sentences.calibration(bins, 0.01, 0.02)
+
+
+def test_what_is_confused_and_what_is_read_best():
+    labels = ["fear", "sad", "happy"]
+    score = {"labels": labels, "confusion_matrix": [[4, 4, 2], [0, 7.5, 2.5], [0, 0, 10]]}
+    told = sentences.confused(score)
+    assert "of 10 faces that show *fear*, 4 are answered *sad* (40 %); then, of 10 faces" in told
+    assert "that show *sad*, 2.5 are answered *happy* (25 %)" in told
+    right = {"labels": labels, "confusion_matrix": np.diag([1, 2, 3])}
+    assert sentences.confused(right) == "No face is answered wrongly."
+    f1 = {"fear": 0.5, "sad": 0.2, "happy": 0.9, "angry": 0.0}
+    classes = {name: {"f1": value, "support": 3 * (value > 0)} for name, value in f1.items()}
+    told = sentences.best_and_worst({"per_class": classes})
+    assert told == "*happy* is read best (F1 90.0 %), *sad* worst (20.0 %, 3 faces)."
+    alone = {"per_class": {"sad": {"f1": 1.0, "support": 2}}}
+    assert sentences.best_and_worst(alone) == "Every face shows *sad*."
+
+
+def test_the_highest_accuracy_and_whose_interval_overlaps():
+    board = {
+        "a": {"accuracy": 0.5, "accuracy_ci95": [0.4, 0.6]},
+        "b": {"accuracy": 0.8, "accuracy_ci95": [0.7, 0.9]},
+        "c": {"accuracy": 0.7, "accuracy_ci95": [0.6, 0.75]},
+    }
+    assert sentences.highest(board).endswith(
+        "that of b, 80.0 %; its interval overlaps with that of c."
+    )
+    del board["c"]
+    assert sentences.highest(board).endswith("its interval overlaps with none of the others.")
+
+
+def test_answers_to_unknown_faces_beside_the_raters():
+    given = pd.DataFrame({"predicted": ["sad", "sad", "fear"], "truth": ["sad", "", "happy"]})
+    told = sentences.answered(given)
+    assert "*sad* (2) and *fear* (1)" in told
+    assert "majority on 2 faces of 3; the answer is theirs on 1" in told
+    assert sentences.answered(given[:0]) == "There are no unknown faces."
+
+
+def test_maps_that_survive_forgetting_are_told_so():
+    told = [
+        sentences.forgotten(pd.DataFrame({"correlation": [0.9, end]})) for end in (0.7, 0.1, -0.2)
+    ]
+    assert "0.70: much of these maps is the picture's" in told[0]
+    assert "0.10: the maps depend on what" in told[1] and "−0.20" in told[2]
+
+
+def test_how_training_faces_are_changed():
+    amounts = {"mirror": True, "shift": 0.1, "rotation": 12, "zoom": 0, "light": 0, "erase": 0.25}
+    told = sentences.augmented(amounts)
+    assert "mirrored half of the time, moved by up to 10 % of its width, turned by up to 12" in told
+    assert "probability of 25 %" in told and "scaled" not in told and "relit" not in told
+
+
+def test_sizes_of_classes_and_what_is_lost():
+    counts = pd.DataFrame({"Training": [100, 40, 0]}, index=["happy", "sad", "fear"])
+    assert sentences.balance(counts) == "Training holds no image of *fear*."
+    assert "*happy* (100 images), has 2.5 times" in sentences.balance(counts[:2])
+    rows = [("row", True, 2), ("row", True, 1), ("image", True, 1), ("row", False, 9)]
+    findings = pd.DataFrame(rows, columns=["what", "lost", "count"])
+    assert sentences.lost(findings) == "Not used: 1 image and 3 rows."
+    assert sentences.lost(findings[3:]) == "Nothing of the person's files is lost."
+
+
+def test_what_all_seven_emotions_cost():
+    told = sentences.unmasked({"accuracy": 0.77, "n": 87}, {"accuracy": 0.724})
+    assert told == "With all seven emotions allowed, −4.6 points on the 87 labelled faces."

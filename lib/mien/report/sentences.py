@@ -57,6 +57,21 @@ macro F1 44.0 %).'
     )
 
 
+def unmasked(restricted: Mapping, free: Mapping) -> str:
+    """Return what it costs a crowd's model that it may name emotions which the person never shows.
+
+    Parameters
+    ----------
+    restricted, free : mapping
+        Scores on the same faces, with the person's emotions and with all seven allowed.
+    """
+    change = free["accuracy"] - restricted["accuracy"]
+    return (
+        f"With all seven emotions allowed, {points(change)} on the "
+        f"{count(restricted['n'], 'labelled face')}."
+    )
+
+
 def one_pair(row: Mapping) -> str:
     """Return what a chapter may say of one pair by itself: the difference, and no winner."""
     bounds = interval((row["ci_low"], row["ci_high"]), signed=True)
@@ -361,6 +376,28 @@ def crowd(facts: Mapping[str, Any]) -> str:
             f" It came without {made}, taken out of Training here: no figure on it is FER2013's."
         )
     return said
+
+
+def balance(counts: pd.DataFrame) -> str:
+    """Return how far the classes of Training differ in size (`mien.data.summary.class_counts`)."""
+    sizes = counts["Training"]
+    most, fewest = sizes.idxmax(), sizes.idxmin()
+    if not sizes[fewest]:
+        return f"Training holds no image of {listed([f'*{e}*' for e in sizes[sizes == 0].index])}."
+    return (
+        f"Training's largest class, *{most}* ({sizes[most]:,} images), has "
+        f"{sizes[most] / sizes[fewest]:.1f} times as many as its smallest, *{fewest}* "
+        f"({sizes[fewest]:,})."
+    )
+
+
+def lost(findings: pd.DataFrame) -> str:
+    """Return how much of a person's files is not used (`mien.data.person.Person.told`)."""
+    unused = findings[findings["lost"]]
+    if unused.empty:
+        return "Nothing of the person's files is lost."
+    told = [f"{count(int(n), what)}" for what, n in unused.groupby("what")["count"].sum().items()]
+    return f"Not used: {listed(told)}."
 
 
 def copies(facts: Mapping[str, Any]) -> str:
