@@ -232,6 +232,13 @@ def check_print(browser: Browser, path: Path) -> bytes:
         assert page.locator(".contents:visible, .tools:visible").count() == 0
         paper = page.evaluate("getComputedStyle(document.body).backgroundColor")
         assert paper == "rgb(255, 255, 255)", "dark paper"
+        numbers = page.locator("td.mien-number")
+        spaces = numbers.evaluate_all("all => all.map(cell => getComputedStyle(cell).whiteSpace)")
+        assert set(spaces) <= {"nowrap"}, "a number or an interval may break"
+        wide = page.locator(".mien-scroll:has(tr > :nth-child(8))")
+        turned = wide.evaluate_all("all => all.map(table => getComputedStyle(table).page)")
+        assert set(turned) <= {"wide"}, "a wide table is not turned"
+        assert not page.locator("#parameters:visible").count(), "a heading with nothing under it"
         pdf = page.pdf(tagged=True, prefer_css_page_size=True, print_background=True)
     for alt in alts:
         assert pdf.count(_pdf_alt(alt)) >= alts.count(alt), f"the PDF lacks the figure {alt!r}"
