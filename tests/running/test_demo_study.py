@@ -55,6 +55,22 @@ def test_every_chapter_leaves_pages_notebooks_and_results(demo_run):
         assert results.load_metrics(demo_run.folder, plan.part)["part"] == plan.part
 
 
+@pytest.mark.parametrize("plan", CHAPTERS, ids=lambda plan: plan.part)
+def test_every_figure_and_table_is_read_by_a_sentence(demo_run, plan):
+    """A sentence follows, or one more figure of the same numbers and then a sentence."""
+    notebook = nbformat.read(results.notebook_path(demo_run.folder, plan.notebook), as_version=4)
+    unread = []
+    for number, cell in enumerate(notebook.cells):
+        for output in cell.get("outputs", []):
+            shown = output.get("data", {})
+            if "text/markdown" in shown:
+                unread = []
+            elif "image/png" in shown or "text/html" in shown:
+                unread.append(number)
+                assert len(unread) <= 2, f"cells {unread} show what nothing reads"
+    assert not unread, f"cells {unread} show what nothing reads"
+
+
 @pytest.mark.parametrize(
     "part, tables",
     [
