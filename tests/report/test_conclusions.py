@@ -189,3 +189,31 @@ def test_declared_pairs_name_those_that_are_separated():
     told = conclusions.declared(models(55, 20, 21)[1], SEEN)
     assert told.startswith("Of 3 declared pairs the data separate 2 (A from B and A from C); a tr")
     assert "the data separate 0; a true" in conclusions.declared(models(30, 31)[1], SEEN)
+
+
+def test_the_largest_difference_and_what_the_person_s_emotions_are_worth():
+    rows = [
+        {"a": "x", "b": "y", "difference": 0.1, "separated": False},
+        {"a": "y", "b": "z", "difference": -0.2, "separated": True},
+    ]
+    more = {
+        "clips": 40,
+        "ci_low": -0.3,
+        "ci_high": -0.1,
+        "p": 0.01,
+        "p_holm": 0.02,
+        "n": 80,
+        "trainings": 1,
+    }
+    pairs = pd.DataFrame([row | more for row in rows])
+    told = conclusions.largest(pairs)
+    assert told.startswith("The largest difference: z is better than y: ")
+    assert conclusions.largest(pairs[:0]).startswith("No declared pair")
+    scores = {
+        ("NN", "target-labelled", "the person's"): {"accuracy": 0.77, "n": 87},
+        ("NN", "target-labelled", "all seven"): {"accuracy": 0.724, "n": 87},
+        ("NN", "target-unknown", "the person's"): {"accuracy": 0.8, "n": 10},
+    }
+    told = conclusions.restricted(scores)
+    assert told == "- NN: With all seven emotions allowed, −4.6 points on the 87 labelled faces."
+    assert conclusions.restricted({}) == "No model of the crowd answers here."

@@ -235,7 +235,9 @@ def test_answers_to_unknown_faces_beside_the_raters():
     told = sentences.answered(given)
     assert "*sad* (2) and *fear* (1)" in told
     assert "majority on 2 faces of 3; the answer is theirs on 1" in told
-    assert sentences.answered(given[:0]) == "There are no unknown faces."
+    given.loc[3] = ["", "sad"]
+    assert sentences.answered(given) == told
+    assert sentences.answered(given[3:]) == "No unknown face was answered."
 
 
 def test_maps_that_survive_forgetting_are_told_so():

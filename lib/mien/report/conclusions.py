@@ -9,7 +9,7 @@ import pandas as pd
 
 from mien.evaluation.paired_tests import pair
 from mien.models import is_network
-from mien.report.sentences import named, of_networks
+from mien.report.sentences import named, of_networks, unmasked
 from mien.report.tables import number_text
 from mien.report.text import (
     bullets,
@@ -147,6 +147,14 @@ def declared(pairs: pd.DataFrame, detectable: Mapping) -> str:
     return f"{found}{f' ({listed(separated)})' if separated else ''}; {seen(detectable)}."
 
 
+def largest(pairs: pd.DataFrame) -> str:
+    """Return what is known of the declared pair that differs most."""
+    if pairs.empty:
+        return "No declared pair has answered the same faces."
+    row = pairs.loc[pairs["difference"].abs().idxmax()]
+    return f"The largest difference: {comparison(row)}"
+
+
 def _cost(best: str, tied: list[str], costs: Mapping[str, Mapping]) -> str:
     def price(model: str) -> str:
         labels = costs[model]["labels"]
@@ -174,6 +182,22 @@ def compared(found: Mapping) -> str:
         for model in found["came_trained"]
     ]
     return " ".join(told)
+
+
+def restricted(scores: Mapping[tuple[str, str, str], Mapping]) -> str:
+    """Return what it is worth to a crowd's model to know which emotions the person shows.
+
+    Parameters
+    ----------
+    scores : mapping
+        Of `mien.study.comparison.restricted_or_not`.
+    """
+    told = [
+        f"{model}: {unmasked(score, scores[model, name, 'all seven'])}"
+        for (model, name, emotions), score in scores.items()
+        if name == "target-labelled" and emotions != "all seven"
+    ]
+    return bullets(told) if told else "No model of the crowd answers here."
 
 
 def disputed(faces: int, of: int) -> str:

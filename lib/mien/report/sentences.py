@@ -168,6 +168,8 @@ def highest(board: Mapping[str, Mapping]) -> str:
     board : mapping of str to mapping
         Scores by the name of the model or step.
     """
+    if not board:
+        return "No model has answered a face whose emotion is known."
     best = max(board, key=lambda name: board[name]["accuracy"])
     low = board[best]["accuracy_ci95"][0]
     beside = [n for n, one in board.items() if n != best and one["accuracy_ci95"][1] >= low]
@@ -188,8 +190,9 @@ def answered(predictions: pd.DataFrame) -> str:
     predictions : DataFrame
         ``predicted``, ``truth`` (empty where the raters have no majority).
     """
+    predictions = predictions[predictions["predicted"] != ""]  # of a face that could not be read
     if predictions.empty:
-        return "There are no unknown faces."
+        return "No unknown face was answered."
     given = predictions["predicted"].value_counts()
     rated = predictions[predictions["truth"] != ""]
     right = int((rated["predicted"] == rated["truth"]).sum())
