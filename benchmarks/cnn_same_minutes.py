@@ -14,6 +14,7 @@ import numpy as np
 from statsmodels.stats.proportion import proportion_confint
 
 from mien.data.fer2013 import load_fer2013
+from mien.emotions import named
 from mien.network import ablation, architecture, inference, training
 from mien.study import profiles
 
@@ -35,13 +36,15 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     crowd = load_fer2013(given.fer2013)
-    learned, public, private = map(crowd.split, ("Training", "PublicTest", "PrivateTest"))
+    learned, public = map(crowd.split, ("Training", "PublicTest"))
+    private = crowd.private_test()
 
     model = ablation.build(seed=given.seed)
     theirs = ablation.train(model, learned, public, seconds=60 * given.minutes, seed=given.seed)
     spent, seen = theirs["seconds"].iloc[-1], theirs["faces"].iloc[-1]
-    answers = ablation.predict(model, private[0]).argmax(axis=1)
-    show("assignment's network", answers == private[1], seen / spent, spent, model.count_params())
+    answers = ablation.predict(model, private.images).argmax(axis=1)
+    right = named(answers) == private.truth_for({"theirs": answers})
+    show("assignment's network", right, seen / spent, spent, model.count_params())
 
     shape, settings, amounts = (
         profiles.settings(given.profile, name) for name in ("network", "training", "augmentation")
@@ -53,9 +56,10 @@ def main() -> None:
         ours, *learned, *public, recipe, seconds=60 * given.minutes, seed=given.seed
     )
     spent = time.perf_counter() - start
-    answers = inference.predict(ours, private[0]).argmax(axis=1)
+    answers = inference.predict(ours, private.images).argmax(axis=1)
     rate = len(learned[1]) / history["seconds"].median()  # validation included
-    show(f"ours ({given.profile})", answers == private[1], rate, spent, ours.count_params())
+    right = named(answers) == private.truth_for({"ours": answers})
+    show(f"ours ({given.profile})", right, rate, spent, ours.count_params())
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from statsmodels.stats.proportion import proportion_confint
 
+from mien import emotions
 from mien.data.fer2013 import has_copy_in, load_fer2013
 from mien.emotions import EMOTIONS
 from mien.evaluation import calibration
@@ -136,13 +137,14 @@ def publish(model, crowd, out: Path, *, seed: int, epochs: int, note: str = "") 
 
 def measure(packed, crowd) -> dict:
     """Return what the card says of a network's answers: PublicTest chooses, PrivateTest tells."""
-    (public, public_codes), (private, codes) = map(crowd.split, ("PublicTest", "PrivateTest"))
+    (public, public_codes), private = crowd.split("PublicTest"), crowd.private_test()
     compared, answered = inference.compare_views(packed, public, public_codes)
     looks = inference.best_views(compared)
     quick, answers = (
-        inference.predict(packed, private, **inference.VIEWS[way]).argmax(axis=1)
+        inference.predict(packed, private.images, **inference.VIEWS[way]).argmax(axis=1)
         for way in (MIRRORED, looks)
     )
+    codes = emotions.codes(private.truth_for({"quick": quick, "answers": answers}))
     right, copied = answers == codes, has_copy_in(crowd, "PrivateTest")
     sets = {
         "PublicTest": answered[looks].argmax(axis=1) == public_codes,

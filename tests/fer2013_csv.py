@@ -45,9 +45,9 @@ def write(tmp_path, content, name="fer2013.csv"):
 def assert_same(crowd, drawn):
     images, labels, usage = drawn
     np.testing.assert_array_equal(crowd.images, images)
-    np.testing.assert_array_equal(crowd.labels, labels)
+    np.testing.assert_array_equal(crowd._labels, labels)
     np.testing.assert_array_equal(crowd.usage, usage)
-    assert (crowd.images.dtype, crowd.labels.dtype) == (np.uint8, np.int8)
+    assert (crowd.images.dtype, crowd._labels.dtype) == (np.uint8, np.int8)
 
 
 def spoiled(rows, number, *, emotion=None, pixels=None, usage=None):

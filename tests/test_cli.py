@@ -2,8 +2,11 @@
 
 from functools import partial
 
+import pandas as pd
 import pytest
 
+from mien.labelling import ratings
+from mien.running import pages, scheduler
 from mien.synthetic import dataset
 
 
@@ -62,3 +65,50 @@ def test_what_cannot_be_done_is_refused_in_words_with_status_2(mien_here, argume
     done = mien_here(*arguments)
     assert done.returncode == 2
     assert said in done.stderr and "Traceback" not in done.stderr
+
+
+def test_every_option_reaches_what_it_is_for(mien_here, monkeypatch, tmp_path):
+    asked = []
+
+    def run(study, chapters, options, **_):
+        asked.append((study, [plan.part for plan in chapters], options))
+        return tmp_path / "index.html"
+
+    monkeypatch.setattr(scheduler, "run", run)
+    given = ["--out", str(tmp_path), "--only", "A1,C", "--force", "--jobs", "2", "--threads", "3"]
+    given += ["--minutes", "4", "--store", str(tmp_path / "store"), "--wait", "--set", "seed=5"]
+    assert mien_here("run", "demo", *given).returncode == 0
+    assert mien_here("run", "demo").returncode == 0
+    (study, parts, options), (plain, every, nothing) = asked
+    assert (study.folder, study.seed, parts) == (tmp_path, 5, ["A1", "C"])
+    assert options == scheduler.Options(True, 2, 4, 3, tmp_path / "store", True)
+    assert (plain.name, len(every), nothing) == ("demo", 7, scheduler.Options())
+
+
+def test_publish_hands_on_that_no_faces_are_wanted(mien_here, monkeypatch, tmp_path):
+    asked = []
+
+    def publish(out, to, *, faces):
+        asked.append((out, to, faces))
+        return to / "index.html"
+
+    monkeypatch.setattr(pages, "publish", publish)
+    command = ["publish", "demo", "--out", str(tmp_path / "study"), "--to", str(tmp_path / "site")]
+    for more in ([], ["--no-faces"]):
+        assert mien_here(*command, *more).returncode == 0
+    folders = tmp_path / "study", tmp_path / "site"
+    assert asked == [(*folders, True), (*folders, False)]
+
+
+def test_label_hands_on_whether_one_rater_is_enough(mien_here, monkeypatch, drawn_demo):
+    asked = []
+
+    def settle(folder, person, *, alone):
+        asked.append(alone)
+        return pd.DataFrame(columns=["file_name", "label", "how"])
+
+    monkeypatch.setattr(ratings, "settle", settle)
+    for more in ([], ["--alone"]):
+        done = mien_here("label", str(drawn_demo / "person"), "--settle", *more)
+        assert done.returncode == 0, done.stderr
+    assert asked == [False, True]

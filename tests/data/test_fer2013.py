@@ -18,6 +18,7 @@ from mien.data.fer2013 import (
     nearly_copied_in,
 )
 from mien.data.fer2013_files import USAGES
+from mien.emotions import EMOTIONS
 from mien.errors import ParameterError
 
 pytestmark = pytest.mark.usefixtures("cache_folder")
@@ -121,6 +122,20 @@ def test_split(crowd, drawn):
         crowd.split("Test")
 
 
+def test_labels_of_private_test_are_for_who_has_answered(crowd, drawn):
+    with pytest.raises(ParameterError, match="sealed"):
+        crowd.split("PrivateTest")
+    private = crowd.private_test()
+    np.testing.assert_array_equal(private.images, drawn[0][32:])
+    answers = np.array(["sad"] * len(private.images))
+    for given in ({}, {"a": answers, "b": answers[1:]}, {"a": answers[None, :-1]}):
+        with pytest.raises(ParameterError, match="has not"):
+            private.truth_for(given)
+    truth = private.truth_for({"a": answers, "b": np.stack([answers] * 2)})
+    assert truth.tolist() == [EMOTIONS[code] for code in drawn[1][32:]]
+    assert not [name for name in vars(crowd) if "labels" in name and not name.startswith("_")]
+
+
 def make(images, labels, usage):
     empty = pd.DataFrame({"row": [], "reason": []})
     return fer2013.Fer2013(images, labels, usage, empty, "", "")
@@ -133,11 +148,11 @@ def test_a_subset_is_stratified_in_order_and_chosen_by_its_seed():
     images[:, 0, :2] = np.arange(1000)[:, None] // [1, 256]
     crowd = make(images, labels, usage)
     part = crowd.subset(100, seed=1)
-    counts = pd.crosstab(part.usage, part.labels)
+    counts = pd.crosstab(part.usage, part._labels)
     assert counts.to_numpy().tolist() == [[6, 3, 1], [6, 3, 1], [48, 24, 8]]
     numbers = part.images[:, 0, 0] + 256 * part.images[:, 0, 1].astype(int)
     assert (np.diff(numbers) > 0).all()
-    np.testing.assert_array_equal(part.labels, labels[numbers])
+    np.testing.assert_array_equal(part._labels, labels[numbers])
     np.testing.assert_array_equal(part.usage, usage[numbers])
     assert part.fingerprint == crowd.subset(100, seed=1).fingerprint
     assert part.fingerprint != crowd.subset(100, seed=2).fingerprint
@@ -178,8 +193,7 @@ def test_duplicates_copies_and_constant_images_by_hand():
     assert table["copy_of"].tolist() == [1, 2, 0]
     assert table["usage"].tolist() == ["PublicTest", "PrivateTest", "PrivateTest"]
     assert table["copy_usage"].tolist() == ["Training"] * 3
-    assert table["label"].tolist() == [3, 4, 5]
-    assert table["copy_label"].tolist() == [1, 2, 0]
+    assert set(table) == {"row", "copy_of", "usage", "copy_usage"}
     assert has_copy_in(crowd).tolist() == [True, True, False]
     assert has_copy_in(crowd, "PublicTest", "PrivateTest").tolist() == [False]
     assert constant_images(crowd).tolist() == [2, 4]
@@ -213,7 +227,7 @@ def real(real_fer2013, tmp_path_factory):
 
 @pytest.mark.real
 def test_the_real_data_has_the_official_counts(real):
-    counts = pd.crosstab(real.usage, real.labels)
+    counts = pd.crosstab(real.usage, real._labels)
     assert counts.loc["PublicTest"].tolist() == [467, 56, 496, 895, 653, 415, 607]
     assert counts.loc["PrivateTest"].tolist() == [491, 55, 528, 879, 594, 416, 626]
     assert counts.loc["Training"].sum() == 28709
@@ -248,3 +262,10 @@ def test_a_load_of_the_real_data_stays_under_2_gb(real_fer2013, cache_folder):
     ).stdout
     assert int(peak) * (1 if sys.platform == "darwin" else 1024) < 2e9
     assert len(list((cache_folder / "fer2013").iterdir())) == 1
+
+
+def test_the_fingerprint_tells_labels_and_usage_apart():
+    images, labels = np.zeros((3, 48, 48), np.uint8), np.array([0, 1, 2], np.int8)
+    usage = np.array(USAGES)
+    given = [(labels, usage), (labels[::-1].copy(), usage), (labels, usage[::-1])]
+    assert len({fer2013._fingerprint(images, *each) for each in given}) == 3

@@ -127,7 +127,7 @@ def assert_same_set(crowd, drawn):
             for image, label, part in zip(images, labels, usage, strict=True)
         )
 
-    assert triples(crowd.images, crowd.labels, crowd.usage) == triples(*drawn)
+    assert triples(crowd.images, crowd._labels, crowd.usage) == triples(*drawn)
 
 
 def test_folders_with_the_part_in_the_file_name(tmp_path, drawn):
@@ -169,7 +169,7 @@ def test_bad_images_are_refused_with_their_files(tmp_path, drawn):
     ):
         assert part in str(refused.value)
     crowd = load_fer2013(folder, skip_bad_rows=True)
-    assert (len(crowd.labels), len(crowd.skipped)) == (N, 3)
+    assert (len(crowd._labels), len(crowd.skipped)) == (N, 3)
 
 
 def test_a_folder_that_holds_the_csv_will_do(tmp_path, rows, drawn):
@@ -352,7 +352,7 @@ def test_no_corruption_is_ever_read_as_another_image(tmp_path, edits, where):
         return
     found = [
         (int(label), tuple(image.ravel().tolist()), str(usage))
-        for label, image, usage in zip(crowd.labels, crowd.images, crowd.usage, strict=True)
+        for label, image, usage in zip(crowd._labels, crowd.images, crowd.usage, strict=True)
     ]
     assert found == [row for row in expected if row]
     listed = [number for number, row in enumerate(expected, 1) if row is None]

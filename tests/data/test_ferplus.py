@@ -16,7 +16,7 @@ from mien.errors import DataError
 def crowd(tmp_path):
     return Fer2013(
         images=np.zeros((4, 48, 48), np.uint8),
-        labels=np.array([3, 3, 6, 0], np.int8),
+        _labels=np.array([3, 3, 6, 0], np.int8),
         usage=np.array(["Training", "PrivateTest", "PrivateTest", "PrivateTest"]),
         skipped=pd.DataFrame(),
         fingerprint="",

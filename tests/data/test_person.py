@@ -705,3 +705,25 @@ def test_labelled_faces_outside_some_clips():
     assert labelled.outside([]).all()
     # only happy would be left, from which nothing could be told
     assert labelled.outside(["1", "2"]).all()
+
+
+def test_unknown_faces_are_never_among_the_labelled(folder):
+    add_person(folder)
+    rate(folder, "10_7.jpg,a,sad", "10_7.jpg,b,sad")
+    person = load_person(folder)
+    for what in ("has_image", "has_units"):
+        labelled = person.labelled(what)
+        assert set(labelled.truth) == {"happy", "sad"} and len(labelled.rows) == 3
+        assert set(person.faces["set"][labelled.rows]) == {"labelled"}
+        assert person.faces["file_name"][person.unknown(what)].tolist() == ["10_7.jpg"]
+
+
+def test_labels_and_clips_stand_in_the_place_of_their_faces(folder):
+    add_image(folder, "happy/1_01.jpg", grey=10)
+    write_csv(folder, [row("1_01.jpg"), row("2_01.jpg", "sad"), row("3_01.jpg", "angry")])
+    add_image(folder, "angry/3_01.jpg", grey=200)
+    person = load_person(folder)
+    seen = person.labelled("has_image")
+    assert person.faces["file_name"][seen.rows].tolist() == ["1_01.jpg", "3_01.jpg"]
+    assert (seen.truth.tolist(), seen.clips.tolist()) == (["happy", "angry"], ["1", "3"])
+    assert person.images[seen.rows].mean(axis=(1, 2)).round().tolist() == [10, 200]

@@ -17,7 +17,7 @@ def crowd():
     images[3], images[5] = images[2], images[0]
     return Fer2013(
         images=images,
-        labels=np.array([3, 0, 3, 3, 0, 3], np.int8),
+        _labels=np.array([3, 0, 3, 3, 0, 3], np.int8),
         usage=np.array(["Training"] * 2 + ["PublicTest"] * 2 + ["PrivateTest"] * 2),
         skipped=pd.DataFrame(columns=["row", "reason"]),
         fingerprint="",
@@ -46,7 +46,7 @@ def test_the_facts_of_a_crowd_by_hand(crowd):
     assert copies["in Training, exactly or nearly"].tolist()[1:] == [0, 1]
     assert copies["copies of an earlier row"].tolist() == [0, 1, 1]
     assert copies["also in Training"].tolist()[1:] == [0, 1]
-    balance = summary.class_counts(crowd)
+    balance = crowd.counts()
     assert balance.loc["happy"].tolist() == [1, 2, 1] and balance.loc["fear"].sum() == 0
 
 

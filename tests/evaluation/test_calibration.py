@@ -70,3 +70,14 @@ def test_a_calibrated_model_is_seen_to_err_by_the_noise_floor():
 def test_the_noise_floor_of_one_answer_by_hand():
     # right with .8: |.8 - 1| or |.8 - 0|, on average .8 x .2 + .2 x .8
     assert noise_floor(np.array([[0.8, 0.2]]), draws=20_000) == pytest.approx(0.32, abs=0.01)
+
+
+def test_reliability_errs_on_both_sides():
+    # a bin that is too sure by .9 does not make up for one that is not sure enough by .4
+    shares = np.array([[0.9, 0.1], [0.6, 0.4]])
+    assert reliability(["b", "a"], shares, labels=["a", "b"])[1] == pytest.approx((0.9 + 0.4) / 2)
+
+
+def test_a_confidence_on_an_edge_belongs_below_it():
+    frame, _ = reliability(["a"], np.array([[0.5, 0.5]]), labels=["a", "b"], bins=10)
+    assert frame[["lower", "upper"]].to_numpy().tolist() == [[0.4, 0.5]]

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from mien.errors import DataError
-from mien.evaluation.intervals import clustered_p, corrected_resampled
+from mien.evaluation.intervals import clustered_mean, clustered_p, corrected_resampled
 from mien.evaluation.paired_tests import (
     compare,
     detectable_difference,
@@ -90,6 +90,8 @@ def test_a_difference_from_one_clip_is_not_separated():
     row = compare(truth, {"one": a, "two": b}, clips, pairs=[("one", "two")]).iloc[0]
     assert row["p_mcnemar"] < 0.001
     assert row["p"] > 0.05
+    alone = clustered_mean([1] * 20 + [0] * 12, np.arange(32)).error
+    assert row["design_effect"] == pytest.approx((row["error"] / alone) ** 2) and alone > 0
     assert row["design_effect"] > 5
     assert not row["separated"]
 
@@ -199,3 +201,14 @@ def test_with_so_few_clips_nothing_could_have_been_seen():
     assert detectable_difference(0.2, 3, alpha=0.05 / 6) is None
     assert detectable_difference(0.0, 48) is None
     assert detectable_difference(float("nan"), 1) is None
+
+
+def test_holm_decides_what_is_separated():
+    # p = .03 alone, .09 of three
+    truth, a, b = answers_with(9, 2)
+    answers, clips = {"one": a, "two": b, "same": a}, np.arange(len(truth))
+    alone = compare(truth, answers, clips, pairs=[("one", "two")])
+    family = [("one", "two"), ("one", "same"), ("same", "one")]
+    together = compare(truth, answers, clips, pairs=family)
+    assert alone.loc[0, "p"] == together.loc[0, "p"] < 0.05 < together.loc[0, "p_holm"]
+    assert alone.loc[0, "separated"] and not together.loc[0, "separated"]

@@ -52,3 +52,12 @@ def test_a_fold_that_teaches_one_emotion_answers_it():
     folds = np.array([[0, 0, 0, 0, 1, 1]])
     found = linear_probe(np.arange(6.0)[:, None], labels, folds)
     assert named(found[0].argmax(axis=1)).tolist() == ["happy"] * 4 + ["sad"] * 2
+
+
+def test_the_scale_of_a_feature_does_not_matter(faces):
+    labels, folds, noise = faces
+    telling = np.where(labels[:, None] == ["happy", "sad"], 2.0, 0.0)
+    features = np.hstack([telling, noise[:, :3]])
+    scaled = features * [1e-3, 1e3, 1.0, 1e2, 1e-2]
+    found, again = (linear_probe(given, labels, folds[:1]) for given in (features, scaled))
+    assert again == pytest.approx(found, abs=1e-3)

@@ -90,6 +90,8 @@ def test_one_rater_with_one_label_against_two_is_defined():
 def test_pairs_count_only_what_both_labelled():
     row = rater_agreement(ratings(one="shs.", two="ssss")).pairs.iloc[0]
     assert (row["a"], row["b"], row["n"], row["agree"]) == ("one", "two", 3, 2)
+    other = rater_agreement(ratings(one="ssss", two="shs.")).pairs.iloc[0]
+    assert (other["n"], other["agree"]) == (3, 2)
 
 
 def test_each_model_is_one_more_rater():

@@ -163,6 +163,8 @@ def test_repeated_scores_refuse_folds_of_another_shape():
         repeated_scores(TRUTH, ANSWER[None], np.zeros(10), labels=LABELS, set="x")
     with pytest.raises(DataError, match="two folds"):
         repeated_scores(TRUTH, ANSWER[None], np.zeros((1, 10)), labels=LABELS, set="x")
+    with pytest.raises(DataError, match="each repeat needs at least two folds"):
+        repeated_scores(TRUTH, [ANSWER] * 2, np.zeros((2, 10)), labels=LABELS, set="x")
 
 
 def test_trainings_are_averaged_and_told_apart():

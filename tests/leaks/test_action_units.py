@@ -107,3 +107,18 @@ def test_the_alarm_goes_off_where_the_curve_leaks(faces, model):
     single = np.arange(len(labels)).astype(str)
     curve = action_unit_analysis.learning_curve(rows, labels, single, folds, model=model)
     assert curve["accuracy"].max() > ALARM
+
+
+def test_the_choice_in_a_fold_gets_the_clips_of_its_rows(faces, model, monkeypatch):
+    rows, labels, clips = faces
+    folds, given = grouped_folds(labels, clips, n_splits=4), []
+    fit = action_unit_svm.UnitSvm.fit
+
+    def noting(self, rows, labels, groups=None):
+        given.append(groups)
+        return fit(self, rows, labels, groups=groups)
+
+    monkeypatch.setattr(action_unit_svm.UnitSvm, "fit", noting)
+    accuracy(rows, labels, clips, folds, model)
+    for fold, groups in enumerate(given):
+        assert groups.tolist() == clips[folds[0] != fold].tolist()

@@ -135,6 +135,40 @@ def test_the_linear_probe_can_only_guess_and_its_alarm_goes_off(network, faces):
     honest = grouped_folds(labels, clips, n_splits=4)
     leaking = plain_folds(labels, n_splits=4)
     features = inference.embed(network, images)
-    shares = [linear_probe(features, labels, clips, folds) for folds in (honest, leaking)]
+    shares = [linear_probe(features, labels, folds) for folds in (honest, leaking)]
     right = [(named(answers.argmax(axis=2)) == labels).mean() for answers in shares]
     assert right[0] < 0.65 < right[1]
+
+
+def test_epochs_are_chosen_on_faces_that_were_not_learned_from(tuner, faces, monkeypatch):
+    for learned, looked_at in splits_of(tuner, np.arange(64), faces[2], monkeypatch):
+        assert looked_at and not learned & looked_at
+
+
+def test_the_epochs_with_the_lowest_held_out_loss_are_chosen(tuner, faces, monkeypatch):
+    """A network that is sure of the truth after three epochs, and of nothing before and after."""
+    done = []
+
+    def fit(learned, *, epochs, on_epoch, **_):
+        for epoch in range(epochs + 1):
+            done[:] = [epoch]
+            on_epoch(epoch)
+
+    def predict(rows):
+        sure = np.eye(len(EMOTIONS))[tuner.codes[rows]]
+        return sure if done == [3] else np.full(sure.shape, 1 / 7)
+
+    monkeypatch.setattr(tuner, "fit", fit)
+    monkeypatch.setattr(tuner, "predict", predict)
+    assert tuner.choose_epochs(np.arange(64), faces[2]) == 3
+
+
+def test_every_fold_chooses_its_epochs_and_learns_without_its_faces(tuner, faces, monkeypatch):
+    _, labels, clips = faces
+    folds = grouped_folds(labels, clips, n_splits=2)
+    chosen, learned = [], []
+    monkeypatch.setattr(tuner, "choose_epochs", lambda rows, clips, **_: chosen.append(rows) or 1)
+    monkeypatch.setattr(tuner, "fit", lambda rows, **_: learned.append(rows))
+    tuner.out_of_fold(folds, clips)
+    for fold, rows, again in zip((0, 1), chosen, learned, strict=True):
+        assert set(rows) == set(again) == set(np.flatnonzero(folds[0] != fold))

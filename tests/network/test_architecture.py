@@ -379,3 +379,19 @@ print(json.dumps([list(history["loss"]), float(inference.predict(model, faces).s
     assert done.returncode == 0, done.stderr
     losses, total = json.loads(done.stdout.splitlines()[-1])
     assert losses[-1] < 0.9 * losses[0] and total == pytest.approx(64, abs=1e-2)
+
+
+def test_validation_looks_at_the_images_that_are_not_learned_from(eagerly, monkeypatch):
+    faces, codes = patterns(14)
+    check, truth = patterns(7, seed=1)
+    looked_at = []
+
+    def predict(model, images, **_):
+        looked_at.append(images)
+        return np.eye(7)[truth[: len(images)]]
+
+    monkeypatch.setattr(training, "predict", predict)
+    model, recipe = architecture.build(**TINY), Recipe(epochs=1, batch_size=14)
+    history = training.train(model, faces, codes, check, truth, recipe)
+    assert [images is check for images in looked_at] == [True]
+    assert history["val_accuracy"].tolist() == [1.0]

@@ -175,9 +175,12 @@ def test_a_network_brings_its_temperature(folder, command, tmp_path):
     for part in ("models", "results/B1"):
         (tmp_path / part).mkdir(parents=True)
     pretrained.save(model, tmp_path / "models/B1.keras")
-    fitted = {"temperatures": [{inference.MIRRORED: 3.0, "the face alone": 9.0}]}
+    pretrained.save(model, tmp_path / "models/B1-2.keras")
+    other = {inference.MIRRORED: 3.0, "the face alone": 9.0}
+    fitted = {"temperatures": [{inference.MIRRORED: 5.0}, other]}
     (tmp_path / "results/B1/metrics.json").write_text(json.dumps(fitted))
-    for file in ("own.npz", "models/B1.keras"):
+    assert inference._fitted_temperature(tmp_path / "models/B1.keras") == 5.0
+    for file in ("own.npz", "models/B1-2.keras"):
         status, out, _ = command(folder / "a.png", "--json", "--weights", tmp_path / file)
         assert status == 0
         found = list(json.loads(out)[0]["probabilities"].values())

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mien.evaluation.calibration import fit_temperature
 from mien.network import inference
 
 
@@ -27,6 +28,8 @@ def test_every_kind_of_views_is_compared(monkeypatch):
     expected = [loss @ [0.25, 0.75], loss @ [0.75, 0.25], loss[1], loss[1]]
     assert compared["log loss"].tolist() == pytest.approx(expected, abs=1e-5)
     assert inference.best_views(compared) == list(inference.VIEWS)[1]
+    own = [fit_temperature(given, np.array([1, 2, 2, 2])) for given in answers.values()]
+    assert compared["temperature"].tolist() == own and len(set(own)) > 1
 
 
 def test_the_choice_is_by_log_loss():

@@ -261,3 +261,10 @@ def test_harmless_html(planted):
         assert element.name in ("a", "b", "p")
         assert set(element.attrs) <= {"title", "style"}
         assert not element.get("style")
+
+
+def test_pages_that_cannot_all_be_written_are_not_written(tmp_path):
+    (tmp_path / "a.html").write_text("old")
+    with pytest.raises(TypeError):
+        pages.write_pages(tmp_path, {"a.html": "new", "b.html": None})
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a.html": "old"}

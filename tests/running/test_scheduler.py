@@ -9,6 +9,7 @@ from bs4 import BeautifulSoup
 from tiny_project import PARAMETERS, PLANS, run, write_notebook
 
 from mien import system
+from mien.running import scheduler
 from mien.running.scheduler import ChapterFailed, Options, StudyBusy
 from mien.study import results
 from mien.study.parameters import BY_PART
@@ -118,3 +119,23 @@ def test_bad_parameters_are_refused_with_status_2(mien_here):
     assert mien_here("run", "no_such_study.yaml").returncode == 2
     assert mien_here("run").returncode == 2
     assert mien_here("run", "notebooks/studies/demo.yaml", "--only", "Z9").returncode == 2
+
+
+def test_a_chapter_waits_for_those_that_it_reads():
+    """Also where others could run beside them."""
+    b2 = BY_PART["B2"]
+    waiting = [BY_PART[part] for part in ("B2", "B1", "0")]
+    assert scheduler._ready(waiting, [BY_PART["A2"]]) is BY_PART["B1"]
+    assert scheduler._ready([b2], [BY_PART["B1"]]) is None
+    assert scheduler._ready([b2], []) is b2
+
+
+def test_the_checkpoint_of_a_changed_training_goes_and_that_of_the_same_stays(project, tmp_path):
+    out = tmp_path / "out"
+    run(out)
+    checkpoint = results.model_path(out, "B1.checkpoint.npz")
+    checkpoint.parent.mkdir(exist_ok=True)
+    checkpoint.touch()
+    (out / "results" / "B1" / "metrics.json").unlink()
+    assert run(out)["B1"] == "done" and checkpoint.exists()
+    assert run(out, epochs=3)["B1"] == "done" and not checkpoint.exists()

@@ -1,6 +1,7 @@
 """What concerns which chapter: files of the library, parameters, settings, data; and in words."""
 
 import json
+import re
 import shutil
 
 import pytest
@@ -155,3 +156,29 @@ def test_chapters_of_two_runs_do_not_belong_together(project, without_kernel, tm
     record["parts"]["B2"]["ingredients"]["data"] = {"target": "somebody else"}
     path.write_text(json.dumps(record))
     assert "B2 read another target than A2" in Record.read(other).contradictions(other)
+
+
+def test_every_file_of_the_library_concerns_a_chapter_or_is_named_as_silent():
+    """Whoever calls a file silent says so here, too, and why."""
+    silent = {
+        "cli.py",  # starts what is compared
+        "readings.py",  # what mien predict prints
+        "study/profiles.py",  # compared by value
+    }
+    assert silent == staleness._SILENT
+    assert all((staleness.PACKAGE / name).is_file() for name in silent)
+
+
+def test_every_package_that_can_change_a_number_makes_stale(monkeypatch):
+    study, plan = make_study({}), BY_PART["A2"]
+    packages = dict.fromkeys(["python", *staleness.provenance.PACKAGES], "1")
+    monkeypatch.setattr(staleness.provenance, "versions", lambda: packages)
+    compared = staleness.ingredients(study, plan, {}, {}, {})["versions"]
+    assert set(packages) - set(compared) == {"mien", "nbconvert"}
+
+
+@pytest.mark.parametrize("plan", CHAPTERS, ids=lambda plan: plan.part)
+def test_a_chapter_declares_the_folders_that_its_notebook_imports(plan, root):
+    text = (root / "notebooks" / f"{plan.notebook}.ipynb").read_text(encoding="utf-8")
+    folders = {name for name in plan.library if f"from mien.{name}" in text}
+    assert folders == set(re.findall(r"from mien\.(\w+)(?:\.\w+)? import", text)) - {"emotions"}

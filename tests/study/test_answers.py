@@ -112,7 +112,7 @@ def test_two_networks_are_averaged_kept_apart_and_the_first_is_shown(chapter):
 def test_private_answers_of_two_models_can_be_paired():
     shares = np.full((2, 3, 7), 0.1)
     shares[0, :, EMOTIONS.index("sad")] = shares[1, :, EMOTIONS.index("fear")] = 0.4
-    frame = private_table(np.array([3, 4, 0]), shares)
+    frame = private_table(np.array(["happy", "sad", "angry"]), shares)
     assert frame.columns.tolist() == ["image", "truth", "training", "predicted", *SHARES]
     assert frame["image"].tolist() == [0, 1, 2] * 2
     assert frame["truth"].tolist() == ["happy", "sad", "angry"] * 2
@@ -169,20 +169,32 @@ def test_models_stand_side_by_side_on_the_faces_that_they_answered():
 def test_agreement_with_ferplus_is_scored_on_the_faces_that_have_a_majority(tmp_path):
     crowd = Fer2013(
         images=np.zeros((4, 48, 48), np.uint8),
-        labels=np.array([3, 3, 6, 0], np.int8),
+        _labels=np.array([3, 3, 6, 0], np.int8),
         usage=np.array(["Training", "PrivateTest", "PrivateTest", "PrivateTest"]),
         skipped=pd.DataFrame(),
         fingerprint="",
         source=str(tmp_path / "fer2013.csv"),
     )
-    answers = np.array(["happy", "sad", "sad"])
-    assert agreement_with_ferplus(crowd, answers) is None
+    answers, labels = np.array(["happy", "sad", "sad"]), np.array(["happy", "neutral", "angry"])
+    assert agreement_with_ferplus(crowd, answers, labels) is None
     votes = pd.DataFrame(0, index=range(4), columns=[*ferplus.COLUMNS, *ferplus.OTHERS])
     votes.insert(0, "Usage", crowd.usage)
     votes.to_csv(tmp_path / ferplus.FILE, index=False)
-    assert agreement_with_ferplus(crowd, answers) == {}
+    assert agreement_with_ferplus(crowd, answers, labels) == {}
     votes.loc[1, "happiness"], votes.loc[2, "neutral"] = 6, 6
     votes.to_csv(tmp_path / ferplus.FILE, index=False)
-    found = agreement_with_ferplus(crowd, answers)
+    found = agreement_with_ferplus(crowd, answers, labels)
     assert (found["network"]["n"], found["network"]["accuracy"]) == (2, 0.5)
     assert found["labels"]["accuracy"] == 1
+
+
+def test_the_persons_intervals_are_over_clips(chapter):
+    person = chapter.load_person()
+    labelled = person.labelled("has_units")
+    folds = chapter.person_folds(person, repeats=1)[:, labelled.rows]
+    shares = np.eye(7)[codes(labelled.truth)]
+    score = chapter.score_folds(person, labelled, shares[None], folds)
+    assert score["accuracy_ci95_method"] == "t over clips"
+    frame = person_predictions(person, labelled.rows, shares)
+    (score,) = chapter.score_person(frame, labels=person.emotions)
+    assert score["accuracy_ci95_method"] == "t over clips"

@@ -1,7 +1,9 @@
 """What a notebook gets from its chapter: settings, folds, and only results that fit its data."""
 
 import shutil
+from datetime import datetime
 
+import numpy as np
 import pytest
 
 from mien.errors import DataError, ParameterError
@@ -115,3 +117,41 @@ def test_a_notebook_that_was_copied_away_writes_beside_itself(tmp_path, monkeypa
     monkeypatch.chdir(root / "notebooks")
     assert Chapter("A2", name="mine").folder == root / "reports" / "mine" / "interactive"
     assert Chapter("A2", out=str(tmp_path)).folder == tmp_path  # a folder of no study
+
+
+def test_what_a_chapter_does_not_declare_it_does_not_get(chapter):
+    for asked in (
+        chapter.load_fer2013,
+        lambda: chapter.setting("tuning"),
+        lambda: chapter.predictions("B1"),
+    ):
+        with pytest.raises(ParameterError, match="chapter A2 asks for"):
+            asked()
+
+
+def test_private_test_is_opened_once_noted_and_scored_as_it_was_answered(drawn, tmp_path):
+    chapter = Chapter("B1", fer2013=str(drawn / "fer2013.csv"), out=str(tmp_path))
+    private = chapter.load_fer2013().private_test()
+    n = len(private.images)
+    copied, happy = np.arange(n) == 0, np.full(n, "happy")
+    shares = np.eye(7)[np.stack([np.arange(n) % 7, np.full(n, 3)])]
+    answers = {"network": shares, "baseline": happy}
+    truth, scores = chapter.score_private(private, answers, copied=copied)
+    assert [score["set"] for score in scores["network"]] == [
+        "PrivateTest-deduplicated",
+        "PrivateTest",
+    ]
+    assert scores["baseline"][1]["accuracy"] == (truth == "happy").mean()
+    assert scores["network"][1]["accuracy_by_training"][1] == (truth == "happy").mean()
+    assert scores["network"][0]["n"] == n - 1 and scores["network"][0]["log_loss"] > 1
+    with pytest.raises(ParameterError, match="opened PrivateTest already"):
+        chapter.score_private(private, answers, copied=copied)
+    better = {**scores["baseline"][1], "accuracy": 1.0}
+    with pytest.raises(ParameterError, match="not what score_private gave"):
+        chapter.save(scores=[better])
+    chapter.save(scores=scores["baseline"])
+    metrics = results.load_metrics(tmp_path, "B1")
+    reads = metrics["provenance"]["private_reads"]
+    assert [read["model"] for read in reads] == ["network", "baseline"]
+    assert {(read["set"], read["n"]) for read in reads} == {("PrivateTest", n)}
+    assert all(datetime.fromisoformat(read["when"]) for read in reads)

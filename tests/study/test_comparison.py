@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from mien.emotions import EMOTIONS
+from mien.errors import DataError
+from mien.evaluation.intervals import corrected_resampled
 from mien.models import DECLARED, MODELS, RIVALS
 from mien.study import comparison
 
@@ -44,13 +46,25 @@ def chapter(tmp_path):
         "B2": {"predict": 0.008},
         "B3": {"fit": 24.0, "predict": 0.01},
     }
-    scores = {"A2": [{"set": "x"}], "B2": [{"set": "target-unknown", "trainings": 1}]}
+    unknown = {"set": "target-unknown", "trainings": 1}
+    right = [{"set": "target-labelled", "n": n, "accuracy": 1.0} for n in (2, 3)]
+    rival_scores = [
+        {"set": "target-labelled-rival", "model": name, "n": 3, "accuracy": 1.0}
+        for name in RIVALS
+        if "NN" in name
+    ]
+    scores = {
+        "A2": right[:1],
+        "B2": [unknown, right[1]],
+        "B3": [{**unknown}, right[1], *rival_scores],
+    }
     (tmp_path / "model").write_bytes(b"12345")
     return SimpleNamespace(
         missing={"A1": "the study names no FER2013", "B1": "the study names no FER2013"},
         predictions=frames.get,
         table=lambda part, name: tables[part, name],
-        metrics=lambda part: {"seconds": seconds[part], "scores": scores.get(part, scores["B2"])},
+        tables=tables,
+        metrics=lambda part: {"seconds": seconds[part], "scores": scores.get(part, [unknown])},
         model_path=lambda file: tmp_path / "model",
         seconds=seconds,
         scores=scores,
@@ -215,15 +229,81 @@ def test_folds_that_two_models_share_are_tested_fold_by_fold():
     answers = answers_of(2)
     test = comparison.same_folds(answers, "SVM-OpenFace", "NN-FineTuned")
     right = {
-        name: (answers.given[name][:, :2] == answers.truth).mean(axis=(0, 1))
+        name: (answers.given[name][:, :2] == answers.truth).mean(axis=0)
         for name in ("SVM-OpenFace", "NN-FineTuned")
     }
     expected = (right["SVM-OpenFace"] - right["NN-FineTuned"]).mean()
     assert test["mean"] == pytest.approx(expected)
     assert test["ci95"][0] < test["mean"] < test["ci95"][1]
+    difference = right["SVM-OpenFace"] - right["NN-FineTuned"]
+    fold = np.arange(60) // 2 % 5
+    means = [difference[:, fold == number].mean(axis=1) for number in range(5)]
+    by_hand = corrected_resampled(np.stack(means, axis=1).ravel(), n_train=48, n_test=12)
+    assert test["p"] == pytest.approx(by_hand["p"])
 
 
 def test_other_trainings_are_on_record():
     recorded = comparison.other_trainings()
     assert recorded["as_it_is"].tolist() == [0.77, 0.69]
     assert recorded["private"].max() - recorded["private"].min() < 0.002
+
+
+def test_answers_are_aligned_by_name(chapter):
+    truths, clips = {"a": "happy", "b": "sad", "c": "angry"}, {"a": "1", "b": "2", "c": "2"}
+
+    def table(names, model="", **more):
+        return every_answer(*names, **more).assign(
+            truth=[truths[name] for name in names],
+            clip=[clips[name] for name in names],
+            predicted=[truths[name] for name in names],
+        )
+
+    tables = {
+        ("A2", "repeats"): table("ba", fold=1),
+        ("B2", "repeats"): table("cab"),
+        ("B3", "repeats"): table("bca", fold=1),
+        ("B3", "rivals"): pd.concat(
+            [table("acb", fold=1).assign(model=name) for name in RIVALS if "NN" in name]
+        ),
+    }
+    chapter.table = lambda part, name: tables[part, name]
+    answers = comparison.labelled_answers(chapter)
+    assert set(answers.file_name) == {"a", "b"}
+    assert answers.truth.tolist() == [truths[name] for name in answers.file_name]
+    assert answers.clip.tolist() == [clips[name] for name in answers.file_name]
+    for given in answers.given.values():
+        assert given[0, 0].tolist() == answers.truth.tolist()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"truth": "sad"}, "the chapters differ about a: .*'sad'.*'happy'"),
+        ({"clip": "b"}, "the chapters differ about a: .*in clip b; .*in clip a"),
+        ({"file_name": "b", "clip": "b"}, "SVM-OpenFace has not answered the same faces once"),
+        ({"predicted": "sad"}, "SVM-OpenFace is right on 50.0000% of 2 faces .* says 100.0000% of"),
+    ],
+)
+def test_answers_that_do_not_fit_stop_the_comparison(chapter, change, said):
+    table = chapter.tables["A2", "repeats"]
+    for column, value in change.items():
+        table.loc[0, column] = value
+    with pytest.raises(DataError, match=said):
+        comparison.labelled_answers(chapter)
+
+
+def test_a_face_too_many_or_a_score_that_is_missing_stops_the_comparison(chapter):
+    chapter.scores["B3"][1]["n"] = 4
+    with pytest.raises(DataError, match=r"NN-F\w+ is right on .* of 3 faces .* of 4"):
+        comparison.labelled_answers(chapter)
+    chapter.scores["B3"][1]["n"] = 3
+    del chapter.scores["B3"][-1]
+    with pytest.raises(DataError, match="chapter B3 says nothing of"):
+        comparison.labelled_answers(chapter)
+
+
+def test_a_repeat_that_lacks_a_face_stops_the_comparison(chapter):
+    table = chapter.tables["B3", "repeats"]
+    chapter.tables["B3", "repeats"] = pd.concat([table, table.iloc[:2].assign(repeat=1)])
+    with pytest.raises(DataError, match="NN-FineTuned has not answered the same faces once"):
+        comparison.labelled_answers(chapter)

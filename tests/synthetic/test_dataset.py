@@ -60,12 +60,12 @@ def test_the_crowd_has_the_layout_and_the_proportions_of_fer2013(folder, crowd):
     sizes = {usage: (crowd.usage == usage).sum() for usage in dataset.SPLITS}
     assert sizes == {"Training": 200, "PublicTest": 25, "PrivateTest": 25}
     assert crowd.images.shape == (CROWD, 48, 48) and len(crowd.skipped) == 0
-    counts = np.bincount(crowd.labels, minlength=7)
+    counts = np.bincount(crowd._labels, minlength=7)
     assert counts.argmax() == EMOTIONS.index("happy")
     assert counts.argmin() == EMOTIONS.index("disgust")
     assert counts.min() >= 0.05 * CROWD
     for usage in dataset.SPLITS:
-        assert set(crowd.labels[crowd.usage == usage]) == set(range(7))
+        assert set(crowd._labels[crowd.usage == usage]) == set(range(7))
 
 
 def test_the_crowd_has_copies_and_an_empty_picture_to_find(crowd):

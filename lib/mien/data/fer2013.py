@@ -5,6 +5,7 @@ contests", arXiv:1307.0414.
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -13,7 +14,7 @@ import pandas as pd
 
 from mien import files
 from mien.data.fer2013_files import USAGES, Rows, csv_inside, read_csv, read_folder
-from mien.emotions import EMOTIONS
+from mien.emotions import EMOTIONS, named
 from mien.errors import DataError, ParameterError
 
 #: Part of the names of cached files: raise it whenever the reader reads something else than before.
@@ -21,15 +22,51 @@ _VERSION = 1
 
 
 @dataclass(frozen=True, eq=False)
+class PrivateTest:
+    """The images that nothing may be chosen on; who has answered all of them gets the labels.
+
+    Attributes
+    ----------
+    images : ndarray of uint8, shape (n, 48, 48)
+    """
+
+    images: np.ndarray
+    _labels: np.ndarray
+
+    def truth_for(self, answers: Mapping[str, np.ndarray]) -> np.ndarray:
+        """Return the true emotions, str (n,), for answers that are there already.
+
+        A chapter asks through `mien.study.chapter.Chapter.score_private`, which notes it.
+
+        Parameters
+        ----------
+        answers : mapping of str to array, shape (..., n)
+            By model: what will be scored.
+
+        Raises
+        ------
+        ParameterError
+            If there are none, or one has not as many answers as there are images.
+        """
+        wrong = [name for name, given in answers.items() if given.shape[-1] != len(self.images)]
+        if not answers or wrong:
+            raise ParameterError(
+                f"PrivateTest's labels are for who has answered its {len(self.images)} images, "
+                f"once and for all; {wrong[0] if wrong else 'nobody'} has not"
+            )
+        return named(self._labels)
+
+
+@dataclass(frozen=True, eq=False)
 class Fer2013:
     """FER2013, or data in its layout.
+
+    Labels of images leave it through `split` and `PrivateTest.truth_for` only.
 
     Attributes
     ----------
     images : ndarray of uint8, shape (n, 48, 48)
         Grey faces, 0 is black.
-    labels : ndarray of int8, shape (n,)
-        Class codes, indices into `mien.emotions.EMOTIONS`.
     usage : ndarray of str, shape (n,)
         ``"Training"``, ``"PublicTest"`` or ``"PrivateTest"``.
     skipped : DataFrame
@@ -44,7 +81,7 @@ class Fer2013:
     """
 
     images: np.ndarray
-    labels: np.ndarray
+    _labels: np.ndarray
     usage: np.ndarray
     skipped: pd.DataFrame
     fingerprint: str
@@ -52,15 +89,30 @@ class Fer2013:
     shared_out: tuple[str, ...] = ()
 
     def split(self, usage: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return images and labels of ``"Training"``, ``"PublicTest"`` or ``"PrivateTest"``.
+        """Return images and labels of ``"Training"`` or ``"PublicTest"``.
 
         Returns
         -------
         images : ndarray of uint8, shape (m, 48, 48)
         labels : ndarray of int8, shape (m,)
+            Class codes, indices into `mien.emotions.EMOTIONS`.
         """
+        if usage == "PrivateTest":
+            raise ParameterError("PrivateTest's labels are sealed; see private_test()")
         chosen = self._in(usage)
-        return self.images[chosen], self.labels[chosen]
+        return self.images[chosen], self._labels[chosen]
+
+    def private_test(self) -> PrivateTest:
+        """Return PrivateTest: images, and labels for who has answered."""
+        chosen = self._in("PrivateTest")
+        return PrivateTest(self.images[chosen], self._labels[chosen])
+
+    def counts(self) -> pd.DataFrame:
+        """Return the images of every emotion (rows) in every split (columns)."""
+        counts = pd.crosstab(named(self._labels), self.usage)
+        return counts.reindex(index=list(EMOTIONS), columns=list(USAGES), fill_value=0).rename_axis(
+            index="emotion", columns=None
+        )
 
     def subset(self, n: int, *, seed: int) -> "Fer2013":
         """Return ``n`` random rows, in their order, for quick looks.
@@ -77,19 +129,19 @@ class Fer2013:
         """
         if n < 1:
             raise ParameterError(f"a subset needs at least one row, n is {n}")
-        total = len(self.labels)
+        total = len(self.usage)
         if n >= total:
             return self
         generator = np.random.default_rng(seed)
-        by_group = np.lexsort((generator.random(total), self.labels, self.usage))
+        by_group = np.lexsort((generator.random(total), self._labels, self.usage))
         # Steps of equal length through the sorted groups, from a random start, hit each by share.
         steps = (np.arange(n) + generator.random()) * total / n
         rows = np.sort(by_group[steps.astype(int)])
-        images, labels, usage = self.images[rows], self.labels[rows], self.usage[rows]
+        images, labels, usage = self.images[rows], self._labels[rows], self.usage[rows]
         return replace(
             self,
             images=images,
-            labels=labels,
+            _labels=labels,
             usage=usage,
             fingerprint=_fingerprint(images, labels, usage),
         )
@@ -174,9 +226,8 @@ def duplicates(crowd: Fer2013) -> pd.DataFrame:
     -------
     DataFrame
         One line for each such image, in order: ``row`` and ``copy_of`` (indices into
-        ``crowd.images``, from 0; ``copy_of`` is the first of its kind), ``usage``, ``copy_usage``,
-        ``label`` and ``copy_label`` (class codes). On FER2013 as the challenge published it,
-        about 1,850 lines.
+        ``crowd.images``, from 0; ``copy_of`` is the first of its kind), ``usage``, ``copy_usage``.
+        On FER2013 as the challenge published it, about 1,850 lines.
     """
     kinds = _kinds(crowd.images)
     copy_of = np.unique(kinds, return_index=True)[1][kinds]
@@ -186,10 +237,8 @@ def duplicates(crowd: Fer2013) -> pd.DataFrame:
         {
             "row": row,
             "usage": crowd.usage[row],
-            "label": crowd.labels[row],
             "copy_of": copy_of,
             "copy_usage": crowd.usage[copy_of],
-            "copy_label": crowd.labels[copy_of],
         }
     )
 
@@ -200,7 +249,7 @@ def has_copy_in(crowd: Fer2013, usage: str = "PrivateTest", other: str = "Traini
     Returns
     -------
     ndarray of bool, shape (m,)
-        For the images of ``crowd.split(usage)``.
+        For the images of ``usage``.
     """
     kinds = _kinds(crowd.images)
     return np.isin(kinds[crowd._in(usage)], kinds[crowd._in(other)])
@@ -218,11 +267,11 @@ def nearly_copied_in(
     Returns
     -------
     ndarray of bool, shape (m,)
-        For the images of ``crowd.split(usage)``; exact copies (`has_copy_in`) are among them.
+        For the images of ``usage``; exact copies (`has_copy_in`) are among them.
     """
-    others = _standardised(crowd.split(other)[0])
+    others = _standardised(crowd.images[crowd._in(other)])
     near = has_copy_in(crowd, usage, other)
-    images = crowd.split(usage)[0]
+    images = crowd.images[crowd._in(usage)]
     for start in range(0, len(images), 512):
         rows = slice(start, start + 512)
         for faces in (images[rows], images[rows, :, ::-1]):

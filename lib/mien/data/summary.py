@@ -19,14 +19,6 @@ from mien.data.person import Person
 from mien.emotions import EMOTIONS, UNKNOWN, commonest, named
 
 
-def class_counts(crowd: Fer2013) -> pd.DataFrame:
-    """Return the images of every emotion (rows) in every split (columns)."""
-    counts = pd.crosstab(named(crowd.labels), crowd.usage)
-    return counts.reindex(index=list(EMOTIONS), columns=list(USAGES), fill_value=0).rename_axis(
-        index="emotion", columns=None
-    )
-
-
 def crowd_facts(crowd: Fer2013) -> dict[str, Any]:
     """Return what chapter 0 tells of FER2013, as metrics.json holds it.
 
@@ -35,7 +27,7 @@ def crowd_facts(crowd: Fer2013) -> dict[str, Any]:
     ``shared_out`` (splits that were taken out of Training), ``majority`` (the commonest emotion of
     PrivateTest), ``majority_share`` (0..1).
     """
-    emotion, share = commonest(named(crowd.split("PrivateTest")[1]))
+    counts = crowd.counts()["PrivateTest"]
     return {
         "source": Path(crowd.source).name,
         "images": {usage: int((crowd.usage == usage).sum()) for usage in USAGES},
@@ -44,14 +36,15 @@ def crowd_facts(crowd: Fer2013) -> dict[str, Any]:
             usage: int(nearly_copied_in(crowd, usage).sum()) for usage in USAGES[1:]
         },
         "shared_out": list(crowd.shared_out),
-        "majority": emotion,
-        "majority_share": share,
+        "majority": counts.idxmax(),
+        "majority_share": float(counts.max() / counts.sum()),
     }
 
 
 def crowd_samples(crowd: Fer2013, *, usage: str, each: int) -> tuple[np.ndarray, list[str]]:
     """Return rows of the first ``each`` images of every emotion in a split, and their captions."""
-    return _first_of_each(np.where(crowd.usage == usage, named(crowd.labels), ""), each)
+    found, captions = _first_of_each(named(crowd.split(usage)[1]), each)
+    return np.flatnonzero(crowd.usage == usage)[found], captions
 
 
 def copy_table(crowd: Fer2013, facts: Mapping[str, Any]) -> pd.DataFrame:

@@ -117,6 +117,45 @@ def by_repeat(repeats: pd.DataFrame, column: str, names: Sequence[str]) -> np.nd
     return wide[list(names)].to_numpy().reshape(repeats["training"].nunique(), -1, len(names))
 
 
+def checked_faces(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return the faces that tables of answers are about, once they say the same of each.
+
+    Parameters
+    ----------
+    tables : mapping of model to DataFrame
+        With ``file_name, clip, truth``, and perhaps ``training`` and ``repeat``.
+
+    Returns
+    -------
+    DataFrame
+        ``file_name, clip, truth`` of every face that stands in any of them.
+
+    Raises
+    ------
+    DataError
+        If two of them, or two rows, differ about the clip or the truth of a face, or a table has
+        other faces in one repeat than in another, or one of them twice.
+    """
+    found = pd.concat(
+        [table[["file_name", "clip", "truth"]].assign(model=name) for name, table in tables.items()]
+    )
+    faces = found.drop_duplicates(["file_name", "clip", "truth"])
+    twice = faces[faces["file_name"].duplicated(keep=False)]
+    if len(twice):
+        told = [f"{row.model}: {row.truth!r} in clip {row.clip}" for row in twice[:2].itertuples()]
+        raise DataError(
+            f"the chapters differ about {twice['file_name'].iloc[0]}: {'; '.join(told)}; "
+            "run the whole study again (mien run STUDY.yaml)"
+        )
+    for name, table in tables.items():
+        rounds = [each for each in ("training", "repeat") if each in table.columns]
+        runs = [part["file_name"] for _, part in table.groupby(rounds)] if rounds else []
+        for run in runs or [table["file_name"]]:
+            if run.duplicated().any() or set(run) != set(table["file_name"]):
+                raise DataError(f"{name} has not answered the same faces once in every repeat")
+    return faces.drop(columns="model").reset_index(drop=True)
+
+
 def side_by_side(
     predictions: Mapping[str, pd.DataFrame], which: str, *, how: str = "inner"
 ) -> pd.DataFrame:
@@ -128,16 +167,18 @@ def side_by_side(
         In the columns of predictions.csv.
     which : {"labelled", "unknown"}
     how : {"inner", "outer"}
-        Faces that all of them answered, or any of them.
+        Faces that all of them answered, or any of them; they are checked (`checked_faces`).
 
     Returns
     -------
     DataFrame
         ``file_name, clip, truth`` and a column of answers for every model.
     """
+    chosen = {model: frame[frame["set"] == which] for model, frame in predictions.items()}
+    checked_faces(chosen)
     columns = {
-        model: frame[frame["set"] == which].set_index(["file_name", "clip", "truth"])["predicted"]
-        for model, frame in predictions.items()
+        model: frame.set_index(["file_name", "clip", "truth"])["predicted"]
+        for model, frame in chosen.items()
     }
     return pd.concat(columns, axis="columns", join=how).reset_index()
 
@@ -196,13 +237,13 @@ def answers_on_person(
     )
 
 
-def private_table(codes: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
+def private_table(truth: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
     """Return the answers to every PrivateTest image, so that models can be paired on them.
 
     Parameters
     ----------
-    codes : array of int, shape (n,)
-        True classes.
+    truth : array of str, shape (n,)
+        True emotions.
     probabilities : array of float, shape (trainings, n, 7)
         One training of what is no network.
 
@@ -211,7 +252,7 @@ def private_table(codes: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
     DataFrame
         ``image`` (from 0, in the order of PrivateTest), ``truth, training, predicted, p_…``.
     """
-    frame = pd.DataFrame({"image": np.arange(len(codes)), "truth": named(codes)})
+    frame = pd.DataFrame({"image": np.arange(len(truth)), "truth": truth})
     tables = [
         pd.concat(
             [
@@ -225,14 +266,16 @@ def private_table(codes: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def agreement_with_ferplus(crowd: Fer2013, answers: np.ndarray) -> dict[str, Any] | None:
+def agreement_with_ferplus(
+    crowd: Fer2013, answers: np.ndarray, labels: np.ndarray
+) -> dict[str, Any] | None:
     """Return how far a model and FER2013's labels agree with FER+ on PrivateTest.
 
     Parameters
     ----------
     crowd : Fer2013
-    answers : array of str
-        Emotions, one for every PrivateTest face.
+    answers, labels : array of str
+        Emotions, one for every PrivateTest face: the model's, and FER2013's own.
 
     Returns
     -------
@@ -250,7 +293,7 @@ def agreement_with_ferplus(crowd: Fer2013, answers: np.ndarray) -> dict[str, Any
         return None
     private = crowd.usage == "PrivateTest"
     rated, truth = seen[private] != "", seen[private]
-    given = {"network": answers, "labels": named(crowd.labels[private])}
+    given = {"network": answers, "labels": labels}
     return {
         name: score_set(truth[rated], names[rated], labels=EMOTIONS, set="PrivateTest-FER+")
         for name, names in given.items()

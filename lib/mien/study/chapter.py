@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +15,12 @@ import pandas as pd
 from IPython import get_ipython
 
 from mien import project
-from mien.data.fer2013 import Fer2013, load_fer2013
+from mien.data.fer2013 import Fer2013, PrivateTest, load_fer2013
 from mien.data.person import Labelled, Person
 from mien.emotions import SHARES, named, probability_of
 from mien.errors import DataError, ParameterError
 from mien.evaluation.cross_validation import grouped_folds
-from mien.evaluation.scores import repeated_scores, score_set
+from mien.evaluation.scores import private_scores, repeated_scores, score_set
 from mien.models import name_of
 from mien.study import profiles, provenance, results
 from mien.study.material import gaps, person_of
@@ -51,6 +52,8 @@ class Chapter:
         self._fingerprints: dict[str, str] = {}
         self._kept: dict[str, pd.DataFrame] = {}
         self._noted: dict[str, Any] = {}
+        self._private_reads: list[dict[str, Any]] = []
+        self._private_scores: list[dict[str, Any]] = []
 
     def setting(self, name: str, **given: Any) -> Any:
         """Return a parameter's value, or the profile's choice where the parameter leaves it.
@@ -225,6 +228,56 @@ class Chapter:
         )
         return dealt
 
+    def score_private(
+        self, private: PrivateTest, answers: Mapping[str, np.ndarray], *, copied: np.ndarray
+    ) -> tuple[np.ndarray, dict[str, list[dict[str, Any]]]]:
+        """Open PrivateTest, once, and score answers that are there already.
+
+        Every reading is noted in metrics.json (``private_reads`` of ``provenance``: ``model``,
+        ``set``, ``n``, ``when``); no other score of PrivateTest can be saved.
+
+        Parameters
+        ----------
+        private : PrivateTest
+        answers : mapping of str to array
+            By model: emotions, str (n,), or probabilities, float (n, 7) or (trainings, n, 7).
+        copied : ndarray of bool, shape (n,)
+            As for `mien.evaluation.scores.private_scores`.
+
+        Returns
+        -------
+        truth : ndarray of str, shape (n,)
+        scores : dict of str to list of dict
+            Of every model, as `mien.evaluation.scores.private_scores`.
+
+        Raises
+        ------
+        ParameterError
+            If this chapter has opened it before.
+        """
+        if self._private_reads:
+            raise ParameterError(
+                f"chapter {self.part} has opened PrivateTest already; hand in all answers at once"
+            )
+        shares = {name: given for name, given in answers.items() if given.dtype.kind == "f"}
+        names = {**answers, **{name: named(each.argmax(-1)) for name, each in shares.items()}}
+        truth = private.truth_for(names)
+        when = datetime.now(UTC).isoformat(timespec="seconds")
+        self._private_reads = [
+            {"model": name, "set": "PrivateTest", "n": len(truth), "when": when} for name in names
+        ]
+        found = {
+            name: private_scores(
+                truth,
+                given,
+                copied=copied,
+                of_truth=probability_of(truth, shares[name]) if name in shares else None,
+            )
+            for name, given in names.items()
+        }
+        self._private_scores = [score for scores in found.values() for score in scores]
+        return truth, found
+
     def score_person(
         self,
         predictions: pd.DataFrame | Sequence[pd.DataFrame],
@@ -326,6 +379,9 @@ class Chapter:
         if get_ipython() is not None:  # a kernel of its own: what is loaded, the notebook loaded
             for folder in sorted({name.split(".")[1] for name in sys.modules if _in_folder(name)}):
                 self._declared("library", folder)
+        for score in scores:
+            if score["set"].startswith("PrivateTest") and score not in self._private_scores:
+                raise ParameterError("this score of PrivateTest is not what score_private gave")
         metrics = {
             "part": self.part,
             "model": name_of(self.part),
@@ -339,6 +395,7 @@ class Chapter:
                 "versions": provenance.versions(),
                 "hardware": provenance.hardware(),
                 "git": provenance.git_state(),
+                "private_reads": self._private_reads,
             },
         }
         home = results.save(

@@ -10,11 +10,12 @@ import pandas as pd
 
 from mien.data.person import Person
 from mien.emotions import EMOTIONS
+from mien.errors import DataError
 from mien.evaluation import paired_tests, rater_agreement, scores
 from mien.models import DECLARED, MODELS, RIVALS, Model, is_network
 from mien.network import SHIPPED
 from mien.report.face_sheets import Answer, GalleryItem
-from mien.study.answers import by_repeat, side_by_side
+from mien.study.answers import by_repeat, checked_faces, side_by_side
 from mien.study.chapter import Chapter
 
 
@@ -75,13 +76,24 @@ def compared(chapter: Chapter) -> dict[str, Any]:
 
 
 def labelled_answers(chapter: Chapter) -> Answers:
-    """Return what the models of this study answered to the labelled faces, on the same faces."""
+    """Return what the models of this study answered to the labelled faces, on the same faces.
+
+    Faces are joined by name, and checked.
+
+    Raises
+    ------
+    DataError
+        If the chapters differ about a face (`mien.study.answers.checked_faces`), or a model's
+        answers are not as often right as its own chapter says.
+    """
     tables = {
         model.name: chapter.table(model.part, "repeats") for model in _models(chapter)
     } | _rivals(chapter)
+    faces = checked_faces(tables)
+    for name, table in tables.items():
+        _check_told(chapter, name, table)
     shared = set.intersection(*(set(table["file_name"]) for table in tables.values()))
-    first = next(iter(tables.values()))
-    faces = first[first["file_name"].isin(shared)].drop_duplicates("file_name", ignore_index=True)
+    faces = faces[faces["file_name"].isin(shared)]
     names = faces["file_name"]
     return Answers(
         **{name: faces[name].to_numpy(dtype=str) for name in ("file_name", "clip", "truth")},
@@ -97,6 +109,27 @@ def labelled_answers(chapter: Chapter) -> Answers:
             if (table["fold"] >= 0).all()
         },
     )
+
+
+def _check_told(chapter: Chapter, name: str, table: pd.DataFrame) -> None:
+    """Refuse answers that are not as often right as the chapter which gave them says."""
+    part = (MODELS | RIVALS)[name].part
+    wanted = "target-labelled" if name in MODELS else "target-labelled-rival"
+    told = [
+        score
+        for score in chapter.metrics(part)["scores"]
+        if score["set"] == wanted and score.get("model", name) == name
+    ]
+    right = float((table["predicted"] == table["truth"]).mean())
+    faces = table["file_name"].nunique()
+    for score in told:
+        if score["n"] != faces or abs(score["accuracy"] - right) > 1e-9:
+            raise DataError(
+                f"{name} is right on {right:.4%} of {faces} faces by its answers, but chapter "
+                f"{part} says {score['accuracy']:.4%} of {score['n']}; run that chapter again"
+            )
+    if not told:
+        raise DataError(f"chapter {part} says nothing of {name}; run that chapter again")
 
 
 def _rivals(chapter: Chapter) -> dict[str, pd.DataFrame]:

@@ -77,7 +77,7 @@ def examine(study: Study) -> Material:
         fingerprints["fer2013"] = crowd.fingerprint
         findings += _unused_of_crowd(crowd, where, study)
         counted = {
-            "images": len(crowd.labels),
+            "images": len(crowd.usage),
             "splits": {usage: int((crowd.usage == usage).sum()) for usage in fer2013.USAGES},
             "skipped": len(crowd.skipped),
         }
