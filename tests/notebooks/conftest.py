@@ -6,6 +6,7 @@ from typing import Any
 
 import nbformat
 import pytest
+from IPython.display import display
 
 from mien.study import profiles
 from mien.synthetic.dataset import write_demo
@@ -59,7 +60,7 @@ def execute(root, drawn, tmp_path, monkeypatch) -> Callable[..., dict[str, Any]]
 
     def run(stem: str, **changed: Any) -> dict[str, Any]:
         notebook = nbformat.read(root / "notebooks" / f"{stem}.ipynb", as_version=4)
-        names: dict[str, Any] = {}
+        names: dict[str, Any] = {"display": display}
         for number, cell in enumerate(notebook.cells):
             if cell.cell_type == "code":
                 exec(compile(cell.source, f"{stem}, cell {number}", "exec"), names)

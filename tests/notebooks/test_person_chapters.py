@@ -226,7 +226,7 @@ def quick_pictures(monkeypatch):
     """Let what explains a network cost nothing."""
     for name in ("gradcam", "occlusion"):
         monkeypatch.setattr(saliency, name, lambda model, images, _: np.ones((len(images), 48, 48)))
-    table = pd.DataFrame({"layers": ["head"], "likeness": [0.5]})
+    table = pd.DataFrame({"randomised": ["head"], "correlation": [0.5]})
     monkeypatch.setattr(saliency, "sanity_check", lambda *_, **how: table)
 
 

@@ -382,7 +382,7 @@ def crowd(facts: Mapping[str, Any]) -> str:
 
 
 def balance(counts: pd.DataFrame) -> str:
-    """Return how far the classes of Training differ in size (`mien.data.summary.class_counts`)."""
+    """Return how far classes of Training differ in size (`mien.data.fer2013.Fer2013.counts`)."""
     sizes = counts["Training"]
     most, fewest = sizes.idxmax(), sizes.idxmin()
     if not sizes[fewest]:
