@@ -1,6 +1,7 @@
 """The notebook contract: what every chapter must be, before anything runs."""
 
 import ast
+import re
 from itertools import pairwise
 
 import nbformat
@@ -103,3 +104,12 @@ def test_prose_stands_before_code(chapter):
         in_a_row = in_a_row + 1 if cell.cell_type == "code" else 0
         assert in_a_row < 3, cell.source
     assert 12 <= len(notebook.cells) <= 40
+
+
+def test_no_sentence_is_longer_than_forty_words(chapter):
+    _, notebook = chapter
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            paragraphs = [line for line in cell.source.splitlines() if not line.startswith("#")]
+            for sentence in re.split(r"(?<=[.!?])\s+(?=[A-Z*`])", "\n".join(paragraphs)):
+                assert len(sentence.split()) <= 40, sentence

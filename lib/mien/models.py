@@ -124,6 +124,8 @@ RIVALS: dict[str, Rival] = {
         Rival("HOG + LR", "A1", "the person's labels alone, by gradients"),
         Rival("patches + LR", "A1", "the person's labels alone, by patches"),
         Rival("SVM-FER2013 + LR", "A1", "the crowd's labels, then the person's, by distances"),
+        Rival("SVM-Blendshapes", "A2", "the person's labels alone, by blendshapes"),
+        Rival("SVM-Measured", "A2", "the person's labels alone, by Action Units and blendshapes"),
         Rival(
             "untrained NN + LR",
             part="B3",

@@ -9,6 +9,7 @@ from mien.designed.action_unit_svm import (
     UnitSvm,
     cross_validate_units,
     mean_rbf,
+    measured_svm,
     nearest_faces,
 )
 from mien.emotions import EMOTIONS, named
@@ -201,3 +202,23 @@ def test_repeating_gives_the_same(tmp_path):
         for _ in range(2)
     )
     assert np.array_equal(one, two)
+
+
+def test_any_measured_features_are_read_and_the_penalty_is_chosen_inside_the_fold():
+    random = np.random.default_rng(0)
+    labels = np.repeat(["happy", "sad"], 20)
+    clips = np.repeat(np.arange(20), 2).astype(str)
+    rows = random.uniform(0, 0.3, (40, 51)).astype(np.float32)
+    rows[labels == "happy", 40] += 0.6
+    rows[3, 7] = np.nan
+    model = measured_svm(n_splits=3)
+    folds = grouped_folds(labels, clips, n_splits=4)
+    probabilities = cross_validate_units(rows, labels, clips, folds, model=model)
+    assert np.mean(named(probabilities[0].argmax(axis=1)) == labels) == 1
+    other = labels.copy()
+    tested = folds[0] == 0
+    other[tested] = "fear"  # what is tested must not matter to its own answers
+    again = cross_validate_units(rows, other, clips, folds, model=model)
+    assert np.array_equal(again[0, tested], probabilities[0, tested])
+    with pytest.raises(DataError, match="none of the labelled faces"):
+        model.fit(np.full((4, 51), np.nan), labels[:4])

@@ -34,7 +34,15 @@ from mien.data.images import (
     to_grey48,
 )
 from mien.data.matching import Face, Source, label_in, match, read_ratings, settle
-from mien.data.measured import ACTION_UNITS, UNITS, Measured, Table, read_tables
+from mien.data.measured import (
+    ACTION_UNITS,
+    BLENDSHAPES,
+    SHAPES,
+    UNITS,
+    Measured,
+    Table,
+    read_tables,
+)
 from mien.errors import DataError, Finding, grouped
 from mien.files import files_within
 from mien.sheets import name_key
@@ -165,8 +173,18 @@ class Person:
                 found[:, column] = source.values[:, source.names.index(own[0])]
         return found
 
-    def labelled(self, what: str) -> Labelled:
-        """Return the labelled faces that have ``what``: ``"has_image"`` or ``"has_units"``."""
+    @property
+    def blendshapes(self) -> np.ndarray:
+        """Google's blendshapes (`mien measure`), float32 (n, 51), 0..1; NaN where none are."""
+        own = self.measured.get(SHAPES)
+        empty = np.full((len(self.faces), len(BLENDSHAPES)), np.nan, np.float32)
+        return empty if own is None else np.asarray(own.values, np.float32)
+
+    def labelled(self, what: str | np.ndarray) -> Labelled:
+        """Return the labelled faces that have ``what``.
+
+        ``"has_image"``, ``"has_units"``, or a mask (n,) over all faces.
+        """
         rows = self._rows("labelled", what)
         truth, clips = (
             self.faces[column].to_numpy(dtype=str)[rows] for column in ("label", "clip")
@@ -178,7 +196,8 @@ class Person:
         return self._rows("unknown", what)
 
     def _rows(self, name: str, what: str) -> np.ndarray:
-        return np.flatnonzero((self.faces["set"] == name) & self.faces[what])
+        mask = self.faces[what] if isinstance(what, str) else what
+        return np.flatnonzero((self.faces["set"] == name) & mask)
 
     def majority(self) -> pd.Series:
         """Return what most raters said of each face; ``""`` where they tie or nobody rated it.

@@ -11,6 +11,7 @@ import numpy as np
 from scipy.spatial.distance import cdist
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
+from sklearn.impute import SimpleImputer
 from sklearn.pipeline import Pipeline
 from sklearn.svm import SVC
 from sklearn.utils.validation import check_is_fitted
@@ -117,6 +118,8 @@ class UnitSvm(ClassifierMixin, BaseEstimator):
 
     Parameters
     ----------
+    pipeline : Pipeline, optional
+        Unfitted, an ``SVC`` that breaks ties last; by default views of Action Units.
     candidates : mapping
         Parameter of the inner pipeline -> values to try.
     n_splits : int
@@ -138,7 +141,15 @@ class UnitSvm(ClassifierMixin, BaseEstimator):
         The chosen combination, fitted on all rows.
     """
 
-    def __init__(self, *, candidates=CANDIDATES, n_splits: int = 5, seed: int = 0):
+    def __init__(
+        self,
+        *,
+        pipeline: Pipeline | None = None,
+        candidates=CANDIDATES,
+        n_splits: int = 5,
+        seed: int = 0,
+    ):
+        self.pipeline = pipeline
         self.candidates = candidates
         self.n_splits = n_splits
         self.seed = seed
@@ -148,7 +159,7 @@ class UnitSvm(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        rows : array (n, 34)
+        rows : array (n, 34), or what the pipeline takes
         labels : array (n,) of str
         groups : array (n,) of str, optional
             The clip of every row; each row its own clip where left out.
@@ -164,7 +175,7 @@ class UnitSvm(ClassifierMixin, BaseEstimator):
                 f"a model of Action Units needs labelled rows; got {len(rows)} rows and "
                 f"{len(labels)} labels"
             )
-        if np.isnan(_halves(rows)[0]).all():
+        if np.isnan(_halves(rows)[0] if self.pipeline is None else rows).all():
             raise DataError("none of the labelled faces has Action Units; run OpenFace on them")
         groups = np.arange(len(rows)) if groups is None else np.asarray(groups)
         self.classes_ = np.unique(labels)
@@ -173,7 +184,7 @@ class UnitSvm(ClassifierMixin, BaseEstimator):
             return self
         if len(np.unique(groups)) >= 2:
             self._choose(rows, labels, groups)
-        self.model_ = _pipeline(self.chosen_).fit(rows, labels)
+        self.model_ = self._made(self.chosen_).fit(rows, labels)
         return self
 
     def decision_function(self, rows) -> np.ndarray:
@@ -191,6 +202,10 @@ class UnitSvm(ClassifierMixin, BaseEstimator):
         """Return the most probable class of every row."""
         return self.classes_[self.decision_function(rows).argmax(axis=1)]
 
+    def _made(self, chosen):
+        model = _of_units() if self.pipeline is None else clone(self.pipeline)
+        return model.set_params(**chosen)
+
     def _choose(self, rows, labels, groups):
         n_splits = min(self.n_splits, len(np.unique(groups)))
         fold = grouped_folds(labels, groups, n_splits=n_splits, seed=self.seed)[0]
@@ -198,12 +213,23 @@ class UnitSvm(ClassifierMixin, BaseEstimator):
         best = None
         for values in product(*self.candidates.values()):
             chosen = dict(zip(self.candidates, values, strict=True))
-            held_out = _held_out(_pipeline(chosen), rows, labels, fold, self.classes_)
+            held_out = _held_out(self._made(chosen), rows, labels, fold, self.classes_)
             accuracy = np.mean(held_out.argmax(axis=1) == codes)
             if best is None or accuracy > best[0] + 1e-9:
                 best = accuracy, chosen, held_out
         self.inner_accuracy_, self.chosen_ = float(best[0]), best[1]
         self.temperature_ = fit_temperature(softmax(best[2], axis=1), codes)
+
+
+def measured_svm(*, n_splits: int = 5, seed: int = 0) -> UnitSvm:
+    """Return an SVM for any measured features that share a scale of 0..1, blendshapes say.
+
+    scikit-learn's ``SVC`` with its RBF kernel on the columns as they are; missing ones take the
+    training rows' mean, and the penalty is chosen by inner folds, as in :class:`UnitSvm`.
+    """
+    plain = Pipeline([("missing", SimpleImputer()), ("svm", SVC(break_ties=True))])
+    choices = {"svm__C": (1.0, 2.0, 4.0, 8.0)}
+    return UnitSvm(pipeline=plain, candidates=choices, n_splits=n_splits, seed=seed)
 
 
 def outside_folds(
@@ -268,11 +294,10 @@ def nearest_faces(model: UnitSvm, rows: np.ndarray, labelled: np.ndarray) -> np.
     return distances.argsort(axis=1, kind="stable")[:, :2]
 
 
-def _pipeline(chosen):
+def _of_units():
     # break_ties makes predict the argmax of decision_function
     svm = SVC(kernel=mean_rbf, break_ties=True)
-    model = Pipeline([("features", UnitFeatures()), ("svm", svm)])
-    return model.set_params(**chosen)
+    return Pipeline([("features", UnitFeatures()), ("svm", svm)])
 
 
 def _decisions(model, rows, classes):

@@ -441,6 +441,16 @@ def raters(pairs: pd.DataFrame) -> str:
     return said + "."
 
 
+def measured_twice(faces: int) -> str:
+    """Return on how many labelled faces blendshapes stand beside Action Units."""
+    if not faces:
+        return (
+            "No labelled face has both Action Units and blendshapes; `mien measure FOLDER` writes "
+            "the blendshapes of the photos."
+        )
+    return f"{count(faces, 'labelled face')} have both Action Units and blendshapes."
+
+
 def leak(gained: Mapping[str, Any], honest: Mapping[str, Any]) -> str:
     """Return what folds claim that let frames of a clip stand on both sides.
 

@@ -101,7 +101,10 @@ def rivals_table(
     """Return the answers of rivals (`mien.models.RIVALS`) as `repeats_table`, with ``model``.
 
     Their probabilities have the shape (repeats, k, 7), of networks (trainings, repeats, k, 7).
+    Without rivals the table has no line.
     """
+    if not rivals:
+        return pd.DataFrame(columns=["file_name", "model"])
     tables = [
         repeats_table(person, rows, given.reshape(-1, *given.shape[-3:]), folds=folds).assign(
             model=name

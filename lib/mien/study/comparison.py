@@ -134,12 +134,12 @@ def _check_told(chapter: Chapter, name: str, table: pd.DataFrame) -> None:
 
 def _rivals(chapter: Chapter) -> dict[str, pd.DataFrame]:
     """Return the answers of the rivals that this study has, by name."""
-    return {
-        rival.name: table[table["model"] == rival.name]
-        for rival in RIVALS.values()
-        if rival.part not in chapter.missing
-        for table in [chapter.table(rival.part, "rivals")]
-    }
+    found = {}
+    for rival in RIVALS.values():
+        if rival.part not in chapter.missing:
+            table = chapter.table(rival.part, "rivals")
+            found[rival.name] = table[table["model"] == rival.name]
+    return {name: table for name, table in found.items() if len(table)}
 
 
 def labelled_scores(
