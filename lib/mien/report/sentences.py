@@ -141,7 +141,7 @@ def confused(score: Mapping) -> str:
         if errors[shown, given]:
             told.append(
                 f"of {matrix[shown].sum():,.0f} faces that show *{labels[shown]}*, "
-                f"{errors[shown, given]:,.4g} are answered *{labels[given]}* "
+                f"{round(errors[shown, given], 1):,g} are answered *{labels[given]}* "
                 f"({percent(errors[shown, given] / matrix[shown].sum(), digits=0)})"
             )
     return f"The largest error: {'; then, '.join(told)}."
