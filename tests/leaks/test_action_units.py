@@ -28,9 +28,9 @@ def faces():
     return rows.astype(np.float32), np.repeat(labels, 4), np.repeat(np.arange(24), 4).astype(str)
 
 
-@pytest.fixture(scope="module")
-def model():
-    return action_unit_svm.UnitSvm(n_splits=3)
+@pytest.fixture(scope="module", params=[action_unit_svm.UnitSvm, action_unit_svm.measured_svm])
+def model(request):
+    return request.param(n_splits=3)
 
 
 def accuracy(rows, labels, clips, folds, model):

@@ -153,6 +153,8 @@ def test_limits_say_what_could_have_been_seen():
     assert "no true difference could be expected to be found" in conclusions.limits(nothing)
     assert "Action Units" not in told
     assert "Action Units" in conclusions.limits(LIMITS | {"models": ["SVM-OpenFace"]})
+    assert "presences" in conclusions.limits(LIMITS | {"models": ["SVM-Measured"]})
+    assert "presences" not in told
 
 
 def test_limits_quote_what_other_trainings_gave_where_there_was_one():

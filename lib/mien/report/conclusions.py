@@ -242,6 +242,11 @@ def limits(found: Mapping) -> str:
             "Action Units are OpenFace's estimates from single images, which carry the person's "
             "resting face as a bias."
         )
+    if "SVM-Measured" in found["models"]:
+        lines.append(
+            "That SVM-Blendshapes and SVM-Measured take columns unscaled, and the latter no "
+            "presences of Action Units, was settled with one real person in view."
+        )
     return bullets(lines)
 
 
