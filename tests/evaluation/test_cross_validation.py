@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mien.errors import DataError, ParameterError
-from mien.evaluation.cross_validation import grouped_folds, plain_folds
+from mien.evaluation.cross_validation import grouped_folds, out_of_fold, plain_folds
 
 IMAGES = st.lists(
     st.tuples(st.sampled_from(["sad", "happy", "angry"]), st.integers(0, 15)),
@@ -119,3 +119,23 @@ def test_real_clips_stay_whole(real_person):
     for fold in folds:
         assert pd.Series(fold).groupby(clips).nunique().max() == 1
         assert np.bincount(fold).min() >= 12
+
+
+def test_a_procedure_gets_the_rows_of_a_fold_without_their_labels():
+    rows, labels = np.arange(12.0)[:, None], np.array(["sad", "happy"] * 6)
+    clips = np.repeat(np.arange(6), 2).astype(str)
+    folds, seen = grouped_folds(labels, clips, n_splits=3, n_repeats=2), []
+
+    def answer(learned, truth, groups, others):
+        seen.append(others[:, 0].astype(int))
+        kept = np.setdiff1d(np.arange(12), seen[-1])
+        assert learned[:, 0].tolist() == kept.tolist()
+        assert truth.tolist() == labels[kept].tolist() and groups.tolist() == clips[kept].tolist()
+        return others / 12 * np.eye(7)[3]
+
+    found = out_of_fold(answer, rows, labels, clips, folds)
+    assert found.shape == (2, 12, 7)
+    for happy in found[..., 3]:
+        assert happy * 12 == pytest.approx(np.arange(12))
+    assert sorted(np.concatenate(seen[:3])) == sorted(np.concatenate(seen[3:])) == list(range(12))
+    assert not any(set(clips[rows]) & set(np.delete(clips, rows)) for rows in seen)

@@ -17,10 +17,10 @@ from sklearn.svm import SVC
 from sklearn.utils.validation import check_is_fitted
 
 from mien.data.measured import UNITS
-from mien.emotions import EMOTIONS, spread
+from mien.emotions import spread
 from mien.errors import DataError, ParameterError
 from mien.evaluation.calibration import fit_temperature
-from mien.evaluation.cross_validation import grouped_folds
+from mien.evaluation.cross_validation import grouped_folds, out_of_fold
 
 #: What the inner folds choose among: every combination.
 CANDIDATES: Mapping[str, Sequence] = {"svm__C": (0.7, 1.0, 1.5, 2.0)}
@@ -263,11 +263,12 @@ def cross_validate_units(
         In the order of `mien.emotions.EMOTIONS`; 0 for what the fold's training rows lack. The
         largest is the answer.
     """
-    probabilities = np.zeros((*folds.shape, len(EMOTIONS)))
-    for repeat, fold in enumerate(folds):
-        for fitted, test in outside_folds(model, rows, labels, clips, fold):
-            probabilities[repeat, test] = spread(fitted.predict_proba(rows[test]), fitted.classes_)
-    return probabilities
+
+    def answer(learned, truth, groups, others):
+        fitted = clone(model).fit(learned, truth, groups=groups)
+        return spread(fitted.predict_proba(others), fitted.classes_)
+
+    return out_of_fold(answer, rows, labels, clips, folds)
 
 
 def nearest_faces(model: UnitSvm, rows: np.ndarray, labelled: np.ndarray) -> np.ndarray:

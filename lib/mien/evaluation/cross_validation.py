@@ -2,15 +2,16 @@
 
 Frames of one clip are near-copies of each other. A fold that has some of them and trains on the
 rest measures memory, so `grouped_folds` keeps a clip on one side. `plain_folds` does not, and is
-there to show how much that leak is worth.
+there to show how much that leak is worth. `out_of_fold` gives a procedure no more than it may know.
 """
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
+from mien.emotions import EMOTIONS
 from mien.errors import DataError, ParameterError
 
 
@@ -83,6 +84,39 @@ def plain_folds(
     labels = np.asarray(labels).astype(str)
     _check(n_splits, n_repeats, len(labels), "labelled images")
     return _repeat([StratifiedKFold, KFold], labels, None, n_splits, n_repeats, seed)
+
+
+def out_of_fold(
+    answer: Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray],
+    rows: np.ndarray,
+    labels: Sequence[str],
+    clips: Sequence[str],
+    folds: np.ndarray,
+) -> np.ndarray:
+    """Return what a procedure answers to every row, when it gets that row without its label.
+
+    Parameters
+    ----------
+    answer : callable
+        ``answer(rows, labels, clips, others)``: learns, and chooses whatever it chooses, from the
+        rows of all folds but one, and returns the probabilities (k, 7) of that fold's k rows.
+    rows : ndarray, shape (n, ...)
+    labels, clips : array-like of str, shape (n,)
+    folds : ndarray of int, shape (repeats, n)
+
+    Returns
+    -------
+    ndarray of float, shape (repeats, n, 7)
+        In the order of `mien.emotions.EMOTIONS`.
+    """
+    labels, clips = np.asarray(labels), np.asarray(clips)
+    probabilities = np.zeros((*folds.shape, len(EMOTIONS)))
+    for repeat, fold in enumerate(folds):
+        for number in np.unique(fold):
+            learn = fold != number
+            given = rows[learn], labels[learn], clips[learn]
+            probabilities[repeat, ~learn] = answer(*given, rows[~learn])
+    return probabilities
 
 
 def _check(n_splits: int, n_repeats: int, available: int, what: str) -> None:

@@ -7,7 +7,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mien.emotions import EMOTIONS, spread
+from mien.emotions import spread
+from mien.evaluation.cross_validation import out_of_fold
 
 #: scikit-learn's C times the number of features, so that many weigh as much together as few. Set
 #: with one real person's faces in view, on which a third of it or thrice as much changes a point.
@@ -21,19 +22,13 @@ def linear_probe(features: np.ndarray, labels: Sequence[str], folds: np.ndarray)
     the order of `mien.emotions.EMOTIONS`, 0 for what a fold does not teach.
     """
     labels = np.asarray(labels).astype(str)
-    probabilities = np.zeros((*folds.shape, len(EMOTIONS)))
-    for repeat, dealt in enumerate(folds):
-        for fold in np.unique(dealt):
-            learn, test = dealt != fold, dealt == fold
-            answered, classes = _read_out(features, labels, learn, test)
-            probabilities[repeat, test] = spread(answered, classes)
-    return probabilities
+    return out_of_fold(_read_out, features, labels, labels, folds)  # clips make no difference to it
 
 
-def _read_out(features, labels, learn, test) -> tuple[np.ndarray, np.ndarray]:
-    classes = np.unique(labels[learn])
+def _read_out(features, labels, _, others) -> np.ndarray:
+    classes = np.unique(labels)
     if len(classes) == 1:
-        return np.ones((test.sum(), 1)), classes
+        return spread(np.ones((len(others), 1)), classes)
     regression = LogisticRegression(C=PENALTY / features.shape[1], max_iter=2000)
-    probe = make_pipeline(StandardScaler(), regression).fit(features[learn], labels[learn])
-    return probe.predict_proba(features[test]), classes
+    probe = make_pipeline(StandardScaler(), regression).fit(features, labels)
+    return spread(probe.predict_proba(others), classes)
