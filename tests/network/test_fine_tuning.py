@@ -174,3 +174,12 @@ def test_what_cannot_be_tuned_is_refused(crowd, person):
         fine_tuning.Tuner(crowd, faces, labels, tuning=fine_tuning.Tuning(frozen=4))
     with pytest.raises(ParameterError, match="copies is 0"):
         fine_tuning.Tuning(copies=0)
+
+
+def test_no_epoch_at_all_gives_the_starting_network_back(person, tuner):
+    rows = np.arange(60)
+    tuner.fit(rows, epochs=0)
+    first = tuner.predict(rows)
+    tuner.fit(rows, epochs=2)
+    tuner.fit(rows, epochs=0)
+    np.testing.assert_allclose(tuner.predict(rows), first, atol=1e-6)
