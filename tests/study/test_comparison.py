@@ -55,7 +55,7 @@ def chapter(tmp_path):
         if "NN" in name
     ]
     scores = {
-        "A2": right[:1],
+        "A2": [right[0], {**right[0], "set": "target-labelled-rival", "model": "SVM-Blendshapes"}],
         "B2": [unknown, right[1]],
         "B3": [{**unknown}, right[1], *rival_scores],
     }
@@ -262,6 +262,7 @@ def test_answers_are_aligned_by_name(chapter):
 
     tables = {
         ("A2", "repeats"): table("ba", fold=1),
+        ("A2", "rivals"): table("ba", fold=1).assign(model="SVM-Blendshapes"),
         ("B2", "repeats"): table("cab"),
         ("B3", "repeats"): table("bca", fold=1),
         ("B3", "rivals"): pd.concat(
