@@ -143,7 +143,8 @@ OTHERS = [{"profile": "quick", "processor": f"P{place}", "private": 0.697, "as_i
 
 LIMITS = {"faces": 98, "clips": 62, "pairs": 6, "undecided": 4, "detectable": SEEN, "unknown": 12,
           "rated": 11, "raters": 2, "models": ["NN-FER2013"], "trainings": 1,
-          "other_trainings": OTHERS}  # fmt: skip
+          "other_trainings": OTHERS,
+          "set_in_view": [{"choice": "c", "among": "d", "worth": "e"}]}  # fmt: skip
 
 
 def test_limits_say_what_could_have_been_seen():
@@ -152,8 +153,8 @@ def test_limits_say_what_could_have_been_seen():
     nothing = LIMITS | {"detectable": SEEN | {"holm_80": None}}
     assert "no true difference could be expected to be found" in conclusions.limits(nothing)
     assert "Action Units" not in told
+    assert "may flatter: c. Tried beside it: d. Worth: e." in told
     assert "Action Units" in conclusions.limits(LIMITS | {"models": ["SVM-OpenFace"]})
-    assert "presences" in conclusions.limits(LIMITS | {"models": ["SVM-Measured"]})
     assert "presences" not in told
 
 

@@ -310,3 +310,11 @@ def test_a_repeat_that_lacks_a_face_stops_the_comparison(chapter):
     chapter.tables["B3", "repeats"] = pd.concat([table, table.iloc[:2].assign(repeat=1)])
     with pytest.raises(DataError, match="NN-FineTuned has not answered the same faces once"):
         comparison.labelled_answers(chapter)
+
+
+def test_what_was_set_with_the_person_in_view_is_named_for_the_models_of_the_study():
+    for name in comparison.set_in_view([*MODELS, *RIVALS])["models"]:
+        assert set(name.split(";")) <= {*MODELS, *RIVALS}
+    (only,) = comparison.set_in_view(["SVM-OpenFace"]).itertuples()
+    assert "UnitFeatures" in only.choice and only.worth
+    assert comparison.set_in_view([]).empty

@@ -242,11 +242,11 @@ def limits(found: Mapping) -> str:
             "Action Units are OpenFace's estimates from single images, which carry the person's "
             "resting face as a bias."
         )
-    if "SVM-Measured" in found["models"]:
-        lines.append(
-            "That SVM-Blendshapes and SVM-Measured take columns unscaled, and the latter no "
-            "presences of Action Units, was settled with one real person in view."
-        )
+    lines += [
+        "Set with the labels of the person of mien's README in view, on whom it may flatter: "
+        f"{one['choice']}. Tried beside it: {one['among']}. Worth: {one['worth']}."
+        for one in found["set_in_view"]
+    ]
     return bullets(lines)
 
 

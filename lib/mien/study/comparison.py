@@ -317,8 +317,9 @@ def limits(
     dict
         ``faces``, ``clips``, ``pairs``, ``undecided`` (pairs that nothing separates),
         ``detectable`` (`detectable`), ``unknown`` and, of these, ``rated`` (the raters have a
-        majority), ``raters`` (their number), ``models``, ``trainings`` (of the networks), and
-        ``other_trainings``: what other trainings of the same recipe gave, as recorded.
+        majority), ``raters`` (their number), ``models``, ``trainings`` (of the networks),
+        ``other_trainings``: what other trainings of the same recipe gave, as recorded, and
+        ``set_in_view``: what of these models was set with one person's labels in view.
     """
     return {
         "faces": len(answers.truth),
@@ -332,7 +333,22 @@ def limits(
         "models": list(answers.given),
         "trainings": max(len(given) for given in answers.given.values()),
         "other_trainings": other_trainings().to_dict("records"),
+        "set_in_view": set_in_view(answers.given).to_dict("records"),
     }
+
+
+def set_in_view(models: Collection[str]) -> pd.DataFrame:
+    """Return the choices behind these models that the labels of README's person have influenced.
+
+    Returns
+    -------
+    DataFrame
+        ``models`` (names, by ``;``), ``choice``, ``among`` (what else was tried), ``worth``.
+    """
+    with resources.files(__package__).joinpath("set_in_view.csv").open(encoding="utf-8") as file:
+        choices = pd.read_csv(file)
+    used = [not set(models).isdisjoint(names.split(";")) for names in choices["models"]]
+    return choices[used]
 
 
 def other_trainings() -> pd.DataFrame:
