@@ -31,7 +31,7 @@ class Afterwards:
         ``file_name`` and what every rater said, for the faces on which they differ.
     models : DataFrame
         ``model``, ``n``, ``agreement`` with the raters' majority (0..1), ``low``, ``high`` (95 %
-        interval from resampled clips).
+        interval over clips).
     """
 
     pairs: pd.DataFrame

@@ -1,4 +1,4 @@
-"""Figures of data, training and importance, drawn as `mien.running.pages.figures` draws scores."""
+"""Figures of data, training and importance, drawn as `mien.report.figures` draws scores."""
 
 from collections.abc import Sequence
 

@@ -1,7 +1,7 @@
 """All settings that a study leaves to its profile, in one table.
 
 demo: seconds, for drawn faces. quick: a coffee break on two cores. full: everything at its best.
-Where the figures behind a choice are: chapters A1 and B1, and the README.
+Where the figures behind a choice are: chapters A1 and B1, and guides/results.md.
 """
 
 from typing import Any
