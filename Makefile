@@ -29,7 +29,7 @@ report: setup ## run a study and print where its report is (STUDY=demo)
 test: setup ## run the whole test suite (TESTS="-m numerics": a part of it)
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations=20 $(TESTS)
 
-mutants: setup ## plant 200 falsifications one by one: each must make its test fail
+mutants: setup ## plant falsifications one by one: each must make its test fail
 	@$(BIN)/python tests/mutants/plant.py
 
 lint: setup ## check style with ruff, and with mypy what Windows and macOS lack

@@ -164,7 +164,7 @@ def load_fer2013(
     Parameters
     ----------
     path : str or Path
-        ``fer2013.csv``; the same as .gz, .xz, .zst, .bz2 or .zip; Kaggle's ``fer2013.tar.gz``;
+        ``fer2013.csv``; the same as .gz, .xz, .bz2 or .zip; Kaggle's ``fer2013.tar.gz``;
         ``icml_face_data.csv``; the folder that holds ``train`` and ``test`` with images (see
         `mien.data.fer2013_files.read_folder`); or the folder that holds one of these files.
     skip_bad_rows : bool
