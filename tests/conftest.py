@@ -60,6 +60,14 @@ def pytest_collection_modifyitems(items):
     items.sort(key=places.get)
 
 
+def pytest_make_parametrize_id(val, argname):
+    """Name bytes by their argument: an archive holds the second that it was packed in.
+
+    Two workers that collect in different seconds would have tests of different names.
+    """
+    return argname if isinstance(val, bytes) else None
+
+
 @dataclass(frozen=True)
 class DemoRun:
     """One run of the demo study: what was asked for, its folder, what it printed, how long."""
