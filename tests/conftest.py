@@ -201,14 +201,14 @@ def missing() -> dict[str, str]:
 def project(tmp_path, monkeypatch, missing) -> Path:
     """Return a folder of notebooks that save one number each (`tiny_project`)."""
     from mien.running import scheduler
-    from mien.study.material import Material
+    from mien.study.data_check import StudyData
 
     folder = tmp_path / "notebooks"
     folder.mkdir()
     for plan in tiny_project.PLANS:
         tiny_project.write_notebook(folder, plan)
     monkeypatch.chdir(tmp_path)
-    material = Material({"fer2013": "abc"}, missing)
+    material = StudyData({"fer2013": "abc"}, missing)
     monkeypatch.setattr(scheduler, "check_data", lambda study: material)
     return folder
 

@@ -8,7 +8,7 @@ import nbformat
 import pytest
 from papermill import inspect_notebook
 
-from mien.study.material import TAG
+from mien.study.data_check import TAG
 from mien.study.parameters import CHAPTERS, COMMON, Study
 
 MOST_LINES = 15

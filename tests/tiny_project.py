@@ -113,8 +113,8 @@ DRIVER = """
 import sys
 from mien import cli
 from mien.running import scheduler
-from mien.study.material import Material
-scheduler.check_data = lambda study: Material({"fer2013": "abc"}, {})
+from mien.study.data_check import StudyData
+scheduler.check_data = lambda study: StudyData({"fer2013": "abc"}, {})
 sys.argv[0] = "mien"
 cli.main()
 """

@@ -258,7 +258,7 @@ def label(
     import tempfile
 
     from mien.data.person import load_person
-    from mien.labelling import afterwards, ratings
+    from mien.labelling import rating_results, ratings
 
     person = load_person(folder)
     if settle:
@@ -271,7 +271,8 @@ def label(
     ratings.Ratings(folder)
     given = {"rater": ratings.rater_name(rater or getpass.getuser()), "what": what}
     with tempfile.TemporaryDirectory(prefix="mien-label-") as where:
-        notebook = afterwards.notebook_for(folder, Path(where), again=again, study=study, **given)
+        given |= {"again": again, "study": study}
+        notebook = rating_results.notebook_for(folder, Path(where), **given)
         subprocess.run([sys.executable, "-m", "jupyterlab", str(notebook)], check=False)
 
 
@@ -297,11 +298,11 @@ def collect(
     Exit status: 0 all was read, 2 something could not be read or no face was found at all.
     """
     from mien.photos import collection
-    from mien.photos.album import Album
+    from mien.photos.collected_folder import CollectedFolder
 
     if not sources and not strike:
         raise ParameterError("name the photos, videos or folders to collect from")
-    album = Album(to)
+    album = CollectedFolder(to)
     if strike:
         struck = album.strike(_lines(strike))
         album.write_pages()
@@ -337,9 +338,9 @@ def measure(
     folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="the person's folder")],
 ) -> None:
     """Measure the blendshapes of a person's photos and write them as blendshapes.csv."""
-    from mien.photos import blendshapes, remembered
+    from mien.photos import blendshapes, face_cache
 
-    pictures = remembered.pictures_of(folder)
+    pictures = face_cache.pictures_of(folder)
     with _bar("Measuring faces", len(pictures)) as advance:
         measured = blendshapes.measure(pictures, on_picture=advance)
     faceless = measured.loc[measured["success"] == 0, "file_name"]
@@ -402,7 +403,7 @@ def predict(
 
     Exit status: 0 every picture was read, 2 one could not be read or no face was found in any.
     """
-    from mien import readings
+    from mien import prediction_output
     from mien.data.images import find_images
     from mien.network.backend import check_backend, quiet
 
@@ -424,11 +425,11 @@ def predict(
             on_picture=advance,
         )
     if as_json:
-        typer.echo(readings.as_json(answers))
+        typer.echo(prediction_output.as_json(answers))
     elif as_csv:
-        typer.echo(readings.as_csv(answers), nl=False)
+        typer.echo(prediction_output.as_csv(answers), nl=False)
     else:
-        out_console.print(readings.as_table(answers))
+        out_console.print(prediction_output.as_table(answers))
     return _problems(answers)
 
 
@@ -469,7 +470,7 @@ def _bar(what: str, total: int) -> Iterator[Callable[[], None]]:
 
 def _problems(answers) -> int:
     """Say what could not be read; return the exit status."""
-    from mien.readings import NO_FACE
+    from mien.prediction_output import NO_FACE
 
     unread = answers[~answers["problem"].isin(["", NO_FACE])]
     for row in unread.itertuples():

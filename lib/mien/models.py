@@ -25,7 +25,7 @@ class Model:
     fitted_on_person : bool
         Whether it learned from the person's labelled faces, and is therefore judged out of fold.
     gap : str
-        What a study that does not have this model lacks (`mien.study.material`); empty: none does.
+        What a study that does not have this model lacks (`mien.study.data_check`); empty: nothing.
     starts_from : str
         The model whose training its own goes on with; empty: it starts by itself.
     """

@@ -16,7 +16,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 
-from mien.labelling.afterwards import notebook_for
+from mien.labelling.rating_results import notebook_for
 from mien.labelling.ratings import Ratings
 
 pytestmark = pytest.mark.browser

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from mien.errors import DataError, ParameterError
-from mien.labelling import afterwards
+from mien.labelling import rating_results
 from mien.labelling.ratings import Ratings
 from mien.labelling.widget import Labeller
 
@@ -68,7 +68,7 @@ def test_every_tenth_face_comes_again(folder):
     for _ in range(14):
         answer(labeller, "sad")
     assert labeller.finished
-    assert afterwards.standing(labeller) == {"faces": 12, "left": 0, "twice": 2, "alike": 2}
+    assert rating_results.standing(labeller) == {"faces": 12, "left": 0, "twice": 2, "alike": 2}
 
 
 def test_nothing_is_told_before_the_rater_has_finished(folder):
@@ -76,9 +76,9 @@ def test_nothing_is_told_before_the_rater_has_finished(folder):
         labeller = Labeller(folder, rater)
         for number in range(11):
             answer(labeller, "sad" if number % 2 else "happy")
-    assert afterwards.look(labeller).pairs.empty and afterwards.look(labeller).differ.empty
+    assert rating_results.look(labeller).pairs.empty and rating_results.look(labeller).differ.empty
     answer(labeller, "sad")
-    assert len(afterwards.look(labeller).pairs) == 1
+    assert len(rating_results.look(labeller).pairs) == 1
 
 
 def test_a_disk_that_takes_nothing_is_told_in_the_notebook(folder, monkeypatch):

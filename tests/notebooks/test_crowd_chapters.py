@@ -10,7 +10,7 @@ from mien.emotions import codes, named, restrict, spread
 from mien.evaluation.calibration import apply_temperature
 from mien.network import ablation, inference, training
 from mien.running import record
-from mien.study import answers, results
+from mien.study import predictions, results
 
 
 def permuted(self: Fer2013) -> PrivateTest:
@@ -198,7 +198,7 @@ def test_b1_teaches_watches_chooses_and_answers_as_it_says(execute, tmp_path, ta
         )
         answered.append(apply_temperature(raw, fitted[metrics["views"]]))
     table = results.load_table(out, "B1", "private")
-    shares = table[[*answers.SHARES]].to_numpy().reshape(2, -1, 7)
+    shares = table[[*predictions.SHARES]].to_numpy().reshape(2, -1, 7)
     np.testing.assert_allclose(shares, np.stack(answered), atol=1e-4)
     scores = {score["set"]: score for score in metrics["scores"]}
     right = (table["predicted"] == table["truth"]).mean()

@@ -10,14 +10,14 @@ from sklearn.base import clone
 
 from mien.designed import action_unit_analysis, action_unit_svm, storage
 from mien.emotions import EMOTIONS, named, restrict
-from mien.evaluation import attention
+from mien.evaluation import heat_maps
 from mien.evaluation.calibration import apply_temperature
 from mien.evaluation.probing import linear_probe
 from mien.models import RIVALS
 from mien.network import architecture, fine_tuning, inference, pretrained, saliency
 from mien.study import results
-from mien.study.answers import answers_on_person, repeats_table, rivals_table
 from mien.study.chapter import Chapter
+from mien.study.predictions import answers_on_person, repeats_table, rivals_table
 
 #: Of what two networks are asked on the person.
 TEMPERATURES = (0.5, 3.0)
@@ -320,7 +320,7 @@ def answered(given, networks, tmp_path, monkeypatch):
             scores = [*scores, *chapter.score_rivals(person, seen, rivals, folds).values()]
         if part == "B3":
             maps, seen = np.ones((len(person.emotions), 48, 48)), person.emotions
-            tables["attention"] = attention.mean_maps(maps, seen)
+            tables["attention"] = heat_maps.mean_maps(maps, seen)
         chapter.keep(**tables)
         unmasked = answers.unrestricted_scores if part in ("A1", "B2") else []
         chapter.seconds |= {"fit": 1.0, "predict": 0.1}

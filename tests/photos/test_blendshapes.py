@@ -7,8 +7,8 @@ from PIL import Image
 from mien.data.measured import BLENDSHAPES
 from mien.data.person import load_person
 from mien.errors import DataError
-from mien.photos import blendshapes, face_finder, landmarks, remembered
-from mien.study.material import person_of
+from mien.photos import blendshapes, face_cache, face_finder, landmarks
+from mien.study.data_check import person_of
 from mien.study.parameters import make_study
 from mien.synthetic.anatomy import Identity
 from mien.synthetic.rendering import draw_face
@@ -29,7 +29,7 @@ def folder(tmp_path, cache_folder, landmarker):
 
 
 def measured(folder):
-    return blendshapes.measure(remembered.pictures_of(folder)).set_index("file_name")
+    return blendshapes.measure(face_cache.pictures_of(folder)).set_index("file_name")
 
 
 def test_the_command_writes_the_table_and_the_reader_reads_it(folder, mien_here):

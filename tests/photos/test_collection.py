@@ -11,8 +11,8 @@ from scenes import ANN, BEN, WALLS, scene, write_video
 from mien.data.person import load_person
 from mien.errors import DataError, ParameterError
 from mien.photos import collection, face_finder, videos
-from mien.photos.album import Album
-from mien.study.material import examine
+from mien.photos.collected_folder import CollectedFolder
+from mien.study.data_check import examine
 from mien.study.parameters import make_study
 
 BOTH = ((ANN, 0, 120, 20, 60), (BEN, 0, 90, 200, 40))
@@ -20,7 +20,7 @@ BOTH = ((ANN, 0, 120, 20, 60), (BEN, 0, 90, 200, 40))
 
 def gather(sources, to, *, clip_minutes=2, **options):
     """Collect, as the command does, and return what there is to tell and the faces."""
-    album = Album(to)
+    album = CollectedFolder(to)
     photos, films = collection.plan(sources, album, clip_minutes=clip_minutes)
     return collection.collect(photos, films, album, **options), album.table()
 

@@ -11,7 +11,7 @@ from mien.data.person import load_person
 from mien.errors import DataError
 from mien.running.one_chapter import leave_out
 from mien.study import results
-from mien.study.material import gaps
+from mien.study.data_check import gaps
 from mien.study.parameters import load_study, make_study
 from mien.synthetic.dataset import write_demo
 

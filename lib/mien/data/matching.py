@@ -23,7 +23,7 @@ from mien.data.measured import (
 )
 from mien.errors import DataError, Finding, printable
 from mien.files import leads_out
-from mien.sheets import Pictures, name_key, read_sheet, rows_at
+from mien.spreadsheets import Pictures, name_key, read_sheet, rows_at
 
 #: Below this confidence a row is told of; OpenFace's authors call such frames unreliable.
 LOW_CONFIDENCE = 0.8

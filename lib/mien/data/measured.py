@@ -23,7 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from mien.errors import Finding
-from mien.sheets import Sheet, number_in, read_sheet, rows_at
+from mien.spreadsheets import Sheet, number_in, read_sheet, rows_at
 
 #: The Action Units that OpenFace 2 gives both an intensity (0..5) and a presence (0 or 1).
 UNITS: tuple[str, ...] = tuple(

@@ -45,7 +45,7 @@ from mien.data.measured import (
 )
 from mien.errors import DataError, Finding, grouped
 from mien.files import files_within
-from mien.sheets import name_key
+from mien.spreadsheets import name_key
 
 _LAYOUT = (
     "a person's folder holds images/<emotion>/*.jpg, images/unknown/*.jpg and tables of measured"

@@ -24,7 +24,7 @@ from mien.network import architecture, pretrained
 from mien.network.architecture import SIZE, prepare
 from mien.network.backend import enough_memory
 from mien.photos import face_finder
-from mien.readings import NO_FACE
+from mien.prediction_output import NO_FACE
 
 
 def predict(

@@ -9,7 +9,7 @@ from mien.data.measured import BLENDSHAPES
 from mien.errors import DataError
 from mien.files import atomic_write
 from mien.photos import landmarks
-from mien.photos.remembered import look_at
+from mien.photos.face_cache import look_at
 
 #: The table in a person's folder.
 FILE = "blendshapes.csv"

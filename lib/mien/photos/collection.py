@@ -1,9 +1,9 @@
 """From photos and videos to a person's folder of faces: `mien collect`.
 
 Every face is cut out upright, framed as FER2013 frames one (`mien.photos.face_finder`), and kept
-where it is no near-duplicate (`mien.photos.album`). The clip of a photo is in its name, else
-photos taken within some minutes of each other are one; the clip of a video's frame is its shot.
-Labels that folders give are kept. Sources are only read.
+where it is no near-duplicate (`mien.photos.collected_folder`). The clip of a photo is in its name,
+else photos taken within some minutes of each other are one; the clip of a video's frame is its
+shot. Labels that folders give are kept. Sources are only read.
 """
 
 import contextlib
@@ -32,7 +32,7 @@ from mien.data.matching import label_in
 from mien.emotions import UNKNOWN
 from mien.errors import DataError, ParameterError, printable
 from mien.photos import face_finder, videos
-from mien.photos.album import TIMED, Album, Cut, Picture
+from mien.photos.collected_folder import TIMED, CollectedFolder, Cut, Picture
 
 PICKS = ("largest", "all")
 #: Seconds between two frames of a shot that are looked at.
@@ -72,7 +72,7 @@ class Told:
 
 
 def plan(
-    sources: Iterable[str | Path], album: Album, *, clip_minutes: float
+    sources: Iterable[str | Path], album: CollectedFolder, *, clip_minutes: float
 ) -> tuple[list[Picture], list[Video]]:
     """Return the photos and videos that files, folders and globs name.
 
@@ -80,7 +80,7 @@ def plan(
     ----------
     sources : iterable of str or path
         As of `find_images`.
-    album : Album
+    album : CollectedFolder
         Photos taken shortly before or after some that are in it are of their clip.
     clip_minutes : float
         Photos whose names tell no clip, and that were taken within so many minutes of each other,
@@ -125,7 +125,7 @@ def steps(photos: Sequence[Picture], films: Sequence[Video]) -> int:
 def collect(
     photos: Sequence[Picture],
     films: Sequence[Video],
-    album: Album,
+    album: CollectedFolder,
     *,
     pick: str = "largest",
     on_picture: Callable[[], object] = lambda: None,
@@ -138,7 +138,7 @@ def collect(
     ----------
     photos, films : sequences
         From `plan`.
-    album : Album
+    album : CollectedFolder
     pick : str
         Of several faces in a picture, the ``"largest"`` is kept, in a video the one nearest to
         where the last face was; or ``"all"``.
@@ -175,7 +175,7 @@ def collect(
     return told
 
 
-def _pictures(photos, films, album: Album, told: Told) -> Iterator[Picture]:
+def _pictures(photos, films, album: CollectedFolder, told: Told) -> Iterator[Picture]:
     """Yield the photos that have not been looked at, and all frames of such videos."""
     yield from (photo for photo in photos if not album.has(photo))
     for path, label in films:
@@ -250,7 +250,7 @@ def _label(path: Path, source: Path) -> str:
 
 
 def _by_time(
-    timed: list[tuple[datetime, Picture]], album: Album, gap: timedelta
+    timed: list[tuple[datetime, Picture]], album: CollectedFolder, gap: timedelta
 ) -> Iterator[Picture]:
     """Yield photos with their clips told by shooting time, going on with the album's clips."""
     moments = [(taken, "", photo) for taken, photo in timed]

@@ -234,7 +234,7 @@ def of_networks(row: Mapping) -> str:
 
 
 def rating_standing(standing: Mapping[str, int]) -> str:
-    """Return how far a rater is (`mien.labelling.afterwards.standing`), in a sentence or two."""
+    """Return how far a rater is, by `mien.labelling.rating_results.standing`."""
     if standing["left"]:
         return (
             f"**{count(standing['left'], 'face')} left.** The tables below fill when every face "
@@ -305,7 +305,7 @@ def same_minutes(reached: Mapping) -> str:
 def ferplus(agreement: Mapping[str, Mapping] | None) -> str:
     """Return how far a network and FER2013's labels agree with FER+.
 
-    From `mien.study.answers.agreement_with_ferplus`.
+    From `mien.study.predictions.agreement_with_ferplus`.
     """
     if agreement is None:
         return "`fer2013new.csv` does not lie beside this study's FER2013, so FER+ was not asked."
@@ -346,7 +346,7 @@ def chosen_epochs(chosen: Sequence[int], most: int) -> str:
 def thirds(shares: Mapping[str, Sequence[float]]) -> str:
     """Return on which third of the face most of each emotion's weight lies.
 
-    ``shares`` are of `mien.evaluation.attention.thirds`: upper, middle, lower.
+    ``shares`` are of `mien.evaluation.heat_maps.thirds`: upper, middle, lower.
     """
     names = ("upper", "middle", "lower")
     told = [
@@ -360,7 +360,7 @@ def thirds(shares: Mapping[str, Sequence[float]]) -> str:
 
 
 def likeness(correlations: Mapping[str, float]) -> str:
-    """Return how far two kinds of maps agree (`mien.evaluation.attention.likeness`)."""
+    """Return how far two kinds of maps agree (`mien.evaluation.heat_maps.likeness`)."""
     if not correlations:
         return "The two ways cannot be compared: one of them shows no place at all."
     told = ", ".join(f"*{emotion}* {value:.2f}" for emotion, value in correlations.items())

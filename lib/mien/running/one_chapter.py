@@ -13,7 +13,7 @@ from mien.models import name_of
 from mien.running import pages
 from mien.running.execution import Children, Failure
 from mien.study import results
-from mien.study.material import TAG
+from mien.study.data_check import TAG
 from mien.study.parameters import ChapterPlan, Study
 
 
@@ -28,8 +28,8 @@ def compute(
 ) -> Failure | None:
     """Execute a chapter's notebook; its results appear whole or stay what they were.
 
-    Without what is ``missing`` (`mien.study.material`), as one of ``children``, its kernel with the
-    variables of ``environment``, for at most so many ``minutes``. Of a failed one the notebook
+    Without what is ``missing`` (`mien.study.data_check`), as one of ``children``, its kernel with
+    the variables of ``environment``, for at most so many ``minutes``. Of a failed one the notebook
     stays as ``<name>.failed.ipynb``, and failure.html shows it.
     """
     target = results.notebook_path(study.folder, plan.notebook)
@@ -84,7 +84,7 @@ def _cells_that_can_run(plan: ChapterPlan, missing: Mapping[str, str]) -> Notebo
 def leave_out(notebook: NotebookNode, part: str, missing: Mapping[str, str]) -> NotebookNode:
     """Return the notebook of a chapter without what cannot be computed, each time with the reason.
 
-    ``missing`` is of `mien.study.material`; of a ``part`` that is itself missing its title stays,
+    ``missing`` is of `mien.study.data_check`; of a ``part`` that is itself missing its title stays,
     and the reason.
     """
     kept = copy.copy(notebook)

@@ -21,7 +21,7 @@ from mien.study import provenance, results
 from mien.study.parameters import CHAPTERS, ChapterPlan, Study
 
 if TYPE_CHECKING:
-    from mien.study.material import Material
+    from mien.study.data_check import StudyData
 
 #: What differs from run to run though the numbers are the same.
 _PASSING = ("seconds", "provenance")
@@ -191,7 +191,7 @@ class Standing:
 
 
 def status(
-    study: Study, material: "Material", chapters: Sequence[ChapterPlan] = CHAPTERS
+    study: Study, material: "StudyData", chapters: Sequence[ChapterPlan] = CHAPTERS
 ) -> list[Standing]:
     """Return how chapters stand, in reading order; nothing is run or written."""
     data, missing = material.fingerprints, material.left_out

@@ -23,7 +23,7 @@ from mien.study import provenance, results
 from mien.study.parameters import CHAPTERS, ChapterPlan, Study
 
 if TYPE_CHECKING:
-    from mien.study.material import Material
+    from mien.study.data_check import StudyData
 
 
 class ChapterFailed(MienError):
@@ -224,13 +224,13 @@ class Stopped(MienError):
     exit_status = 130
 
 
-def check_data(study: Study) -> Material:
+def check_data(study: Study) -> StudyData:
     """Read the data of a study and return what it has to work with.
 
     `DataError` if they cannot be read, or do not make a study; `ParameterError` if Keras is told to
     use a backend that is not there.
     """
-    from mien.study.material import examine  # here, because reading data takes a second to import
+    from mien.study.data_check import examine  # here, because reading data takes a second to import
 
     check_backend()
     return examine(study)
@@ -242,7 +242,7 @@ def run(
     options: Options = Options(),
     *,
     tell: Callable[[Event], None] = lambda event: None,
-    tell_material: Callable[[Material], None] = lambda found: None,
+    tell_material: Callable[[StudyData], None] = lambda found: None,
 ) -> Path:
     """Run chapters of a study, then render its pages; return the page to open.
 

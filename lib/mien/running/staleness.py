@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1]
 
 #: Rooms that change no number by themselves: the settings of a profile are compared by value, the
 #: command line only starts what is compared here.
-_SILENT = {"cli.py", "readings.py", "study/profiles.py"}
+_SILENT = {"cli.py", "prediction_output.py", "study/profiles.py"}
 
 
 def library(folders: Iterable[str]) -> dict[str, str]:

@@ -23,7 +23,7 @@ from mien.evaluation.cross_validation import grouped_folds
 from mien.evaluation.scores import private_scores, repeated_scores, score_set
 from mien.models import name_of
 from mien.study import profiles, provenance, results
-from mien.study.material import gaps, person_of
+from mien.study.data_check import gaps, person_of
 from mien.study.parameters import BY_PART, Study, data_paths, make_study, without_folders
 
 #: Below a study's folder: what its notebooks leave that are run by hand.

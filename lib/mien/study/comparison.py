@@ -15,8 +15,8 @@ from mien.evaluation import paired_tests, rater_agreement, scores
 from mien.models import DECLARED, MODELS, RIVALS, Model, is_network
 from mien.network import SHIPPED
 from mien.report.face_sheets import Answer, GalleryItem
-from mien.study.answers import by_repeat, checked_faces, side_by_side
 from mien.study.chapter import Chapter
+from mien.study.predictions import by_repeat, checked_faces, side_by_side
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ def labelled_answers(chapter: Chapter) -> Answers:
     Raises
     ------
     DataError
-        If the chapters differ about a face (`mien.study.answers.checked_faces`), or a model's
+        If the chapters differ about a face (`mien.study.predictions.checked_faces`), or a model's
         answers are not as often right as its own chapter says.
     """
     tables = {

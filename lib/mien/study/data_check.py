@@ -19,13 +19,13 @@ from mien.data import fer2013, fer2013_files, ferplus
 from mien.data.fer2013 import Fer2013
 from mien.data.person import Person, load_person
 from mien.errors import DataError, Finding, grouped, printable
-from mien.photos import blendshapes, landmarks, remembered
+from mien.photos import blendshapes, face_cache, landmarks
 from mien.report import text
 from mien.study.parameters import CHAPTERS, Study, data_paths
 
 
 @dataclass(frozen=True)
-class Material:
+class StudyData:
     """The data of a study, counted.
 
     ``fingerprints`` are of ``fer2013`` and ``target``; ``left_out`` is what the study must do
@@ -58,7 +58,7 @@ class Material:
         }
 
 
-def examine(study: Study) -> Material:
+def examine(study: Study) -> StudyData:
     """Read the data of a study, count them, and find what is not used.
 
     Raises
@@ -86,7 +86,7 @@ def examine(study: Study) -> Material:
     _refuse_useless_tables(person, study)
     left_out = gaps(study, person)
     findings += person.findings
-    return Material(fingerprints, left_out, counted, _counts(person), findings)
+    return StudyData(fingerprints, left_out, counted, _counts(person), findings)
 
 
 def person_of(study: Study, folder: Path) -> Person:
@@ -99,14 +99,14 @@ def person_of(study: Study, folder: Path) -> Person:
     """
     load = partial(load_person, folder, min_confidence=study.min_confidence)
     if study.find_faces:
-        remembered.look_at(remembered.pictures_of(folder))
-        load = partial(load, cut=remembered.cut_largest)
+        face_cache.look_at(face_cache.pictures_of(folder))
+        load = partial(load, cut=face_cache.cut_largest)
     person = load()
     if not person.faces["has_image"].any():
         return person
     if not person.measured:
         person = _measured(person, folder, load)
-    uncropped = [] if study.find_faces else remembered.uncropped(folder)
+    uncropped = [] if study.find_faces else face_cache.uncropped(folder)
     return replace(person, findings=[*person.findings, *uncropped])
 
 
@@ -115,7 +115,7 @@ def _measured(person: Person, folder: Path, load: Callable[..., Person]) -> Pers
     if problem := landmarks.missing():
         told = Finding("table", blendshapes.FILE, "the photos are not measured", problem, False)
         return replace(person, findings=[*person.findings, told])
-    measured = blendshapes.measure(remembered.pictures_of(folder))
+    measured = blendshapes.measure(face_cache.pictures_of(folder))
     if not measured["success"].any():
         return person
     with tempfile.TemporaryDirectory() as aside:

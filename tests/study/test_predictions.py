@@ -7,7 +7,8 @@ import pytest
 from mien.data import ferplus
 from mien.data.fer2013 import Fer2013
 from mien.emotions import EMOTIONS, SHARES, codes
-from mien.study.answers import (
+from mien.study.chapter import Chapter
+from mien.study.predictions import (
     agreement_with_ferplus,
     answers_on_person,
     by_repeat,
@@ -17,7 +18,6 @@ from mien.study.answers import (
     rivals_table,
     side_by_side,
 )
-from mien.study.chapter import Chapter
 from mien.synthetic.dataset import write_demo
 
 

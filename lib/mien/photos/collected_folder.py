@@ -71,7 +71,7 @@ class Cut(NamedTuple):
     sharpness: float
 
 
-class Album:
+class CollectedFolder:
     """The faces that have been collected in a folder, which need not be there yet.
 
     Attributes

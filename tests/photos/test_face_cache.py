@@ -5,8 +5,8 @@ import pytest
 from PIL import Image
 
 from mien.errors import DataError
-from mien.photos import face_finder, remembered
-from mien.study.material import examine, person_of
+from mien.photos import face_cache, face_finder
+from mien.study.data_check import examine, person_of
 from mien.study.parameters import make_study
 from mien.synthetic.anatomy import Identity
 from mien.synthetic.rendering import draw_face
@@ -45,20 +45,20 @@ def test_a_look_is_remembered_by_content(folder, monkeypatch, request, models):
     else:
         monkeypatch.setenv("MIEN_FACE_LANDMARKER", "none")
     path = folder / "images" / "happy" / "happy0_1.png"
-    first = remembered.look(path)
+    first = face_cache.look(path)
     assert first.size == (640, 480) and len(first.faces) == 1
     assert len(first.shapes) == (51 if models == "with" else 0)
     monkeypatch.setattr(face_finder, "find", lambda *args, **options: pytest.fail("searched"))
-    again = remembered.look(path.rename(path.with_name("other_2.png")))
+    again = face_cache.look(path.rename(path.with_name("other_2.png")))
     assert repr(again) == repr(first)
 
 
 def test_what_is_no_picture_is_refused(tmp_path, cache_folder):
     (tmp_path / "any.jpg").write_bytes(b"no picture")
     with pytest.raises(DataError, match=r"any\.jpg"):
-        remembered.look(tmp_path / "any.jpg")
+        face_cache.look(tmp_path / "any.jpg")
     with pytest.raises(DataError, match=r"none\.jpg does not exist"):
-        remembered.look(tmp_path / "none.jpg")
+        face_cache.look(tmp_path / "none.jpg")
 
 
 def test_uncropped_photos_are_told_with_what_to_do(folder):
@@ -76,7 +76,7 @@ def test_several_faces_are_told_and_crops_are_not(folder):
     photo(({}, 300, 0, 20), ({"AU12": 4.0}, 280, 320, 20), size=(610, 340)).save(place / "a_1.png")
     photo(({}, 300, 0, 0), size=(300, 300)).save(place / "b_1.png")
     photo(({}, 60, 20, 20), size=(120, 100)).save(place / "c_1.png")
-    (found,) = remembered.uncropped(folder)
+    (found,) = face_cache.uncropped(folder)
     assert found.where == "images/happy/a_1.png" and "several faces" in found.reason
 
 

@@ -7,7 +7,7 @@ import pytest
 from person_folder import add_pictures, add_table
 
 from mien.errors import DataError
-from mien.study.material import examine
+from mien.study.data_check import examine
 from mien.study.parameters import make_study
 
 TABLE = "file_name,confidence,AU01_r,AU01_c\n"

@@ -20,7 +20,7 @@ from mien.study import results
 
 
 @dataclass(frozen=True)
-class Afterwards:
+class RatingResults:
     """What the ratings of a folder say; every frame is empty until the rater has finished.
 
     Attributes
@@ -72,7 +72,7 @@ def notebook_for(folder: Path, where: Path, **parameters: object) -> Path:
     return path
 
 
-def look(labeller: Labeller, study: str = "") -> Afterwards:
+def look(labeller: Labeller, study: str = "") -> RatingResults:
     """Return what the ratings say, with the models of a study as raters where one is named.
 
     Parameters
@@ -85,7 +85,7 @@ def look(labeller: Labeller, study: str = "") -> Afterwards:
     told = table[table["label"] != UNKNOWN]
     answers = _answers(Path(study).expanduser()) if study and len(told) else {}
     agreement = rater_agreement(told, answers)
-    return Afterwards(
+    return RatingResults(
         agreement.pairs,
         agreement.groups,
         disagreements(table),
