@@ -25,6 +25,69 @@ def recipe():
     return training.Recipe(epochs=9, batch_size=32, sizes=(32, 48), augment=training.Augment())
 
 
+WIDTHS = [{"stem": width, "stages": ((width, 0),)} for width in (32, 16, 8)]
+
+
+@pytest.fixture
+def timed(monkeypatch):
+    """Play the minutes of an epoch by the width of the stem; the networks that were timed."""
+    minutes, asked = {}, []
+
+    def step_seconds(model, recipe):
+        asked.append(model.get_layer("stem").filters)
+        return 60 * minutes[asked[-1]] / 10 / ablation._BESIDE  # 10 steps an epoch
+
+    monkeypatch.setattr(ablation.training, "step_seconds", step_seconds)
+    return minutes, asked
+
+
+def planned(tmp_path, recipe, minutes):
+    path = tmp_path / "plan.json"
+    return ablation.plan(WIDTHS, recipe, 10 * recipe.batch_size + 5, minutes=minutes, path=path)
+
+
+@pytest.mark.parametrize(
+    ("an_epoch", "network", "epochs", "expected"),
+    [
+        ({32: 0.1}, 0, 20, 2.0),  # fast: all epochs of the recipe
+        ({32: 1.7}, 0, 11, 18.7),  # still enough of them
+        ({32: 6.0, 16: 1.9, 8: 1.0}, 2, 20, 20.0),
+        ({32: 6.0, 16: 1.5}, 1, 11, 16.5),
+        ({32: 99.0, 16: 60.0, 8: 30.0}, 2, 1, 30.0),  # an epoch at least
+    ],
+)
+def test_a_plan_takes_the_widest_network_that_can_learn_for_long_enough(
+    tmp_path, recipe, timed, an_epoch, network, epochs, expected
+):
+    timed[0].update(an_epoch)
+    recipe = dataclasses.replace(recipe, epochs=20)
+    found = planned(tmp_path, recipe, 20)
+    assert (found["network"], found["epochs"]) == (WIDTHS[network], epochs)
+    assert found["expected"] == pytest.approx(expected)
+    assert timed[1] == list(an_epoch)
+    assert [seen["minutes"] for seen in found["measured"]] == pytest.approx([*an_epoch.values()])
+
+
+def test_an_interrupted_training_keeps_its_plan_and_another_gets_its_own(tmp_path, recipe, timed):
+    timed[0].update({32: 1.0, 16: 0.5, 8: 0.1})
+    first = planned(tmp_path, recipe, 20)
+    timed[0][32] = 6.0  # the machine is busy now
+    again = planned(tmp_path, recipe, 20)
+    assert again["epochs"] == first["epochs"] and timed[1] == [32]
+    assert planned(tmp_path, dataclasses.replace(recipe, epochs=4), 20)["network"] == WIDTHS[1]
+    assert planned(tmp_path, recipe, 10)["minutes"] == 10
+
+
+def test_without_minutes_nothing_is_timed(tmp_path, recipe, timed):
+    found = planned(tmp_path, recipe, 0)
+    assert (found["network"], found["epochs"], timed[1]) == (WIDTHS[0], recipe.epochs, [])
+
+
+def test_a_step_is_timed_at_every_size_that_is_learned_from(recipe, eagerly):
+    model = ablation.architecture.build(**NETWORK)
+    assert 0 < training.step_seconds(model, recipe) < 60
+
+
 def test_an_ablation_changes_one_choice_at_a_time(faces, recipe, monkeypatch):
     asked = []
 

@@ -71,6 +71,18 @@ def test_an_ablation_names_only_what_stands_out_of_the_noise():
     assert "beyond it: none" in sentences.ablation(found, 0.06, 50)
 
 
+def test_a_plan_is_told_with_what_was_measured():
+    seen = [{"parameters": 2_200_000, "minutes": 7.0}, {"parameters": 900_000, "minutes": 1.5}]
+    plan = {"epochs": 11, "minutes": 20.0, "expected": 16.5, "measured": seen}
+    assert sentences.planned(plan) == (
+        "On this machine an epoch takes 7.0 minutes with 2.2 million parameters and 1.5 minutes "
+        "with 0.9 million parameters. The training may take 20.0 minutes, so the last of these "
+        "learns for 11 epochs, about 16.5 minutes."
+    )
+    assert "so the first of these" in sentences.planned(plan | {"measured": seen[:1]})
+    assert sentences.planned(plan | {"minutes": 0}).startswith("The network learns for 11 epochs")
+
+
 def test_trials_name_the_best_batch_size():
     best = {"epochs": 3, "batch_size": 32, "accuracy": 0.5, "worst": 128, "lead": 0.1, "gain": 0.2}
     assert sentences.trials(best).startswith(

@@ -1,12 +1,14 @@
-"""The small trials of chapter B1: what batch size, epochs and every other choice change.
+"""The small trials of chapter B1: what fits into its time, and what every choice changes.
 
 With the network of the course assignment, trained as the assignment trains it: what ours must
 beat.
 """
 
+import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -14,6 +16,7 @@ import numpy as np
 import pandas as pd
 from keras import layers
 
+from mien.files import atomic_write
 from mien.network import architecture, inference, pretrained, training
 from mien.network.training import STILL, Augment, Recipe
 
@@ -106,6 +109,68 @@ CHOICES: dict[str, dict[str, Any]] = {
     "AdamW alone": {"muon": False},
     "random first kernels": {"network": {"cosines": False}},
 }
+
+
+#: Numbers of epochs, of which a plan takes one; so far apart that a machine which is measured
+#: again gets the same plan.
+PLANNED = (1, 2, 3, 4, 6, 8, 11, 15, 20, 27)
+_ENOUGH = 11  # epochs; a network that cannot have them gives way to a smaller one
+_BESIDE = 1.05  # a training's time over that of its steps: every epoch is validated
+
+
+def plan(
+    networks: Sequence[Mapping[str, Any]],
+    recipe: Recipe,
+    faces: int,
+    *,
+    minutes: float,
+    path: Path,
+    dtype: str = "float32",
+) -> dict[str, Any]:
+    """Return which network learns for how many epochs to be done in some minutes on this machine.
+
+    The first of ``networks`` for which there is time for `_ENOUGH` epochs, else the last, for as
+    many of `PLANNED` as fit. The plan of an interrupted training is in ``path`` and is kept.
+
+    Parameters
+    ----------
+    networks : sequence of mapping
+        Settings of `mien.network.architecture.build`, the widest first.
+    recipe : Recipe
+        Its epochs are the most.
+    faces : int
+        To learn from.
+    minutes : float
+        0: the first network, and all epochs.
+
+    Returns
+    -------
+    dict
+        ``network``, settings of one; ``epochs``; ``minutes`` that were given and that the training
+        is ``expected`` to take; ``measured``, for every network that was tried its ``parameters``
+        and the ``minutes`` of an epoch.
+    """
+    steps = max(1, faces // recipe.batch_size)
+    asked = {"networks": networks, "recipe": asdict(recipe), "steps": steps, "minutes": minutes}
+    asked = json.dumps(asked | {"dtype": dtype})
+    if not minutes:
+        return {"network": networks[0], "epochs": recipe.epochs, "minutes": 0, "measured": []}
+    if path.exists() and (kept := json.loads(path.read_text("utf-8")))["asked"] == asked:
+        return kept["plan"]
+    measured = []
+    for network in networks:
+        model = architecture.build(**network, dtype=dtype)
+        epoch = _BESIDE * steps * training.step_seconds(model, recipe) / 60
+        measured.append({"parameters": model.count_params(), "minutes": epoch})
+        fitting = [n for n in PLANNED if n * epoch <= minutes] or [1]
+        if fitting[-1] >= _ENOUGH:
+            break
+    epochs = min(recipe.epochs, fitting[-1])
+    found = {"network": network, "epochs": epochs, "minutes": minutes, "expected": epochs * epoch}
+    found["measured"] = measured
+    with atomic_write(path) as part:
+        part.write_text(json.dumps({"asked": asked, "plan": found}), "utf-8")
+    return found
 
 
 def batch_size_trials(

@@ -282,6 +282,26 @@ def train(
     return pd.DataFrame(state.history).astype({"epoch": int})
 
 
+def step_seconds(model: keras.Model, recipe: Recipe) -> float:
+    """Return how long a step of this training takes here, the mean over the recipe's sizes.
+
+    ``model`` learns from noise meanwhile: it is of no other use. Of each size two steps count,
+    after one that compiles.
+    """
+    state, rng = _State(model, recipe, steps=1, seconds=None), np.random.default_rng(0)
+    labels = rng.integers(CLASSES, size=recipe.batch_size)
+    seconds = {}
+    for size in set(recipe.sizes):
+        noise = rng.integers(256, size=(recipe.batch_size, size, size))
+        batch = prepare(noise), np.eye(CLASSES, dtype=np.float32)[labels]
+        state.step(*batch)
+        start = time.perf_counter()
+        state.step(*batch)
+        state.step(*batch)
+        seconds[size] = (time.perf_counter() - start) / 2
+    return float(np.mean([seconds[size] for size in recipe.sizes]))
+
+
 def turning_points(history: pd.DataFrame) -> dict[str, float]:
     """Return where a training was best, and how far its validation loss turned upwards.
 

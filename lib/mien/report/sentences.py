@@ -259,6 +259,21 @@ def trials(best: Mapping) -> str:
     )
 
 
+def planned(plan: Mapping) -> str:
+    """Return how much a network learns here, and why (`mien.network.ablation.plan`)."""
+    if not plan["minutes"]:
+        return f"The network learns for {count(plan['epochs'], 'epoch')}, however long they take."
+    tried = [
+        f"{minutes(60 * seen['minutes'])} with {seen['parameters'] / 1e6:.1f} million parameters"
+        for seen in plan["measured"]
+    ]
+    return (
+        f"On this machine an epoch takes {listed(tried)}. The training may take "
+        f"{minutes(60 * plan['minutes'])}, so the {'last' if tried[1:] else 'first'} of these "
+        f"learns for {count(plan['epochs'], 'epoch')}, about {minutes(60 * plan['expected'])}."
+    )
+
+
 def ablation(choices: pd.DataFrame, noise: float, n: int) -> str:
     """Return which choices of `mien.network.ablation.ablation` stand out of the noise.
 

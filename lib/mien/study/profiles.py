@@ -60,10 +60,19 @@ SETTINGS: dict[str, tuple[Any, Any, Any]] = {
         {"stem": 64, "stem_blocks": 1, "stages": ((128, 2), (256, 1)), "dropout": 0.3},
         {"stem": 64, "stem_blocks": 1, "stages": ((160, 2), (320, 2)), "dropout": 0.3},
     ),
+    "smaller_networks": (  # for machines on which that one cannot learn for long enough in:
+        (),
+        (
+            {"stem": 64, "stages": ((128, 1), (256, 1)), "dropout": 0.3},
+            {"stem": 48, "stages": ((96, 1), (192, 1)), "dropout": 0.3},
+        ),
+        (),
+    ),
+    "minutes": (0.0, 20.0, 0.0),  # for the training of one network; 0: as long as it takes
     "fast_precision": (False, True, True),  # of the network: whichever is faster on this machine
     "training": (  # mien.network.training.Recipe
         {"epochs": 12, "batch_size": 32, "learning_rate": 2e-2},
-        {"epochs": 20, "batch_size": 256, "learning_rate": 2e-2, "sizes": (32, 40, 48, 48)},
+        {"epochs": 27, "batch_size": 256, "learning_rate": 2e-2, "sizes": (32, 40, 48, 48)},
         {
             "epochs": 70,
             "batch_size": 256,
