@@ -2,8 +2,7 @@
 
     python benchmarks/train_shipped_weights.py PATH_OF_FER2013 --checkpoint FILE
 
-Network, training and augmentation are those of B1's `full` profile; `--epochs` or `--minutes`
-shorten it (with minutes, the learning rate falls with the time spent, whatever the machine).
+Network, training and augmentation are those of B1's `full` profile; `--epochs` shortens it.
 Interrupted, the same call goes on. PublicTest chooses the epoch; PrivateTest is read once, at the
 end. `--from MODEL.keras` only measures and packs a network that is already trained.
 """
@@ -100,7 +99,6 @@ def train(crowd, given):
         *crowd.split("Training"),
         *crowd.split("PublicTest"),
         recipe,
-        seconds=60 * given.minutes if given.minutes else None,
         seed=given.seed,
         checkpoint=given.checkpoint,
         on_epoch=show,
@@ -168,7 +166,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("fer2013", help="FER2013 in any layout that mien reads")
     parser.add_argument("--out", type=Path, default=Path("lib/mien/network/weights"))
-    parser.add_argument("--minutes", type=float, help="end the training by then")
     parser.add_argument("--checkpoint", type=Path, help="a file that keeps unfinished work")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--from", dest="trained", type=Path, help="a trained .keras network")

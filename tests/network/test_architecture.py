@@ -160,7 +160,7 @@ def test_the_first_kernels_are_cosines_of_both_signs_and_then_random():
 @pytest.mark.parametrize("cosine", [True, False])
 def test_the_learning_rate_rises_and_then_falls_or_stays(cosine):
     model = architecture.build(stem=8, stages=((8, 0),))
-    state = _State(model, Recipe(epochs=1, cosine=cosine), steps=100, seconds=None)
+    state = _State(model, Recipe(epochs=1, cosine=cosine), steps=100)
     rates = []
     for state.done in range(100):
         rates.append(state.rate())
@@ -173,7 +173,7 @@ def test_the_learning_rate_rises_and_then_falls_or_stays(cosine):
 @pytest.mark.parametrize("muon", [True, False])
 def test_muon_moves_a_kernel_along_all_its_directions_alike(muon, eagerly):
     model, (faces, codes) = architecture.build(**TINY), patterns(32)
-    state = _State(model, Recipe(epochs=1, muon=muon), steps=10, seconds=None)
+    state = _State(model, Recipe(epochs=1, muon=muon), steps=10)
     kernel = state.model.get_layer("stage1_halve").kernel
     before = keras.ops.convert_to_numpy(kernel).copy()
     state.step(architecture.prepare(faces), np.eye(7, dtype=np.float32)[codes])
@@ -257,14 +257,6 @@ def test_a_torn_checkpoint_is_named(tmp_path):
             Recipe(epochs=1),
             checkpoint=torn,
         )
-
-
-def test_a_time_limit_ends_the_training_and_its_schedule():
-    faces, codes = patterns(64)
-    recipe, model = Recipe(epochs=10_000, batch_size=32), architecture.build(**TINY)
-    history = training.train(model, faces, codes, faces, codes, recipe, seconds=3.0)
-    assert history["learning_rate"].iloc[-1] == pytest.approx(0, abs=1e-4)
-    assert 1 <= len(history) < 10_000
 
 
 def test_saved_and_loaded_networks_answer_alike(trained, tmp_path):

@@ -213,7 +213,6 @@ def train(
     validation_labels: np.ndarray,
     recipe: Recipe,
     *,
-    seconds: float | None = None,
     seed: int = 0,
     checkpoint: str | Path | None = None,
     on_epoch: Callable[[dict], None] | None = None,
@@ -232,9 +231,6 @@ def train(
     images, labels, validation_images, validation_labels
         uint8 (n, 48, 48) and class codes 0..6, (n,).
     recipe : Recipe
-    seconds : float, optional
-        Train for this long instead (budgeted schedule: the learning rate falls with the time);
-        the recipe's epochs are then the most. Not reproducible to the bit.
     seed : int
         Of the order, the augmentation and mixup; epoch e draws from (seed, e).
     checkpoint : path, optional
@@ -258,18 +254,16 @@ def train(
     _check(images, labels)
     _check(validation_images, validation_labels)
     steps = max(1, len(images) // recipe.batch_size) * recipe.epochs
-    state = _State(model, recipe, steps=steps, seconds=seconds)
+    state = _State(model, recipe, steps=steps)
     data = [len(images), int(images.sum())]
-    mark = json.dumps([asdict(recipe), seconds, seed, *data, model.count_params()])
+    mark = json.dumps([asdict(recipe), seed, *data, model.count_params()])
     state.restore(checkpoint, mark)
-    while len(state.history) < recipe.epochs and state.progress() < 1:
+    while len(state.history) < recipe.epochs:
         start, epoch, learned = time.perf_counter(), len(state.history), []
         rng = np.random.default_rng([seed, epoch])
         size = recipe.sizes[int(state.progress() * len(recipe.sizes))]
         for batch in _batches(images, labels, recipe, rng, size):
             learned.append(state.step(*batch))
-            if state.progress() >= 1:
-                break
         row = {"epoch": epoch + 1, **pd.DataFrame(learned).mean()}
         row |= _validate(model, validation_images, validation_labels)
         row |= {"learning_rate": state.rate(), "seconds": time.perf_counter() - start}
@@ -288,7 +282,7 @@ def step_seconds(model: keras.Model, recipe: Recipe) -> float:
     ``model`` learns from noise meanwhile: it is of no other use. Of each size two steps count,
     after one that compiles.
     """
-    state, rng = _State(model, recipe, steps=1, seconds=None), np.random.default_rng(0)
+    state, rng = _State(model, recipe, steps=1), np.random.default_rng(0)
     labels = rng.integers(CLASSES, size=recipe.batch_size)
     seconds = {}
     for size in set(recipe.sizes):
@@ -346,10 +340,9 @@ class _State:
     does the learning.
     """
 
-    def __init__(self, model, recipe: Recipe, *, steps: int, seconds: float | None):
+    def __init__(self, model, recipe: Recipe, *, steps: int):
         self.average, self.recipe = model, recipe
-        self.steps, self.seconds, self.history = steps, seconds, []
-        self.done, self.before, self.start = 0, 0.0, time.perf_counter()
+        self.steps, self.history, self.done = steps, [], 0
         optimizer = _optimizer(recipe)
         loss = keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
         self.model = keras.models.clone_model(model, keras.Input((None, None, 1)))
@@ -370,12 +363,9 @@ class _State:
                 mean.assign(momentum * mean + (1 - momentum) * now)
         return {name: float(value) for name, value in logs.items()}
 
-    def elapsed(self) -> float:
-        return self.before + time.perf_counter() - self.start
-
     def progress(self) -> float:
-        """Return the share of the training that is done, by steps or by the time given."""
-        return self.done / self.steps if self.seconds is None else self.elapsed() / self.seconds
+        """Return the share of the training's steps that are done."""
+        return self.done / self.steps
 
     def rate(self) -> float:
         """Return the learning rate of the next step: warm-up, then a cosine to zero if wanted."""
@@ -405,7 +395,6 @@ class _State:
         arrays = {f"v{i}": ops.convert_to_numpy(v) for i, v in enumerate(self._variables())}
         arrays |= {f"k{i}": value for i, value in enumerate(self.kept)}
         progress = {"mark": mark, "done": self.done, "history": self.history}
-        progress["elapsed"] = self.elapsed()
         with atomic_write(path) as part, part.open("wb") as file:
             np.savez(file, progress=np.array(json.dumps(progress)), **arrays)
 
@@ -424,7 +413,6 @@ class _State:
         for variable, value in zip(self._variables(), values, strict=True):
             variable.assign(value)
         self.done, self.history = progress["done"], progress["history"]
-        self.before = progress["elapsed"]
 
 
 def _batches(images, labels, recipe, rng, width) -> Iterator[tuple[np.ndarray, np.ndarray]]:
