@@ -208,8 +208,8 @@ def project(tmp_path, monkeypatch, missing) -> Path:
     for plan in tiny_project.PLANS:
         tiny_project.write_notebook(folder, plan)
     monkeypatch.chdir(tmp_path)
-    material = StudyData({"fer2013": "abc"}, missing)
-    monkeypatch.setattr(scheduler, "check_data", lambda study: material)
+    study_data = StudyData({"fer2013": "abc"}, missing)
+    monkeypatch.setattr(scheduler, "check_data", lambda study: study_data)
     return folder
 
 

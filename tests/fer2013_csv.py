@@ -4,6 +4,9 @@ import io
 import zipfile
 
 import numpy as np
+import pandas as pd
+
+from mien.data.fer2013 import Fer2013
 
 N = 40
 PARTS = ["Training"] * 24 + ["PublicTest"] * 8 + ["PrivateTest"] * 8
@@ -13,6 +16,18 @@ def draw():
     generator = np.random.default_rng(0)
     images = generator.integers(0, 256, (N, 48, 48)).astype(np.uint8)
     return images, generator.integers(0, 7, N).astype(np.int8), np.array(PARTS)
+
+
+def four_faces(folder):
+    """Return a FER2013 of four black faces, which lies in a folder."""
+    return Fer2013(
+        images=np.zeros((4, 48, 48), np.uint8),
+        _labels=np.array([3, 3, 6, 0], np.int8),
+        usage=np.array(["Training", "PrivateTest", "PrivateTest", "PrivateTest"]),
+        skipped=pd.DataFrame(),
+        fingerprint="",
+        source=str(folder / "fer2013.csv"),
+    )
 
 
 def rows_of(drawn):

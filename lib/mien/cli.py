@@ -88,9 +88,7 @@ def run(
     study = _load(study_file, settings, out)
     options = scheduler.Options(force, jobs, minutes, threads, store, wait)
     with console.Teller(study, out_console) as teller:
-        page = scheduler.run(
-            study, parts_to_run(only), options, tell=teller, tell_material=_tell_material
-        )
+        page = scheduler.run(study, parts_to_run(only), options, tell=teller, tell_data=_tell_data)
     out_console.print(f"The report is in [bold]{_shown(page)}[/bold]")
 
 
@@ -181,7 +179,7 @@ def check(
         typer.echo(json.dumps(found.as_json(study), indent=1))
         return
     _say("study", f"{study.name}, profile {study.profile}, seed {study.seed}")
-    _tell_material(found)
+    _tell_data(found)
     for finding in grouped(found.findings):
         if not finding.lost:
             _say("noted", f"{finding.where}: {finding.reason}; {finding.remedy}")
@@ -197,7 +195,7 @@ def check(
         out_console.print("Everything is in order.")
 
 
-def _tell_material(found) -> None:
+def _tell_data(found) -> None:
     """Say what a study has to work with, and what of it is not used, the worst first."""
     if found.fer2013:
         splits = ", ".join(f"{count:,} {usage}" for usage, count in found.fer2013["splits"].items())
@@ -270,8 +268,8 @@ def label(
         return
     ratings.Ratings(folder)
     given = {"rater": ratings.rater_name(rater or getpass.getuser()), "what": what}
+    given |= {"again": again, "study": study}
     with tempfile.TemporaryDirectory(prefix="mien-label-") as where:
-        given |= {"again": again, "study": study}
         notebook = rating_results.notebook_for(folder, Path(where), **given)
         subprocess.run([sys.executable, "-m", "jupyterlab", str(notebook)], check=False)
 

@@ -2,26 +2,18 @@
 
 import dataclasses
 
-import numpy as np
 import pandas as pd
 import pytest
+from fer2013_csv import four_faces
 
 from mien.data import ferplus
-from mien.data.fer2013 import Fer2013
 from mien.emotions import EMOTIONS
 from mien.errors import DataError
 
 
 @pytest.fixture
 def crowd(tmp_path):
-    return Fer2013(
-        images=np.zeros((4, 48, 48), np.uint8),
-        _labels=np.array([3, 3, 6, 0], np.int8),
-        usage=np.array(["Training", "PrivateTest", "PrivateTest", "PrivateTest"]),
-        skipped=pd.DataFrame(),
-        fingerprint="",
-        source=str(tmp_path / "fer2013.csv"),
-    )
+    return four_faces(tmp_path)
 
 
 @pytest.fixture

@@ -62,8 +62,8 @@ def test_what_is_no_picture_is_refused(tmp_path, cache_folder):
 
 
 def test_uncropped_photos_are_told_with_what_to_do(folder):
-    material = examine(study_of(folder))
-    told = [found for found in material.lost if found.what == "image"]
+    study_data = examine(study_of(folder))
+    told = [found for found in study_data.lost if found.what == "image"]
     assert len(told) == 6
     assert all("small face in a large picture" in found.reason for found in told)
     assert all("mien collect" in found.remedy for found in told)

@@ -11,19 +11,6 @@ from mien.network import architecture, pretrained
 from mien.network.inference import MIRRORED
 from mien.study import results
 from mien.study.chapter import Chapter
-from mien.synthetic.dataset import write_demo
-
-
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("drawn")
-    write_demo(folder, crowd=100, labelled=50)
-    return folder
-
-
-@pytest.fixture
-def chapter(drawn, tmp_path):
-    return Chapter("A2", target=str(drawn / "person"), out=str(tmp_path / "out"))
 
 
 def test_the_profile_chooses_what_the_study_leaves_open(tmp_path):
@@ -49,11 +36,11 @@ def test_folds_are_the_same_for_chapters_that_read_images_and_units(chapter):
         assert all(len(set(fold[list(rows)])) == 1 for rows in clips)
 
 
-def test_results_of_other_data_are_refused(drawn, chapter, tmp_path):
+def test_results_of_other_data_are_refused(drawn_study, chapter, tmp_path):
     chapter.load_person()
     chapter.save()
     other = tmp_path / "other"
-    shutil.copytree(drawn / "person", other)
+    shutil.copytree(drawn_study / "person", other)
     next((other / "images").glob("happy/*")).unlink()
     later = Chapter("B2", target=str(other), out=str(tmp_path / "out"))
     assert later.metrics("A2")["part"] == "A2"
@@ -92,8 +79,10 @@ def kept_leak(out, **parameters):
     return Chapter("B2", out=str(out), **parameters).metrics("A2")["leak"]
 
 
-def test_by_hand_the_results_of_a_run_are_read_and_never_replaced(drawn, tmp_path, monkeypatch):
-    given = {"target": str(drawn / "person"), "out": str(tmp_path)}
+def test_by_hand_the_results_of_a_run_are_read_and_never_replaced(
+    drawn_study, tmp_path, monkeypatch
+):
+    given = {"target": str(drawn_study / "person"), "out": str(tmp_path)}
     monkeypatch.setenv(results.RUN, str(tmp_path))
     (tmp_path / "study.json").write_text("{}")
     Chapter("A2", **given).save(leak=1.0)
@@ -129,8 +118,8 @@ def test_what_a_chapter_does_not_declare_it_does_not_get(chapter):
             asked()
 
 
-def test_private_test_is_opened_once_noted_and_scored_as_it_was_answered(drawn, tmp_path):
-    chapter = Chapter("B1", fer2013=str(drawn / "fer2013.csv"), out=str(tmp_path))
+def test_private_test_is_opened_once_noted_and_scored_as_it_was_answered(drawn_study, tmp_path):
+    chapter = Chapter("B1", fer2013=str(drawn_study / "fer2013.csv"), out=str(tmp_path))
     private = chapter.load_fer2013().private_test()
     n = len(private.images)
     copied, happy = np.arange(n) == 0, np.full(n, "happy")

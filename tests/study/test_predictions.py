@@ -3,11 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+from fer2013_csv import four_faces
 
 from mien.data import ferplus
-from mien.data.fer2013 import Fer2013
 from mien.emotions import EMOTIONS, SHARES, codes
-from mien.study.chapter import Chapter
 from mien.study.predictions import (
     agreement_with_ferplus,
     answers_on_person,
@@ -18,19 +17,6 @@ from mien.study.predictions import (
     rivals_table,
     side_by_side,
 )
-from mien.synthetic.dataset import write_demo
-
-
-@pytest.fixture(scope="module")
-def drawn(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("drawn")
-    write_demo(folder, crowd=100, labelled=50)
-    return folder
-
-
-@pytest.fixture
-def chapter(drawn, tmp_path):
-    return Chapter("A2", target=str(drawn / "person"), out=str(tmp_path / "out"))
 
 
 def test_predictions_carry_truth_of_labels_and_of_raters(chapter):
@@ -167,14 +153,7 @@ def test_models_stand_side_by_side_on_the_faces_that_they_answered():
 
 
 def test_agreement_with_ferplus_is_scored_on_the_faces_that_have_a_majority(tmp_path):
-    crowd = Fer2013(
-        images=np.zeros((4, 48, 48), np.uint8),
-        _labels=np.array([3, 3, 6, 0], np.int8),
-        usage=np.array(["Training", "PrivateTest", "PrivateTest", "PrivateTest"]),
-        skipped=pd.DataFrame(),
-        fingerprint="",
-        source=str(tmp_path / "fer2013.csv"),
-    )
+    crowd = four_faces(tmp_path)
     answers, labels = np.array(["happy", "sad", "sad"]), np.array(["happy", "neutral", "angry"])
     assert agreement_with_ferplus(crowd, answers, labels) is None
     votes = pd.DataFrame(0, index=range(4), columns=[*ferplus.COLUMNS, *ferplus.OTHERS])

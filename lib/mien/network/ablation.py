@@ -111,8 +111,8 @@ CHOICES: dict[str, dict[str, Any]] = {
 }
 
 
-#: Numbers of epochs, of which a plan takes one; so far apart that a machine which is measured
-#: again gets the same plan.
+#: Numbers of epochs, of which a plan takes one; so far apart that the same machine, measured
+#: again, mostly gets the same plan.
 PLANNED = (1, 2, 3, 4, 6, 8, 11, 15, 20, 27)
 _ENOUGH = 11  # epochs; a network that cannot have them gives way to a smaller one
 _BESIDE = 1.05  # a training's time over that of its steps: every epoch is validated

@@ -241,7 +241,10 @@ def _promise(states: Mapping[str, Any]) -> str:
     if _gpus(states):
         return "on this GPU only up to rounding: it does not add in the same order every time"
     if any("threads" in state for state in states.values()):
-        return "the same seed gives the same numbers on this processor with as many threads"
+        return (
+            "the same seed gives the same numbers on this processor with as many threads and, "
+            "where chapter B1 plans by time, the same plan"
+        )
     return ""
 
 

@@ -191,10 +191,10 @@ class Standing:
 
 
 def status(
-    study: Study, material: "StudyData", chapters: Sequence[ChapterPlan] = CHAPTERS
+    study: Study, study_data: "StudyData", chapters: Sequence[ChapterPlan] = CHAPTERS
 ) -> list[Standing]:
     """Return how chapters stand, in reading order; nothing is run or written."""
-    data, missing = material.fingerprints, material.left_out
+    data, missing = study_data.fingerprints, study_data.left_out
     record, busy = Record.read(study), is_running(study)
     found: dict[str, Standing] = {}
     for plan in chapters:

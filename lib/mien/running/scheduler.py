@@ -242,7 +242,7 @@ def run(
     options: Options = Options(),
     *,
     tell: Callable[[Event], None] = lambda event: None,
-    tell_material: Callable[[StudyData], None] = lambda found: None,
+    tell_data: Callable[[StudyData], None] = lambda found: None,
 ) -> Path:
     """Run chapters of a study, then render its pages; return the page to open.
 
@@ -252,7 +252,7 @@ def run(
         In the order of reading; one that reads another runs after it.
     tell : callable
         Called with an `Event` whenever a chapter starts, waits, ends, fails or is skipped.
-    tell_material : callable
+    tell_data : callable
         Called once, before anything runs, with what the study has to work with.
 
     Raises
@@ -267,15 +267,15 @@ def run(
     Stopped
         At Ctrl-C; all kernels are gone then.
     """
-    material = check_data(study)
-    tell_material(material)
+    study_data = check_data(study)
+    tell_data(study_data)
     try:
         study.folder.mkdir(parents=True, exist_ok=True)
         with locked(study, options.wait, tell):
             record = Record.read(study)
-            record.data = material.fingerprints
+            record.data = study_data.fingerprints
             results.remove_leftovers(study.folder)
-            Course(study, options, record, material.left_out, tell).go(chapters)
+            Course(study, options, record, study_data.left_out, tell).go(chapters)
             return _pages(study, record)
     except KeyboardInterrupt:
         raise Stopped("stopped; the next run goes on where this one was") from None

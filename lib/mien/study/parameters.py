@@ -180,7 +180,7 @@ class Study(BaseModel):
     trainings: int = Field(
         1, ge=1, le=20, description="B1: networks from different random numbers; B2, B3 use each"
     )
-    minutes: float = Field(0.0, ge=0, le=1e6, description="B1: for the training of a network")
+    minutes: float = Field(0.0, ge=0, le=1e6, description="B1: for a training without epochs")
     epochs: int = Field(0, ge=0, le=1000, description="B1: passes over Training")
     batch_size: int = Field(0, ge=0, le=4096, description="B1: images in a training step")
     learning_rate: float = Field(0.0, ge=0, le=1, description="B1: peak learning rate")
