@@ -34,8 +34,9 @@ def test_it_reads_units_that_tell():
     rows, labels, clips = made_up()
     folds = grouped_folds(labels, clips, n_repeats=2)
     model = UnitSvm(candidates=FEW)
-    probabilities = cross_validate_units(rows, labels, clips, folds, model=model)
+    probabilities, chosen = cross_validate_units(rows, labels, clips, folds, model=model)
     assert probabilities.shape == (2, 60, 7)
+    assert len(chosen) == 2 * 5 and {choice["svm__C"] for choice in chosen} <= {0.5, 2.0}
     assert (named(probabilities.argmax(axis=2)) == labels).mean() > 0.8
     assert (probabilities.any(axis=(0, 1)) == np.isin(EMOTIONS, labels)).all()
     np.testing.assert_allclose(probabilities.sum(axis=2), 1)
@@ -45,7 +46,7 @@ def test_units_that_tell_nothing_give_no_more_than_chance():
     """A leak from the held-out rows would lift this far above one third."""
     rows, labels, clips = made_up(90, signal=0)
     folds = grouped_folds(labels, clips, n_repeats=4)
-    found = cross_validate_units(rows, labels, clips, folds, model=UnitSvm(candidates=FEW))
+    found, _ = cross_validate_units(rows, labels, clips, folds, model=UnitSvm(candidates=FEW))
     assert (named(found.argmax(axis=2)) == labels).mean() < 0.5
 
 
@@ -131,7 +132,7 @@ def test_one_face_of_an_emotion_is_no_obstacle():
     keep = (labels != "sad") | (np.arange(60) == 1)
     rows, labels, clips = rows[keep], labels[keep], clips[keep]
     folds = grouped_folds(labels, clips, n_repeats=1)
-    (found,) = cross_validate_units(rows, labels, clips, folds, model=UnitSvm(candidates=FEW))
+    (found,), _ = cross_validate_units(rows, labels, clips, folds, model=UnitSvm(candidates=FEW))
     lonely = labels == "sad"
     assert found[lonely, EMOTIONS.index("sad")] == 0
     assert (named(found.argmax(axis=1)) == labels)[~lonely].mean() > 0.7
@@ -213,12 +214,12 @@ def test_any_measured_features_are_read_and_the_penalty_is_chosen_inside_the_fol
     rows[3, 7] = np.nan
     model = measured_svm(n_splits=3)
     folds = grouped_folds(labels, clips, n_splits=4)
-    probabilities = cross_validate_units(rows, labels, clips, folds, model=model)
+    probabilities, _ = cross_validate_units(rows, labels, clips, folds, model=model)
     assert np.mean(named(probabilities[0].argmax(axis=1)) == labels) == 1
     other = labels.copy()
     tested = folds[0] == 0
     other[tested] = "fear"  # what is tested must not matter to its own answers
-    again = cross_validate_units(rows, other, clips, folds, model=model)
+    again, _ = cross_validate_units(rows, other, clips, folds, model=model)
     assert np.array_equal(again[0, tested], probabilities[0, tested])
     with pytest.raises(DataError, match="none of the labelled faces"):
         model.fit(np.full((4, 51), np.nan), labels[:4])

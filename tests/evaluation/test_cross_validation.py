@@ -131,9 +131,10 @@ def test_a_procedure_gets_the_rows_of_a_fold_without_their_labels():
         kept = np.setdiff1d(np.arange(12), seen[-1])
         assert learned[:, 0].tolist() == kept.tolist()
         assert truth.tolist() == labels[kept].tolist() and groups.tolist() == clips[kept].tolist()
-        return others / 12 * np.eye(7)[3]
+        return others / 12 * np.eye(7)[3], seen[-1].tolist()
 
-    found = out_of_fold(answer, rows, labels, clips, folds)
+    found, chosen = out_of_fold(answer, rows, labels, clips, folds)
+    assert chosen == [rows.tolist() for rows in seen]
     assert found.shape == (2, 12, 7)
     for happy in found[..., 3]:
         assert happy * 12 == pytest.approx(np.arange(12))

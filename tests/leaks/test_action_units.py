@@ -35,7 +35,7 @@ def model(request):
 
 def accuracy(rows, labels, clips, folds, model):
     """Return the accuracy of what the chapter calls."""
-    shares = action_unit_svm.cross_validate_units(rows, labels, clips, folds, model=model)
+    shares, _ = action_unit_svm.cross_validate_units(rows, labels, clips, folds, model=model)
     return float((np.array(EMOTIONS)[shares.argmax(axis=2)] == labels).mean())
 
 
@@ -70,11 +70,11 @@ def test_a_tested_row_changes_no_other_answer(faces, model):
     """A scaler or a temperature over all rows would let one tested row move another."""
     rows, labels, clips = faces
     folds = grouped_folds(labels, clips, n_splits=4)
-    before = action_unit_svm.cross_validate_units(rows, labels, clips, folds, model=model)
+    before, _ = action_unit_svm.cross_validate_units(rows, labels, clips, folds, model=model)
     moved = np.flatnonzero(folds[0] == 0)[:5]
     changed = rows.copy()
     changed[moved, :17] = 5 - changed[moved, :17]
-    after = action_unit_svm.cross_validate_units(changed, labels, clips, folds, model=model)
+    after, _ = action_unit_svm.cross_validate_units(changed, labels, clips, folds, model=model)
     others = np.setdiff1d(np.flatnonzero(folds[0] == 0), moved)
     np.testing.assert_array_equal(after[0, others], before[0, others])
 
@@ -87,7 +87,7 @@ def test_the_alarm_goes_off_where_columns_are_scaled_over_all_rows(faces, model)
 
     def answers(rows):
         scaled = rows / np.maximum(rows.std(axis=0), 1e-6)
-        return action_unit_svm.cross_validate_units(scaled, labels, clips, folds, model=model)
+        return action_unit_svm.cross_validate_units(scaled, labels, clips, folds, model=model)[0]
 
     changed = rows.copy()
     changed[moved, :17] *= 3

@@ -236,12 +236,14 @@ def test_b3_tunes_every_network_in_the_persons_own_folds(
 ):
     leave_answers(given, "A2")
     b2 = leave_answers(given, "B2", seed=1)
+    was = results.load_table(b2.folder, "B2", "repeats").sort_values("p_truth")  # in no order
+    was.to_csv(b2.folder / "results" / "B2" / "repeats.csv", index=False)
     tuned_on = []
     fit_on = fine_tuning.Tuner.fit_on
 
-    def noting(self, rows, clips):
-        tuned_on.append((self, np.asarray(rows), np.asarray(clips)))
-        return fit_on(self, rows, clips)
+    def noting(self, rows, labels, clips):
+        tuned_on.append((self, np.asarray(rows), labels, clips))
+        return fit_on(self, rows, labels, clips)
 
     monkeypatch.setattr(fine_tuning.Tuner, "fit_on", noting)
     names = execute("B3_fine_tuning", **given)
@@ -250,11 +252,13 @@ def test_b3_tunes_every_network_in_the_persons_own_folds(
     unknown = person.unknown("has_image")
     apart = np.flatnonzero(~np.isin(labelled.clips, person.faces["clip"][unknown]))
     assert len(apart) < len(labelled.clips)
-    (_, whole, _), *blind = tuned_on
+    (_, whole, *_), *blind = tuned_on
     assert whole.tolist() == list(range(len(labelled.clips)))
-    assert [rows.tolist() for _, rows, _ in blind] == [apart.tolist()] * 2
-    assert [tuner for tuner, _, _ in blind] == names["tuners"]
-    assert all((clips == labelled.clips).all() for _, _, clips in tuned_on)
+    assert [rows.tolist() for _, rows, *_ in blind] == [apart.tolist()] * 2
+    assert [tuner for tuner, *_ in blind] == names["tuners"]
+    for _, rows, truth, clips in tuned_on:
+        assert truth.tolist() == labelled.truth[rows].tolist()
+        assert clips.tolist() == labelled.clips[rows].tolist()
     predictions = results.load_table(out, "B3", "predictions").set_index("file_name")
     shares = restrict(
         inference.predict(names["answering"][0], person.images[unknown]), person.emotions
@@ -271,7 +275,6 @@ def test_b3_tunes_every_network_in_the_persons_own_folds(
     own = rivals.set_index(["file_name", "repeat"])["fold"]
     assert own.to_dict() == folds.to_dict()
     pairs = results.load_table(out, "B3", "pairs").iloc[0]
-    was = results.load_table(b2.folder, "B2", "repeats")
     assert pairs["accuracy_b"] == pytest.approx(mean_right(was), abs=1e-5)
     stored = pretrained.load(out / "models" / "B3.keras")
     np.testing.assert_allclose(

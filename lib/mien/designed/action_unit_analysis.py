@@ -4,11 +4,12 @@ import numpy as np
 import pandas as pd
 from scipy.linalg import solve
 from scipy.stats import mannwhitneyu
-from sklearn.base import clone
 
 from mien.data.measured import UNITS
-from mien.designed.action_unit_svm import UnitFeatures, mean_rbf, outside_folds
+from mien.designed.action_unit_svm import UnitFeatures, asked, mean_rbf
+from mien.emotions import EMOTIONS, codes
 from mien.errors import DataError
+from mien.evaluation.cross_validation import out_of_fold
 
 #: The units of each emotion's prototype that OpenFace measures (Ekman, Friesen and Hager 2002,
 #: "FACS Investigator's Guide", table 10-1, the basis of EMFACS, Friesen and Ekman 1983). Where
@@ -65,19 +66,16 @@ def unit_importance(
         ``prototype`` (the unit belongs to the emotion's EMFACS prototype).
     """
     rows, labels, clips = np.asarray(rows, np.float32), np.asarray(labels), np.asarray(clips)
-    random = np.random.default_rng(seed)
-    hit_drop = np.zeros((len(folds), len(UNITS), len(rows)))
-    probability_drop = np.zeros_like(hit_drop)
-    for repeat, fold in enumerate(folds):
-        for fitted, test in outside_folds(model, rows, labels, clips, fold):
-            drops = _drops(fitted, rows[test], labels[test], shuffles, random)
-            hit_drop[repeat][:, test], probability_drop[repeat][:, test] = drops
+    procedure = _shuffled(asked(model), shuffles, np.random.default_rng(seed))
+    answers, _ = out_of_fold(procedure, rows, labels, clips, folds)
+    of_truth = answers[:, np.arange(len(labels)), ..., codes(labels)]  # (n, repeats, 2, 1 + units)
+    drops = (of_truth[..., :1] - of_truth[..., 1:]).mean(axis=1)
     emotions = list(dict.fromkeys([ALL, *PROTOTYPES, *np.unique(labels)]))
     parts = []
     for emotion in emotions:
         of_it = np.full(len(labels), True) if emotion == ALL else labels == emotion
         if of_it.any():
-            parts.append(_summary(emotion, hit_drop[..., of_it], probability_drop[..., of_it]))
+            parts.append(_summary(emotion, *drops[of_it].mean(axis=0)))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -139,38 +137,34 @@ def textbook_hits(agreement: pd.DataFrame) -> dict[str, int]:
     }
 
 
-def _drops(fitted, rows, labels, shuffles, random):
-    """Fall of hit and of true probability, each (units, rows), mean over the shuffles."""
-    orders = np.stack([random.permutation(len(rows)) for _ in range(shuffles)])
-    shuffled = np.broadcast_to(rows, (len(UNITS), shuffles, *rows.shape)).copy()
-    for unit in range(len(UNITS)):
-        for column in (unit, unit + len(UNITS)):
-            shuffled[unit, :, :, column] = rows[orders, column]
-    hit, probability = _reading(fitted, rows, labels)
-    everything = shuffled.reshape(-1, rows.shape[1])
-    hits, probabilities = _reading(fitted, everything, np.tile(labels, len(UNITS) * shuffles))
-    shape = (len(UNITS), shuffles, len(rows))
-    return (
-        hit - hits.reshape(shape).mean(axis=1),
-        probability - probabilities.reshape(shape).mean(axis=1),
-    )
+def _shuffled(answer, shuffles, random):
+    """The procedure that answers each row (2, 1 + units, 7) as it is and with each unit shuffled.
+
+    First how often it gives each emotion as its answer, then the probabilities, both means over
+    the shuffles among the rows that are tested.
+    """
+
+    def answers(rows, labels, clips, others):
+        orders = np.stack([random.permutation(len(others)) for _ in range(shuffles)])
+        shown = np.broadcast_to(others, (1 + len(UNITS), shuffles, *others.shape)).copy()
+        for unit in range(len(UNITS)):
+            for column in (unit, unit + len(UNITS)):
+                shown[1 + unit, ..., column] = others[orders, column]
+        given, chosen = answer(rows, labels, clips, shown.reshape(-1, others.shape[1]))
+        given = given.reshape(*shown.shape[:-1], len(EMOTIONS))
+        said = np.eye(len(EMOTIONS))[given.argmax(axis=-1)]
+        return np.stack([said, given]).mean(axis=2).transpose(2, 0, 1, 3), chosen
+
+    return answers
 
 
-def _reading(fitted, rows, labels):
-    """Whether each row is read right, and the probability of its true class (0 if unknown)."""
-    probabilities = fitted.predict_proba(rows)
-    known = labels[:, None] == fitted.classes_
-    hit = (fitted.classes_[probabilities.argmax(axis=1)] == labels).astype(float)
-    return hit, (probabilities * known).sum(axis=1)
-
-
-def _summary(emotion, hit_drop, probability_drop):
+def _summary(emotion, drop, probability_drop):
     return pd.DataFrame(
         {
             "emotion": emotion,
             "unit": UNITS,
-            "drop": hit_drop.mean(axis=(0, 2)),
-            "probability_drop": probability_drop.mean(axis=(0, 2)),
+            "drop": drop,
+            "probability_drop": probability_drop,
             "prototype": [unit in PROTOTYPES.get(emotion, ()) for unit in UNITS],
         }
     )
@@ -237,15 +231,24 @@ def chance_test(
     features = UnitFeatures().fit_transform(np.asarray(rows))
     kernel, own = mean_rbf(features, features), np.arange(len(labels))
     wanted = (labels[:, None] == np.unique(labels)).astype(float)
+
+    def answer(rows, truth, _, others):
+        """Least-squares SVM on the kernel, ``truth`` (k, classes)."""
+        learned = kernel[np.ix_(rows, rows)] + np.eye(len(rows))
+        weights = solve(learned, truth - truth.mean(axis=0), assume_a="pos")
+        return kernel[np.ix_(others, rows)] @ weights + truth.mean(axis=0), None
+
+    def accuracy(order):
+        (decisions,), _ = out_of_fold(answer, order, wanted, clips, fold[None])
+        return float(np.mean(decisions.argmax(axis=1) == wanted.argmax(axis=1)))
+
     # The rows change places, not the labels: the folds were dealt by the labels, and would suit
     # shuffled ones less well.
     orders = [own] + [shuffled_by_clip(own, clips, random) for _ in range(permutations)]
-    accuracy, *chance = (
-        _kernel_accuracy(kernel[np.ix_(order, order)], wanted, fold) for order in orders
-    )
-    as_good = sum(found >= accuracy - 1e-9 for found in chance)
+    found, *chance = map(accuracy, orders)
+    as_good = sum(mixed >= found - 1e-9 for mixed in chance)
     return {
-        "accuracy": accuracy,
+        "accuracy": found,
         "mean": float(np.mean(chance)),
         "best": max(chance),
         "permutations": permutations,
@@ -337,29 +340,17 @@ def curve_estimate(curve: pd.DataFrame) -> dict[str, float | None]:
     }
 
 
-def _kernel_accuracy(kernel, wanted, fold):
-    """Accuracy out of fold of a least-squares SVM; ``wanted`` (n, classes) is 1 for the truth."""
-    decisions = np.zeros(wanted.shape)
-    for number in np.unique(fold):
-        train, test = fold != number, fold == number
-        learned = kernel[np.ix_(train, train)] + np.eye(train.sum())
-        weights = solve(learned, wanted[train] - wanted[train].mean(axis=0), assume_a="pos")
-        decisions[test] = kernel[np.ix_(test, train)] @ weights + wanted[train].mean(axis=0)
-    return float(np.mean(decisions.argmax(axis=1) == wanted.argmax(axis=1)))
-
-
 def _partial(rows, labels, clips, fold, model, share, seed):
     """Mean training faces, accuracy and balanced accuracy with a share of the training clips."""
-    random = np.random.default_rng(seed)
-    predicted, faces = np.empty_like(labels), []
-    for number in np.unique(fold):
-        train, test = np.flatnonzero(fold != number), fold == number
-        order = random.permutation(np.unique(clips[train]))
-        used = train[np.isin(clips[train], order[: max(1, round(share * len(order)))])]
-        fitted = clone(model).fit(rows[used], labels[used], groups=clips[used])
-        predicted[test] = fitted.predict(rows[test])
-        faces.append(len(used))
-    right = predicted == labels
+    random, answer = np.random.default_rng(seed), asked(model)
+
+    def some(rows, labels, clips, others):
+        order = random.permutation(np.unique(clips))
+        used = np.isin(clips, order[: max(1, round(share * len(order)))])
+        return answer(rows[used], labels[used], clips[used], others)[0], used.sum()
+
+    (answers,), faces = out_of_fold(some, rows, labels, clips, fold[None])
+    right = answers.argmax(axis=1) == codes(labels)
     recalls = [right[labels == emotion].mean() for emotion in np.unique(labels)]
     return {
         "faces": np.mean(faces),

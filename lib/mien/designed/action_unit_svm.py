@@ -4,7 +4,7 @@ Input everywhere: float32 (n, 34) rows, the 17 intensities (0..5) followed by th
 (0 or 1) of OpenFace, NaN where a unit was not measured, as `mien.data.person.Person` has them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import product
 
 import numpy as np
@@ -208,17 +208,29 @@ class UnitSvm(ClassifierMixin, BaseEstimator):
 
     def _choose(self, rows, labels, groups):
         n_splits = min(self.n_splits, len(np.unique(groups)))
-        fold = grouped_folds(labels, groups, n_splits=n_splits, seed=self.seed)[0]
+        folds = grouped_folds(labels, groups, n_splits=n_splits, seed=self.seed)
         codes = np.searchsorted(self.classes_, labels)
         best = None
         for values in product(*self.candidates.values()):
             chosen = dict(zip(self.candidates, values, strict=True))
-            held_out = _held_out(self._made(chosen), rows, labels, fold, self.classes_)
+            (held_out,), _ = out_of_fold(self._decided(chosen), rows, labels, groups, folds)
             accuracy = np.mean(held_out.argmax(axis=1) == codes)
             if best is None or accuracy > best[0] + 1e-9:
                 best = accuracy, chosen, held_out
         self.inner_accuracy_, self.chosen_ = float(best[0]), best[1]
         self.temperature_ = fit_temperature(softmax(best[2], axis=1), codes)
+
+    def _decided(self, chosen):
+        """Return the procedure that gives decision values (k, classes), for one combination."""
+
+        def answer(rows, labels, _, others):
+            seen = np.unique(labels)
+            if len(seen) == 1:
+                return np.tile(np.where(self.classes_ == seen, 1.0, -1.0), (len(others), 1)), chosen
+            fitted = self._made(chosen).fit(rows, labels)
+            return _decisions(fitted, others, self.classes_), chosen
+
+        return answer
 
 
 def measured_svm(*, n_splits: int = 5, seed: int = 0) -> UnitSvm:
@@ -232,18 +244,23 @@ def measured_svm(*, n_splits: int = 5, seed: int = 0) -> UnitSvm:
     return UnitSvm(pipeline=plain, candidates=choices, n_splits=n_splits, seed=seed)
 
 
-def outside_folds(
-    model, rows: np.ndarray, labels: np.ndarray, clips: np.ndarray, fold: np.ndarray
-) -> Iterator[tuple[ClassifierMixin, np.ndarray]]:
-    """Yield for every fold the model fitted on all other rows, and the mask (n,) of its own."""
-    for number in np.unique(fold):
-        train = fold != number
-        yield clone(model).fit(rows[train], labels[train], groups=clips[train]), ~train
+def asked(model: UnitSvm) -> Callable:
+    """Return the procedure of an unfitted model for `out_of_fold`: probabilities, and its choice.
+
+    The probabilities (k, 7) are in the order of `mien.emotions.EMOTIONS`; 0 for what the rows that
+    it learns from lack.
+    """
+
+    def answer(rows, labels, clips, others):
+        fitted = clone(model).fit(rows, labels, groups=clips)
+        return spread(fitted.predict_proba(others), fitted.classes_), fitted.chosen_
+
+    return answer
 
 
 def cross_validate_units(
     rows: np.ndarray, labels: np.ndarray, clips: np.ndarray, folds: np.ndarray, *, model: UnitSvm
-) -> np.ndarray:
+) -> tuple[np.ndarray, list[dict]]:
     """Return probabilities of every labelled row by models that saw neither it nor its clip.
 
     Parameters
@@ -259,16 +276,12 @@ def cross_validate_units(
 
     Returns
     -------
-    float array (repeats, n, 7)
-        In the order of `mien.emotions.EMOTIONS`; 0 for what the fold's training rows lack. The
-        largest is the answer.
+    probabilities : float array (repeats, n, 7)
+        As `asked` has them; the largest is the answer.
+    chosen : list of dict
+        The combination (`UnitSvm.chosen_`) that every fold of every repeat has chosen.
     """
-
-    def answer(learned, truth, groups, others):
-        fitted = clone(model).fit(learned, truth, groups=groups)
-        return spread(fitted.predict_proba(others), fitted.classes_)
-
-    return out_of_fold(answer, rows, labels, clips, folds)
+    return out_of_fold(asked(model), rows, labels, clips, folds)
 
 
 def nearest_faces(model: UnitSvm, rows: np.ndarray, labelled: np.ndarray) -> np.ndarray:
@@ -309,20 +322,6 @@ def _decisions(model, rows, classes):
     everything = np.full((len(rows), len(classes)), values.min() - 1.0)
     everything[:, np.searchsorted(classes, model.classes_)] = values
     return everything
-
-
-def _held_out(model, rows, labels, fold, classes):
-    """Decision values (n, classes) of every row by a model that was not fitted on its fold."""
-    values = np.zeros((len(rows), len(classes)))
-    for number in np.unique(fold):
-        train, test = fold != number, fold == number
-        seen = np.unique(labels[train])
-        if len(seen) == 1:
-            values[test] = np.where(classes == seen[0], 1.0, -1.0)
-        else:
-            fitted = clone(model).fit(rows[train], labels[train])
-            values[test] = _decisions(fitted, rows[test], classes)
-    return values
 
 
 def _halves(rows):

@@ -7,11 +7,11 @@ there to show how much that leak is worth. `out_of_fold` gives a procedure no mo
 
 import warnings
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
 from sklearn.model_selection import GroupKFold, KFold, StratifiedGroupKFold, StratifiedKFold
 
-from mien.emotions import EMOTIONS
 from mien.errors import DataError, ParameterError
 
 
@@ -87,36 +87,45 @@ def plain_folds(
 
 
 def out_of_fold(
-    answer: Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], np.ndarray],
+    answer: Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, Any]],
     rows: np.ndarray,
     labels: Sequence[str],
     clips: Sequence[str],
     folds: np.ndarray,
-) -> np.ndarray:
+) -> tuple[np.ndarray, list]:
     """Return what a procedure answers to every row, when it gets that row without its label.
+
+    Every score of what learns from the person is of such answers: of chapters' models and rivals,
+    curves and importance, and of what is chosen inside a fold.
 
     Parameters
     ----------
     answer : callable
         ``answer(rows, labels, clips, others)``: learns, and chooses whatever it chooses, from the
-        rows of all folds but one, and returns the probabilities (k, 7) of that fold's k rows.
+        rows of all folds but one, and returns its answers (k, ...) to that fold's k rows, and what
+        it has chosen.
     rows : ndarray, shape (n, ...)
     labels, clips : array-like of str, shape (n,)
     folds : ndarray of int, shape (repeats, n)
 
     Returns
     -------
-    ndarray of float, shape (repeats, n, 7)
-        In the order of `mien.emotions.EMOTIONS`.
+    answers : ndarray, shape (repeats, n, ...)
+    chosen : list
+        What was chosen in every fold of every repeat.
     """
     labels, clips = np.asarray(labels), np.asarray(clips)
-    probabilities = np.zeros((*folds.shape, len(EMOTIONS)))
-    for repeat, fold in enumerate(folds):
+    repeats, chosen = [], []
+    for fold in folds:
+        places, answers = [], []
         for number in np.unique(fold):
             learn = fold != number
             given = rows[learn], labels[learn], clips[learn]
-            probabilities[repeat, ~learn] = answer(*given, rows[~learn])
-    return probabilities
+            said, choice = answer(*given, rows[~learn])
+            places, answers = [*places, *np.flatnonzero(~learn)], [*answers, *said]
+            chosen.append(choice)
+        repeats.append(np.stack(answers)[np.argsort(places)])
+    return np.stack(repeats), chosen
 
 
 def _check(n_splits: int, n_repeats: int, available: int, what: str) -> None:

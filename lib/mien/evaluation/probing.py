@@ -22,13 +22,13 @@ def linear_probe(features: np.ndarray, labels: Sequence[str], folds: np.ndarray)
     the order of `mien.emotions.EMOTIONS`, 0 for what a fold does not teach.
     """
     labels = np.asarray(labels).astype(str)
-    return out_of_fold(_read_out, features, labels, labels, folds)  # clips make no difference to it
+    return out_of_fold(_read_out, features, labels, labels, folds)[0]  # clips are nothing to it
 
 
-def _read_out(features, labels, _, others) -> np.ndarray:
+def _read_out(features, labels, _, others) -> tuple[np.ndarray, None]:
     classes = np.unique(labels)
     if len(classes) == 1:
-        return spread(np.ones((len(others), 1)), classes)
+        return spread(np.ones((len(others), 1)), classes), None
     regression = LogisticRegression(C=PENALTY / features.shape[1], max_iter=2000)
     probe = make_pipeline(StandardScaler(), regression).fit(features, labels)
-    return spread(probe.predict_proba(others), classes)
+    return spread(probe.predict_proba(others), classes), None

@@ -4,6 +4,7 @@ The frozen layers answer the same for every fold and epoch, so their answers to 
 some augmented copies of them are computed once; what is tuned is the rest of the network, on those.
 """
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -11,11 +12,11 @@ import keras
 import numpy as np
 from keras import ops
 from scipy.special import softmax
-from sklearn.model_selection import StratifiedGroupKFold
 
-from mien.emotions import EMOTIONS, codes, in_order, restrict
+from mien.emotions import EMOTIONS, codes, restrict
 from mien.errors import DataError, ParameterError, check_ranges
 from mien.evaluation.calibration import log_loss
+from mien.evaluation.cross_validation import grouped_folds, out_of_fold
 from mien.network import architecture, inference
 from mien.network.architecture import CLASSES, stage_ends
 from mien.network.backend import enough_memory
@@ -81,25 +82,22 @@ class Tuner:
     """A network, one person's faces, and what the frozen layers say to them, computed once.
 
     ``model``, from `mien.network.architecture.build` or `mien.network.pretrained.load`, is not
-    changed; ``images`` are uint8 (n, 48, 48), ``labels`` their n emotions. The head is restricted
-    to the emotions that occur here: the others get a logit of minus infinity, which is the softmax
-    masked and renormalised.
+    changed; ``images`` are uint8 (n, 48, 48), and whoever tunes on some of them brings their
+    labels. The head is restricted to ``emotions``: the others get a logit of minus infinity, which
+    is the softmax masked and renormalised.
     """
 
     def __init__(
         self,
         model: keras.Model,
         images: np.ndarray,
-        labels: Sequence[str],
+        emotions: Sequence[str],
         *,
         tuning: Tuning,
         seed: int = 0,
     ):
         """See the class."""
-        if len(images) != len(labels) or not len(images):
-            raise DataError(f"{len(images)} faces and {len(labels)} labels: one a face, please")
-        self.tuning, self.seed = tuning, seed
-        self.emotions, self.codes = in_order(labels), codes(labels)
+        self.tuning, self.seed, self.emotions = tuning, seed, list(emotions)
         self.model = architecture.fuse(model)
         cut = _last_of_stage(self.model, self.tuning.frozen)
         early = keras.Model(self.model.input, cut)
@@ -130,12 +128,13 @@ class Tuner:
     def fit(
         self,
         rows: np.ndarray,
+        labels: Sequence[str],
         *,
         epochs: int,
         seed: int = 0,
         on_epoch: Callable[[int], None] | None = None,
     ) -> None:
-        """Tune the starting network on the faces ``rows`` for ``epochs`` epochs.
+        """Tune the starting network on the faces ``rows`` and their labels, (k,) each.
 
         The weights that it ends with, and that ``on_epoch`` finds, are the mean of those after
         every epoch (stochastic weight averaging: Izmailov et al. 2018, arXiv:1803.05407); with so
@@ -145,28 +144,36 @@ class Tuner:
         ----------
         rows : ndarray of int
             Which faces to learn from.
+        labels : sequence of str
         epochs : int
             0 leaves the starting network.
         seed : int
         on_epoch : callable, optional
             Called with the number of epochs done, 0 first.
+
+        Raises
+        ------
+        DataError
+            If there are not as many labels as faces, or none.
         """
+        if len(rows) != len(labels) or not len(rows):
+            raise DataError(f"{len(rows)} faces and {len(labels)} labels: one a face, please")
         self._put(self.start)
         for variable, value in zip(self.late.optimizer.variables, self.fresh, strict=True):
             variable.assign(value)
         rows, rng = np.asarray(rows), np.random.default_rng([self.seed, seed, 1])
-        size = min(self.tuning.batch_size, len(rows))
+        size, targets = min(self.tuning.batch_size, len(rows)), np.eye(CLASSES)[codes(labels)]
         if on_epoch:
             on_epoch(0)
         mean = now = self.start
         for epoch in range(epochs):
             self._put(now)
             copy = self.answers[2 + epoch % self.tuning.copies]
-            order = rng.permutation(rows)
+            order = rng.permutation(len(rows))
             order = np.concatenate([order, order[: -len(order) % size]])  # batches of one size
             for batch in order.reshape(-1, size):
                 with enough_memory(size):
-                    self.late.train_on_batch(copy[batch], np.eye(CLASSES)[self.codes[batch]])
+                    self.late.train_on_batch(copy[rows[batch]], targets[batch])
             now = [ops.convert_to_numpy(variable) for variable in self.late.variables]
             mean = [old + (new - old) / (epoch + 1) for old, new in zip(mean, now, strict=True)]
             if on_epoch or epoch + 1 == epochs:
@@ -185,35 +192,43 @@ class Tuner:
         """
         answers = self.answers[:2, rows]
         flat = answers.reshape(-1, *answers.shape[2:])
-        logits = self.late.predict_on_batch(inference.padded(flat, 2 * len(self.codes)))
+        logits = self.late.predict_on_batch(inference.padded(flat, 2 * self.answers.shape[1]))
         shares = softmax(np.asarray(logits)[: len(flat)], axis=1).reshape(2, -1, CLASSES)
         return restrict(shares.mean(axis=0), self.emotions).astype(np.float32)
 
-    def choose_epochs(self, rows: np.ndarray, clips: Sequence[str], *, seed: int = 0) -> int:
+    def choose_epochs(
+        self, rows: np.ndarray, labels: Sequence[str], clips: Sequence[str], *, seed: int = 0
+    ) -> int:
         """Return the number of epochs with the lowest held-out log loss *inside* ``rows``.
 
-        The rows are split again into folds that keep clips together; of all labelled faces,
-        only ``rows`` are looked at.
+        The k rows are split again into folds that keep their clips together.
         """
-        rows, clips = np.asarray(rows), np.asarray(clips)
-        losses = np.zeros(self.tuning.epochs + 1)
-        splitter = StratifiedGroupKFold(_INNER_FOLDS, shuffle=True, random_state=seed)
-        for learn, check in splitter.split(rows, self.codes[rows], clips[rows]):
 
-            def note(epoch, check=rows[check]):
-                losses[epoch] += len(check) * log_loss(self.predict(check), self.codes[check])
+        def answer(learn, truth, _, check):
+            said = []
 
-            self.fit(rows[learn], epochs=self.tuning.epochs, seed=seed, on_epoch=note)
-        return int(losses.argmin())
+            def note(_):
+                said.append(self.predict(check))
 
-    def out_of_fold(self, folds: np.ndarray, clips: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+            self.fit(learn, truth, epochs=self.tuning.epochs, seed=seed, on_epoch=note)
+            return np.stack(said, axis=1), None
+
+        n_splits = max(2, min(_INNER_FOLDS, len(set(clips))))
+        folds = grouped_folds(labels, clips, n_splits=n_splits, seed=seed)
+        (answers,), _ = out_of_fold(answer, np.asarray(rows), labels, clips, folds)
+        losses = [log_loss(said, codes(labels)) for said in answers.swapaxes(0, 1)]
+        return int(np.argmin(losses))
+
+    def out_of_fold(
+        self, labels: Sequence[str], clips: Sequence[str], folds: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Return answers to every face by networks that have not seen its clip.
 
         Parameters
         ----------
+        labels, clips : sequence of str, (n,)
         folds : ndarray of int, (repeats, n)
             The fold that tests a face (`mien.evaluation.cross_validation.grouped_folds`).
-        clips : sequence of str, (n,)
 
         Returns
         -------
@@ -221,22 +236,27 @@ class Tuner:
         epochs : ndarray of int, (repeats x folds,)
             The number of epochs that each fold's training part chose.
         """
-        probabilities, epochs = np.zeros((*folds.shape, CLASSES), np.float32), []
-        for repeat, dealt in enumerate(folds):
-            for fold in np.unique(dealt):
-                learn, test = np.flatnonzero(dealt != fold), np.flatnonzero(dealt == fold)
-                epochs.append(self.choose_epochs(learn, clips, seed=int(fold)))
-                self.fit(learn, epochs=epochs[-1], seed=int(fold))
-                probabilities[repeat, test] = self.predict(test)
+        seeds = itertools.cycle(np.unique(folds).tolist())
+
+        def answer(learn, truth, clips, test):
+            seed = next(seeds)
+            epochs = self.choose_epochs(learn, truth, clips, seed=seed)
+            self.fit(learn, truth, epochs=epochs, seed=seed)
+            return self.predict(test), epochs
+
+        rows = np.arange(self.answers.shape[1])
+        probabilities, epochs = out_of_fold(answer, rows, labels, clips, folds)
         return probabilities, np.array(epochs)
 
-    def fit_on(self, rows: np.ndarray, clips: Sequence[str]) -> tuple[keras.Model, int]:
+    def fit_on(
+        self, rows: np.ndarray, labels: Sequence[str], clips: Sequence[str]
+    ) -> tuple[keras.Model, int]:
         """Return the network tuned on the faces ``rows``, and its number of epochs (chosen inside).
 
         It still answers all seven emotions; `mien.emotions.restrict` masks them to the person's.
         """
-        epochs = self.choose_epochs(rows, clips, seed=self.seed)
-        self.fit(rows, epochs=epochs, seed=self.seed)
+        epochs = self.choose_epochs(rows, labels, clips, seed=self.seed)
+        self.fit(rows, labels, epochs=epochs, seed=self.seed)
         return architecture.fuse(self.model), epochs
 
 

@@ -350,6 +350,32 @@ def augmented(augment: Mapping[str, float]) -> str:
     return f"Each time that a face is shown it is {listed([told[n] for n in told if augment[n]])}."
 
 
+def choices(candidates: Mapping[str, Sequence[float]], chosen: Sequence[Mapping]) -> str:
+    """Return among what the inner folds of a model chose, and how often each was chosen.
+
+    Parameters
+    ----------
+    candidates : mapping of str to sequence of float
+        The values of every parameter (`mien.designed.action_unit_svm.UnitSvm`).
+    chosen : sequence of mapping
+        What each fold has chosen.
+
+    Examples
+    --------
+    >>> choices({"svm__C": (1.0, 2.0)}, [{"svm__C": 2.0}, {"svm__C": 2.0}])
+    'What the inner folds chose in 2 folds, and how often: *C* 1 (0) and 2 (2).'
+    """
+    told = []
+    for name, values in candidates.items():
+        times = [sum(choice.get(name) == value for choice in chosen) for value in values]
+        pairs = [f"{value:g} ({n})" for value, n in zip(values, times, strict=True)]
+        told.append(f"*{name.rpartition('__')[2]}* {listed(pairs)}")
+    return (
+        f"What the inner folds chose in {count(len(chosen), 'fold')}, and how often: "
+        f"{'; '.join(told)}."
+    )
+
+
 def chosen_epochs(chosen: Sequence[int], most: int) -> str:
     """Return how many epochs the inner splits of fine-tuning chose, of at most so many."""
     told = f"{min(chosen)} to {max(chosen)} epochs, {median(chosen):.0f} in the middle,"

@@ -16,7 +16,7 @@ from mien.models import DECLARED, MODELS, RIVALS, Model, is_network
 from mien.network import SHIPPED
 from mien.report.face_sheets import Answer, GalleryItem
 from mien.study.chapter import Chapter
-from mien.study.predictions import by_repeat, checked_faces, side_by_side
+from mien.study.predictions import by_repeat, shared_answers, side_by_side
 
 
 @dataclass(frozen=True)
@@ -89,17 +89,13 @@ def labelled_answers(chapter: Chapter) -> Answers:
     tables = {
         model.name: chapter.table(model.part, "repeats") for model in _models(chapter)
     } | _rivals(chapter)
-    faces = checked_faces(tables)
+    faces, given = shared_answers(tables)
     for name, table in tables.items():
         _check_told(chapter, name, table)
-    shared = set.intersection(*(set(table["file_name"]) for table in tables.values()))
-    faces = faces[faces["file_name"].isin(shared)]
     names = faces["file_name"]
     return Answers(
         **{name: faces[name].to_numpy(dtype=str) for name in ("file_name", "clip", "truth")},
-        given={
-            name: by_repeat(table, "predicted", names).astype(str) for name, table in tables.items()
-        },
+        given=given,
         of_truth={
             name: by_repeat(table, "p_truth", names).astype(float) for name, table in tables.items()
         },

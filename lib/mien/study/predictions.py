@@ -114,6 +114,27 @@ def rivals_table(
     return pd.concat(tables, ignore_index=True)
 
 
+def shared_answers(
+    tables: Mapping[str, pd.DataFrame],
+) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
+    """Return the faces that all tables (`repeats_table`) are about, and what each answered.
+
+    Faces are joined by name, and checked (`checked_faces`).
+
+    Returns
+    -------
+    faces : DataFrame
+        ``file_name, clip, truth``, n of them.
+    answers : dict of str to ndarray of str, shape (trainings, repeats, n)
+    """
+    faces = checked_faces(tables)
+    for table in tables.values():
+        faces = faces[faces["file_name"].isin(table["file_name"])]
+    names = faces["file_name"]
+    answers = {n: by_repeat(t, "predicted", names).astype(str) for n, t in tables.items()}
+    return faces, answers
+
+
 def by_repeat(repeats: pd.DataFrame, column: str, names: Sequence[str]) -> np.ndarray:
     """Return a column of `repeats_table` as (trainings, repeats, faces), the faces as named."""
     wide = repeats.pivot(index=["training", "repeat"], columns="file_name", values=column)
