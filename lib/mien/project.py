@@ -76,12 +76,8 @@ def copy_notebooks(folder: Path, *, force: bool = False) -> Path:
     """Copy the shipped chapters and studies into ``notebooks/`` of a folder, and return that.
 
     Other files there stay; files of the same names that are not the same are replaced by ``force``
-    alone.
-
-    Raises
-    ------
-    ParameterError
-        If some of them are there and were changed, or cannot be written; nothing is copied then.
+    alone. `ParameterError` if some of them are there and were changed, or cannot be written;
+    nothing is copied then.
     """
     target = folder / "notebooks"
     try:

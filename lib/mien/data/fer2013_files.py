@@ -89,12 +89,7 @@ def read_csv(path: Path) -> Rows:
 
     As it is, packed with gzip, xz or bzip2, or inside a tar or zip (the first member that has the
     columns); its content tells, not its name. Columns ``emotion``, ``pixels`` and ``Usage`` in any
-    order, others are passed over.
-
-    Raises
-    ------
-    DataError
-        If the file is damaged or holds no such csv.
+    order, others are passed over. `DataError` if the file is damaged or holds no such csv.
     """
     try:
         with open_csv(path) as stream:
@@ -111,12 +106,8 @@ def read_folder(folder: Path) -> Rows:
     The folder tells the part: ``train`` is Training, ``validation`` is PublicTest, ``test`` is
     PrivateTest, where a file name in ``test`` that begins with ``PublicTest_`` or ``PrivateTest_``
     wins. Folders above (``images/train/…``) do not matter. Rows are counted in the order of the
-    files' paths; the reason of a bad one names its file.
-
-    Raises
-    ------
-    DataError
-        If nothing lies in such folders.
+    files' paths; the reason of a bad one names its file. `DataError` if nothing lies in such
+    folders.
     """
     files = [
         (file, inside, usage)

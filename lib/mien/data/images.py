@@ -15,7 +15,7 @@ import numpy as np
 from PIL import Image, ImageOps, features
 
 from mien.errors import DataError, printable
-from mien.files import hidden
+from mien.files import files_below, hidden
 
 #: Height and width of every face, in pixels: those of FER2013 (Goodfellow et al. 2013).
 SIDE = 48
@@ -44,11 +44,7 @@ def open_image(path: str | Path) -> Image.Image:
     """Open an image file of any mode as the picture that a person would see (`plain_image`).
 
     Of an animation, the first frame counts; an image of more than `LARGE` pixels is reduced.
-
-    Raises
-    ------
-    DataError
-        If the file is missing, damaged, cut off, no image, or larger than `MAX_PIXELS`.
+    `DataError` if the file is missing, damaged, cut off, no image, or larger than `MAX_PIXELS`.
     """
     try:
         with warnings.catch_warnings():
@@ -171,12 +167,8 @@ def plain_image(image: Image.Image) -> Image.Image:
     EXIF's orientation is applied, an EXIF that cannot be read ignored; what is transparent shows
     middle grey (128), the mean of a face rather than a bright or dark edge around it; 16-bit grey
     is divided by 257, so that 65535 becomes 255. Modes ``"I"`` and ``"F"`` count as 16-bit where a
-    value is above 255, ``"F"`` as 0..1 where none is above 1.
-
-    Raises
-    ------
-    DataError
-        If Pillow knows no way from the image's mode to RGB.
+    value is above 255, ``"F"`` as 0..1 where none is above 1. `DataError` if Pillow knows no way
+    from the image's mode to RGB.
     """
     try:
         image = ImageOps.exif_transpose(image)
@@ -282,12 +274,7 @@ def find_images(
 
     A file counts whatever its ending; of a folder, and of a folder that a glob names, every image
     below it by its ending (``suffixes``, in lower case), sorted, without what is hidden. In a glob,
-    ``**`` stands for any folders.
-
-    Raises
-    ------
-    DataError
-        If a name leads to no image.
+    ``**`` stands for any folders. `DataError` if a name leads to no image.
     """
     found: dict[Path, None] = {}
     for name in names:
@@ -311,11 +298,9 @@ def _globbed(path: Path) -> list[str]:
 def _images_at(place: Path, suffixes: tuple[str, ...]) -> list[Path]:
     if not place.is_dir():
         return [place]
-    paths = (path for path in place.rglob("*") if path.is_file())
-    return sorted(path for path in paths if _shown(path, suffixes, place))
+    return [path for path in files_below(place) if path.is_file() and _shown(path, suffixes)]
 
 
-def _shown(path: Path, suffixes: tuple[str, ...], below: Path | None = None) -> bool:
-    """Return whether a file is an image by its ending, and neither it nor its folder is hidden."""
-    parts = path.relative_to(below).parts if below else (path.name,)
-    return path.suffix.lower() in suffixes and not any(map(hidden, parts))
+def _shown(path: Path, suffixes: tuple[str, ...]) -> bool:
+    """Return whether a file is an image by its ending, and not hidden."""
+    return path.suffix.lower() in suffixes and not hidden(path.name)

@@ -54,14 +54,12 @@ def unit_importance(
         Unfitted; ``fit(rows, labels, groups=clips)`` and ``predict_proba``.
     shuffles : int
         How often each unit is shuffled in each fold.
-    seed : int
-        Seed of the shuffling.
 
     Returns
     -------
     DataFrame
-        One row per emotion (and ``"all"``) and unit: ``emotion``, ``unit``, ``drop`` (how much
-        the accuracy on the faces of that emotion falls, 0..1, mean over the repeats),
+        One row per emotion (and ``"all"``) and unit: ``emotion``, ``unit``, ``drop`` (how much the
+        accuracy on the faces of that emotion falls, 0..1, mean over the repeats),
         ``probability_drop`` (the same for the probability of the true emotion, smoother) and
         ``prototype`` (the unit belongs to the emotion's EMFACS prototype).
     """
@@ -82,18 +80,10 @@ def unit_importance(
 def textbook_agreement(importance: pd.DataFrame) -> pd.DataFrame:
     """Return, per emotion, whether the important units are those of the EMFACS prototype.
 
-    Parameters
-    ----------
-    importance : DataFrame
-        From :func:`unit_importance`.
-
-    Returns
-    -------
-    DataFrame
-        One row per emotion that has a prototype: ``emotion``, ``prototype`` (its units),
-        ``top`` (as many most important units), ``hits`` (how many are in both), ``size`` (of the
-        prototype), ``auc`` (the chance that a unit of the prototype is more important than one
-        outside it; 0.5 is no agreement) and ``p`` (one-sided Mann-Whitney test).
+    Of :func:`unit_importance`, one row per emotion that has a prototype: ``emotion``, ``prototype``
+    (its units), ``top`` (as many most important units), ``hits`` (how many are in both), ``size``
+    (of the prototype), ``auc`` (the chance that a unit of the prototype is more important than one
+    outside it; 0.5 is no agreement) and ``p`` (one-sided Mann-Whitney test).
     """
     found = []
     for emotion, part in importance.groupby("emotion", sort=False):
@@ -121,11 +111,8 @@ def textbook_agreement(importance: pd.DataFrame) -> pd.DataFrame:
 def textbook_hits(agreement: pd.DataFrame) -> dict[str, int]:
     """Return how much of the textbook was found, over all emotions of `textbook_agreement`.
 
-    Returns
-    -------
-    dict
-        ``units`` (of all prototypes), ``hits`` (how many of them were among the most important),
-        ``emotions`` (with a prototype), ``emotions_above`` (whose auc exceeds 0.5).
+    ``units`` (of all prototypes), ``hits`` (how many of them were among the most important),
+    ``emotions`` (with a prototype), ``emotions_above`` (whose auc exceeds 0.5).
     """
     if agreement.empty:
         return {"units": 0, "hits": 0, "emotions": 0, "emotions_above": 0}
@@ -173,14 +160,9 @@ def _summary(emotion, drop, probability_drop):
 def shuffled_by_clip(labels: np.ndarray, clips: np.ndarray, random) -> np.ndarray:
     """Return the labels dealt anew with the frames of a clip kept in a row.
 
-    The clips' blocks of labels change order and are laid over the faces clip by clip, so that
-    every emotion stays as frequent as it was and neighbours in a clip still mostly agree: what
-    may be exchanged if the Action Units tell nothing.
-
-    Parameters
-    ----------
-    labels, clips : arrays (n,)
-    random : numpy.random.Generator
+    The clips' blocks of labels change order and are laid over the faces clip by clip, so that every
+    emotion stays as frequent as it was and neighbours in a clip still mostly agree: what may be
+    exchanged if the Action Units tell nothing.
     """
     order = np.argsort(clips, kind="stable")
     _, starts = np.unique(clips[order], return_index=True)
@@ -208,23 +190,14 @@ def chance_test(
     and the shuffled faces get the very same treatment (Ojala and Garriga 2010, "Permutation Tests
     for Studying Classifier Performance", Journal of Machine Learning Research 11, test 1).
 
-    Parameters
-    ----------
-    rows, labels, clips
-        As for :func:`mien.designed.action_unit_svm.cross_validate_units`.
-    fold : int array (n,)
-        One repeat of the folds; the same for the true and the shuffled faces.
-    permutations : int
-        Number of shuffles; the smallest p value is 1 / (permutations + 1).
-    seed : int
-        Seed of the shuffles.
+    ``fold`` (n,) is one repeat of the folds, the same for the true and the shuffled faces; the
+    smallest p value is 1 / (permutations + 1).
 
     Returns
     -------
     dict
-        ``accuracy``, ``mean`` and ``best`` (of the accuracies on shuffled faces),
-        ``permutations``, ``p`` (share of shuffles at least as good, the true order counted among
-        them).
+        ``accuracy``, ``mean`` and ``best`` (of the accuracies on shuffled faces), ``permutations``,
+        ``p`` (share of shuffles at least as good, the true order counted among them).
     """
     labels, clips = np.asarray(labels), np.asarray(clips)
     random = np.random.default_rng(seed)
@@ -268,28 +241,14 @@ def learning_curve(
 ) -> pd.DataFrame:
     """Return the accuracy out of fold when only a share of the training clips is used.
 
-    Parameters
-    ----------
-    rows, labels, clips, folds
-        As for :func:`mien.designed.action_unit_svm.cross_validate_units`.
-    model : classifier
-        Unfitted.
-    shares : sequence of float
-        Shares of each fold's training clips, drawn anew for every repeat, the smaller inside the
-        larger.
-    seed : int
-        Seed of the drawing.
+    ``shares`` of each fold's training clips are drawn anew for every repeat, the smaller inside the
+    larger. `DataError` if labels and folds differ in number.
 
     Returns
     -------
     DataFrame
         One row per share and repeat: ``share``, ``repeat``, ``faces`` (mean number of training
         faces), ``accuracy`` and ``balanced_accuracy``.
-
-    Raises
-    ------
-    DataError
-        If labels and folds differ in number.
     """
     rows, labels, clips = np.asarray(rows), np.asarray(labels), np.asarray(clips)
     if folds.shape[1] != len(labels):
@@ -303,22 +262,12 @@ def learning_curve(
 
 
 def curve_estimate(curve: pd.DataFrame) -> dict[str, float | None]:
-    """Extrapolate a learning curve: about how many labelled faces would bring ten points more?
+    """Extrapolate a :func:`learning_curve`: how many labelled faces would bring ten points more?
 
     A straight line in the logarithm of the number of faces is fitted to the mean accuracies; a
-    rough guide, since real curves flatten.
-
-    Parameters
-    ----------
-    curve : DataFrame
-        From :func:`learning_curve`.
-
-    Returns
-    -------
-    dict
-        ``fewest``, ``most`` (training faces at both ends), ``accuracy_of_fewest``,
-        ``accuracy_of_most`` (0..1), ``goal`` (the latter and 0.1), ``faces_needed`` for it (None
-        where the curve does not rise, or the goal is 1 or more).
+    rough guide, since real curves flatten. ``fewest``, ``most`` (training faces at both ends),
+    ``accuracy_of_fewest``, ``accuracy_of_most`` (0..1), ``goal`` (the latter and 0.1),
+    ``faces_needed`` for it (None where the curve does not rise, or the goal is 1 or more).
 
     Examples
     --------

@@ -83,26 +83,17 @@ class UnitFeatures(TransformerMixin, BaseEstimator):
 
 
 def mean_rbf(left: np.ndarray, right: np.ndarray) -> np.ndarray:
-    """Return the mean over the views of an RBF kernel, ``exp(-|x - y|^2)`` in each.
+    """Return the mean (m, n) over the views of an RBF kernel, ``exp(-|x - y|^2)`` in each.
 
     A sum of kernels lets every view vote with its own distances, where one kernel on all columns
     would let the largest distance decide (Gonen and Alpaydin 2011, "Multiple kernel learning
-    algorithms": the plain mean is hard to beat).
-
-    Parameters
-    ----------
-    left, right : arrays (m, 17 * views) and (n, 17 * views)
-
-    Returns
-    -------
-    array (m, n), 0..1
+    algorithms": the plain mean is hard to beat). ``left`` (m, 17 * views), ``right`` (n, 17 *
+    views).
 
     Examples
     --------
-    >>> mean_rbf(np.zeros((1, 34)), np.ones((2, 34))).round(3).tolist()
-    [[0.0, 0.0]]
-    >>> mean_rbf(np.zeros((1, 34)), np.zeros((1, 34))).tolist()
-    [[1.0]]
+    >>> mean_rbf(np.zeros((1, 34)), np.array([[0.0] * 34, [1.0] * 34])).round(3).tolist()
+    [[1.0, 0.0]]
     """
     views = left.shape[1] // len(UNITS)
     pairs = zip(np.split(left, views, axis=1), np.split(right, views, axis=1), strict=True)
@@ -155,7 +146,7 @@ class UnitSvm(ClassifierMixin, BaseEstimator):
         self.seed = seed
 
     def fit(self, rows, labels, groups=None):
-        """Choose, calibrate and fit.
+        """Choose, calibrate and fit to rows (n, 34) and labels (n,) of str.
 
         Parameters
         ----------
@@ -263,16 +254,9 @@ def cross_validate_units(
 ) -> tuple[np.ndarray, list[dict]]:
     """Return probabilities of every labelled row by models that saw neither it nor its clip.
 
-    Parameters
-    ----------
-    rows : array (n, 34)
-    labels, clips : arrays (n,) of str
-        Emotions; the clips also keep the inner folds apart.
-    folds : int array (repeats, n)
-        From :func:`mien.evaluation.cross_validation.grouped_folds` (or ``plain_folds``, to show the
-        leak).
-    model : UnitSvm
-        Unfitted.
+    ``rows`` (n, 34), ``labels`` and ``clips`` (n,) of str (clips also keep the inner folds apart),
+    ``folds`` int (repeats, n) of :func:`mien.evaluation.cross_validation.grouped_folds`, or
+    ``plain_folds``, to show the leak; ``model`` is unfitted.
 
     Returns
     -------
@@ -287,20 +271,9 @@ def cross_validate_units(
 def nearest_faces(model: UnitSvm, rows: np.ndarray, labelled: np.ndarray) -> np.ndarray:
     """Return the two labelled faces that the model sees as closest to each row.
 
-    Parameters
-    ----------
-    model : UnitSvm
-        Fitted on two classes or more; distances are Euclidean between its features, the ones its
-        kernel compares.
-    rows : array (m, 34)
-        The faces to explain.
-    labelled : array (n, 34)
-        The faces to choose from.
-
-    Returns
-    -------
-    int array (m, 2)
-        Rows of ``labelled``, the closest first.
+    Distances are Euclidean between the features of the fitted model, the ones its kernel compares.
+    ``rows`` (m, 34) are the faces to explain, ``labelled`` (n, 34) those to choose from. Returns
+    rows of ``labelled``, int (m, 2), the closest first.
     """
     features = model.model_["features"]
     here, there = features.transform(rows), features.transform(labelled)

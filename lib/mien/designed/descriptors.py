@@ -20,10 +20,7 @@ from mien.errors import DataError, ParameterError
 def as_images(images) -> np.ndarray:
     """Return ``images`` as a uint8 array (n, height, width), or say why that cannot be.
 
-    Raises
-    ------
-    DataError
-        If the array has another shape or type, or holds no image.
+    `DataError` if the array has another shape or type, or holds no image.
     """
     images = np.asarray(images)
     if images.ndim != 3 or images.dtype != np.uint8 or not len(images):

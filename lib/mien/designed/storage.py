@@ -101,11 +101,8 @@ def save(model: BaseEstimator, path: str | Path) -> None:
 def load(path: str | Path) -> BaseEstimator:
     """Read a model that `save` wrote.
 
-    Raises
-    ------
-    DataError
-        If there is no such file, it is no skops file, an earlier mien wrote it, or it holds types
-        other than those of scikit-learn, NumPy and mien.
+    `DataError` if there is no such file, it is no skops file, an earlier mien wrote it, or it holds
+    types other than those of scikit-learn, NumPy and mien.
     """
     path = Path(path)
     if not path.is_file():

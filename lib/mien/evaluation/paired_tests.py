@@ -123,10 +123,7 @@ def compare(
 def pair(pairs: pd.DataFrame, a: str, b: str) -> dict:
     """Return the row of two models of `compare`, as seen from ``a``.
 
-    Raises
-    ------
-    KeyError
-        If the two were not compared.
+    `KeyError` if the two were not compared.
     """
     for row in pairs.to_dict("records"):
         if (row["a"], row["b"]) == (a, b):

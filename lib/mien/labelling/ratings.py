@@ -33,11 +33,8 @@ AGAIN_EVERY = 10
 def rater_name(text: str) -> str:
     """Return a rater's name as it is written to disk.
 
-    Raises
-    ------
-    ParameterError
-        If it is empty, longer than 40 characters, holds what cannot be printed, or begins as a
-        formula would in a spreadsheet.
+    `ParameterError` if it is empty, longer than 40 characters, holds what cannot be printed, or
+    begins as a formula would in a spreadsheet.
     """
     name = text.strip()
     if not name or len(name) > 40 or printable(name) != name or name[0] in "=+-@":

@@ -5,9 +5,7 @@ import functools
 import json
 import os
 import re
-from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from concurrent.futures import Executor, ThreadPoolExecutor
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,7 @@ from mien.network import architecture, pretrained
 from mien.network.architecture import SIZE, prepare
 from mien.network.backend import enough_memory
 from mien.photos import face_finder
+from mien.photos.face_cache import ahead
 from mien.prediction_output import NO_FACE
 
 
@@ -228,27 +227,15 @@ def read_faces(
         shares.append(predict(network, full, batch_size=batch_size)[: len(faces)])
 
     look = functools.partial(_look, find_faces=find_faces)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for found, faces in _ahead(pool, look, paths, 4 * batch_size):
-            rows += found
-            waiting += faces
-            while len(waiting) >= batch_size:
-                answer()
-            on_picture()
+    for _, (found, faces) in ahead(look, paths, count=4 * batch_size):
+        rows += found
+        waiting += faces
+        while len(waiting) >= batch_size:
+            answer()
+        on_picture()
     if waiting:
         answer()
     return _frame(rows, apply_temperature(np.concatenate(shares), temperature))
-
-
-def _ahead(pool: Executor, work: Callable, items: Iterable, ahead: int) -> Iterator:
-    """Yield ``work(item)`` in order; the pool is at most ``ahead`` items before the reader."""
-    running: deque = deque()
-    for item in items:
-        running.append(pool.submit(work, item))
-        if len(running) > ahead:
-            yield running.popleft().result()
-    while running:
-        yield running.popleft().result()
 
 
 def _look(path: str | Path, *, find_faces: bool) -> tuple[list[tuple], list[np.ndarray]]:

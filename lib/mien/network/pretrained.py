@@ -31,11 +31,8 @@ def save(model: keras.Model, path: str | Path) -> None:
 def load(path: str | Path) -> keras.Model:
     """Read a network that `save` wrote. Nothing in the file is executed (Keras' safe mode).
 
-    Raises
-    ------
-    DataError
-        If there is no such file, it cannot be read, or the network does not turn faces of
-        48 x 48 pixels into seven emotions.
+    `DataError` if there is no such file, it cannot be read, or the network does not turn faces of
+    48 x 48 pixels into seven emotions.
     """
     path = Path(path)
     if not path.is_file():

@@ -22,14 +22,9 @@ def measure(
 ) -> pd.DataFrame:
     """Return the blendshapes of the largest face in every picture.
 
-    A picture that was measured before is not looked at again, whatever it is called now.
-
-    Parameters
-    ----------
-    pictures : mapping of str to Path
-        Files by the names that they shall have in the table.
-    on_picture : callable
-        Called after every picture.
+    ``pictures`` are files by the names that they shall have in the table; one that was measured
+    before is not looked at again, whatever it is called now. ``on_picture`` is called after every
+    picture. `DataError` if the models of faces are not to be had.
 
     Returns
     -------
@@ -39,11 +34,6 @@ def measure(
         sure the mesh is of the face); ``left, top, width, height`` (of the face's frame, in pixels
         of the upright picture); the 51 `BLENDSHAPES` (0..1); ``model`` (SHA-256 of the models'
         file).
-
-    Raises
-    ------
-    DataError
-        If the models of faces are not to be had.
     """
     if problem := landmarks.missing():
         raise DataError(problem)

@@ -72,12 +72,7 @@ class Cut(NamedTuple):
 
 
 class CollectedFolder:
-    """The faces that have been collected in a folder, which need not be there yet.
-
-    Attributes
-    ----------
-    folder : Path
-    """
+    """The faces that have been collected in a folder, which need not be there yet."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -103,13 +98,7 @@ class CollectedFolder:
         return self._boxes[picture.key]
 
     def add(self, picture: Picture, cuts: Sequence[Cut]) -> int:
-        """Keep the faces of a picture that are no near-duplicates, and record it.
-
-        Returns
-        -------
-        int
-            How many were kept.
-        """
+        """Keep the faces of a picture that are no near-duplicates, record it, return how many."""
         source, time = picture.key
         kept = [self._write(picture, cut) for cut in cuts if self._is_new(cut.image)]
         box = cuts[0].box if cuts else None
@@ -128,11 +117,8 @@ class CollectedFolder:
     def table(self) -> pd.DataFrame:
         """Return the faces that are there, by file name.
 
-        Returns
-        -------
-        DataFrame
-            ``file_name`` (below the folder), ``label``, ``clip``; ``source``, ``time``,
-            ``left, top, width, height``, ``presence``, ``sharpness`` as of `Picture` and `Cut`.
+        ``file_name`` (below the folder), ``label``, ``clip``; ``source``, ``time``, ``left, top,
+        width, height``, ``presence``, ``sharpness`` as of `Picture` and `Cut`.
         """
         rows = []
         for name, path in self._images().items():
@@ -145,10 +131,7 @@ class CollectedFolder:
     def strike(self, names: Collection[str]) -> int:
         """Delete collected faces, and return how many; they are not collected again.
 
-        Raises
-        ------
-        DataError
-            If a name is none of theirs.
+        `DataError` if a name is none of theirs.
         """
         known = set(self.table()["file_name"])
         if strangers := sorted(set(names) - known):

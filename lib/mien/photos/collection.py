@@ -8,9 +8,7 @@ shot. Labels that folders give are kept. Sources are only read.
 
 import contextlib
 import math
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -33,6 +31,7 @@ from mien.emotions import UNKNOWN
 from mien.errors import DataError, ParameterError, printable
 from mien.photos import face_finder, videos
 from mien.photos.collected_folder import TIMED, CollectedFolder, Cut, Picture
+from mien.photos.face_cache import ahead
 
 PICKS = ("largest", "all")
 #: Seconds between two frames of a shot that are looked at.
@@ -53,16 +52,9 @@ class Video(NamedTuple):
 class Told:
     """What there is to say of a collection.
 
-    Attributes
-    ----------
-    pictures : int
-        Photos and frames that were looked at.
-    faceless : int
-        Of them, those without a face.
-    alike : int
-        Faces that were left out as near-duplicates.
-    problems : list of str
-        What could not be read, and why.
+    ``pictures`` (photos and frames) were looked at, ``faceless`` of them without a face, ``alike``
+    are the faces that were left out as near-duplicates, ``problems`` say what could not be read,
+    and why.
     """
 
     pictures: int = 0
@@ -74,22 +66,11 @@ class Told:
 def plan(
     sources: Iterable[str | Path], album: CollectedFolder, *, clip_minutes: float
 ) -> tuple[list[Picture], list[Video]]:
-    """Return the photos and videos that files, folders and globs name.
+    """Return the photos and videos that files, folders and globs name (`find_images`).
 
-    Parameters
-    ----------
-    sources : iterable of str or path
-        As of `find_images`.
-    album : CollectedFolder
-        Photos taken shortly before or after some that are in it are of their clip.
-    clip_minutes : float
-        Photos whose names tell no clip, and that were taken within so many minutes of each other,
-        are one.
-
-    Raises
-    ------
-    DataError
-        If a source leads to neither, or lies among the album's faces.
+    Photos whose names tell no clip, and that were taken within ``clip_minutes`` of each other, are
+    one, also with those that are in the album already. `DataError` if a source leads to neither, or
+    lies among the album's faces.
     """
     labels: dict[Path, str] = {}
     for source in sources:
@@ -130,15 +111,12 @@ def collect(
     pick: str = "largest",
     on_picture: Callable[[], object] = lambda: None,
 ) -> Told:
-    """Look at photos and videos that have not been looked at, and keep their faces in an album.
+    """Look at photos and videos (`plan`) not looked at before, and keep their faces in an album.
 
     Its table and page are written at the end, and where the work is interrupted.
 
     Parameters
     ----------
-    photos, films : sequences
-        From `plan`.
-    album : CollectedFolder
     pick : str
         Of several faces in a picture, the ``"largest"`` is kept, in a video the one nearest to
         where the last face was; or ``"all"``.
@@ -148,14 +126,15 @@ def collect(
     if pick not in PICKS:
         raise ParameterError(f"pick is {pick!r}; it must be one of {', '.join(PICKS)}")
     told = Told()
-    pool = ThreadPoolExecutor(system.cores())
 
     def look(picture: Picture) -> list[Cut] | DataError:
         return [] if picture.time == _END or album.has(picture) else _look(picture)
 
     shot, last = None, None
     try:
-        for picture, cuts in _ahead(pool, look, _pictures(photos, films, album, told)):
+        for picture, cuts in ahead(
+            look, _pictures(photos, films, album, told), count=2 * system.cores()
+        ):
             on_picture()
             if isinstance(cuts, DataError):
                 told.problems.append(str(cuts))
@@ -169,7 +148,6 @@ def collect(
                 told.faceless += picture.time != _END and not cuts
             last = album.box_of(picture) or last
     finally:
-        pool.shutdown(cancel_futures=True)
         if album.folder.is_dir():
             album.write_pages()
     return told
@@ -189,18 +167,6 @@ def _pictures(photos, films, album: CollectedFolder, told: Told) -> Iterator[Pic
             yield end
         except DataError as error:
             told.problems.append(str(error))
-
-
-def _ahead(pool: ThreadPoolExecutor, work: Callable, items: Iterable) -> Iterator[tuple]:
-    """Yield items and what ``work`` returns of them, in order, worked on a few ahead."""
-    waiting: deque = deque()
-    for item in items:
-        waiting.append((item, pool.submit(work, item)))
-        if len(waiting) > 2 * system.cores():
-            first, answer = waiting.popleft()
-            yield first, answer.result()
-    for item, answer in waiting:
-        yield item, answer.result()
 
 
 def _look(picture: Picture) -> list[Cut] | DataError:

@@ -4,7 +4,8 @@ import contextlib
 import hashlib
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from mien import system
 from mien.data.images import find_images, open_image
 from mien.errors import DataError, Finding
 from mien.files import cache_dir, keep
@@ -28,14 +30,9 @@ _SMALL, _FILLS, _SAMPLE = 160, 0.5, 200
 class Look(NamedTuple):
     """What is in a photo.
 
-    Attributes
-    ----------
-    size : tuple of int
-        Width and height of the upright picture, in pixels.
-    faces : list of Face
-        The largest first, without their landmarks.
-    shapes : list of float
-        The 51 blendshapes of the largest; empty without a face or the models.
+    ``size`` is that of the upright picture, in pixels; ``faces`` have the largest first, without
+    their landmarks; ``shapes`` are the 51 blendshapes of the largest, none without a face or the
+    models.
     """
 
     size: tuple[int, int]
@@ -44,18 +41,9 @@ class Look(NamedTuple):
 
 
 def look(path: Path, image: Image.Image | None = None) -> Look:
-    """Return what is in a photo.
+    """Return what is in a photo, whose picture is given where it has been opened already.
 
-    Parameters
-    ----------
-    path : Path
-    image : Image, optional
-        The photo, where it has been opened already.
-
-    Raises
-    ------
-    DataError
-        If the file cannot be read as an image.
+    `DataError` if the file cannot be read as an image.
     """
     try:
         content = hashlib.sha256(path.read_bytes()).hexdigest()
@@ -79,27 +67,38 @@ def look_at(
 ) -> dict[str, Look | None]:
     """Return what is in every picture, several looked at side by side; None where unreadable."""
 
-    def seen(path: Path) -> Look | None:
+    def seen(picture: tuple[str, Path]) -> Look | None:
         with contextlib.suppress(DataError):
-            return look(path)
+            return look(picture[1])
 
     found = {}
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
-        for name, one in zip(pictures, pool.map(seen, pictures.values()), strict=True):
-            found[name] = one
-            on_picture()
+    for (name, _), one in ahead(seen, pictures.items()):
+        found[name] = one
+        on_picture()
     return found
+
+
+def ahead(work: Callable, items: Iterable, *, count: int = 64) -> Iterator[tuple]:
+    """Yield items and what ``work`` returns of them, in order; threads are so many items ahead."""
+    waiting: deque = deque()
+    pool = ThreadPoolExecutor(system.cores())
+    try:
+        for item in items:
+            waiting.append((item, pool.submit(work, item)))
+            if len(waiting) > count:
+                first, answer = waiting.popleft()
+                yield first, answer.result()
+        for item, answer in waiting:
+            yield item, answer.result()
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def pictures_of(folder: Path) -> dict[str, Path]:
     """Return the pictures below ``images`` of a person's folder, else below the folder itself.
 
-    By their paths from the folder, with ``/`` between, whatever the system; sorted.
-
-    Raises
-    ------
-    DataError
-        If there is none.
+    By their paths from the folder, with ``/`` between, whatever the system; sorted. `DataError` if
+    there is none.
     """
     images = folder / "images"
     paths = find_images([images if images.is_dir() else folder])

@@ -59,16 +59,10 @@ _own = threading.local()  # a cascade must not be used by two threads at once
 class Face:
     """A face in a picture, and the square around it that is FER2013's frame of a face.
 
-    Attributes
-    ----------
-    x, y, side : float
-        Middle and side of the square, in pixels of the picture.
-    tilt : float
-        How far the square's upper edge falls to the right, in radians: the line of the eyes.
-    presence : float
-        How sure the mesh is that there is a face, 0.5 to 1; NaN where it was not asked.
-    points : ndarray of float64, shape (478, 2), or None
-        The landmarks, x and y in pixels of the picture; None where the mesh was not asked.
+    ``x``, ``y``, ``side`` are middle and side of the square, in pixels of the picture; ``tilt`` how
+    far its upper edge falls to the right, in radians: the line of the eyes; ``presence`` how sure
+    the mesh is that there is a face, 0.5 to 1, and ``points`` its landmarks, float64 (478, 2) in
+    pixels of the picture: NaN and None where the mesh was not asked.
     """
 
     x: float
@@ -98,14 +92,9 @@ class Face:
 def find(image: Image.Image, *, meshed: bool = False) -> list[Face]:
     """Return the faces in a picture, from left to right.
 
-    Parameters
-    ----------
-    image : Image
-        Any mode, any size; in larger ones than `mien.data.images.LONGEST` pixels a side faces are
-        searched after reducing them to that.
-    meshed : bool
-        Ask the mesh for the landmarks of every face, not only where BlazeFace is in doubt: half as
-        fast, and framed a little better.
+    In pictures of more than `mien.data.images.LONGEST` pixels a side, they are searched after
+    reducing them to that. ``meshed`` asks the mesh for the landmarks of every face, not only where
+    BlazeFace is in doubt: half as fast, and framed a little better.
     """
     picture = plain_image(image).convert("RGB")
     shrink = min(1.0, LONGEST / max(picture.size))

@@ -76,10 +76,7 @@ class Mesh(NamedTuple):
 def model_file() -> Path:
     """Return the path of the model file, fetched once where it is not there yet.
 
-    Raises
-    ------
-    DataError
-        If it is nowhere and cannot be fetched, or holds something else.
+    `DataError` if it is nowhere and cannot be fetched, or holds something else.
     """
     return _located(os.environ.get(VARIABLE), cache_dir() / URL.rpartition("/")[2])
 
@@ -119,10 +116,7 @@ def _fetch(path: Path) -> None:
 def missing() -> str:
     """Return why there are no landmarks on this machine, ``""`` where there are.
 
-    Raises
-    ------
-    DataError
-        If `VARIABLE` names a file that is not the models'.
+    `DataError` if `VARIABLE` names a file that is not the models'.
     """
     chosen = os.environ.get(VARIABLE)
     if chosen == "none":
@@ -152,8 +146,8 @@ def detect(pixels: np.ndarray, *, longest: int, least: float, rim: float = 0.0) 
     pixels : ndarray of uint8, shape (height, width, 3)
         RGB.
     longest : int
-        Pixels of the longer side as the network sees it, rim and all. It finds faces of about 16
-        to 130 pixels.
+        Pixels of the longer side as the network sees it, rim and all. It finds faces of about 16 to
+        130 pixels.
     least : float
         The lowest score (0..1) that counts.
     rim : float
@@ -203,16 +197,10 @@ def merge(detections: list[Detection]) -> list[Detection]:
 
 
 def mesh(pixels: np.ndarray, detection: Detection, *, grow: float = 1.5) -> Mesh:
-    """Return the landmarks of a face.
+    """Return the landmarks of a face in RGB pixels, uint8 (height, width, 3).
 
-    Parameters
-    ----------
-    pixels : ndarray of uint8, shape (height, width, 3)
-        RGB.
-    detection : Detection
-        Its box is turned by its eyes; beyond the picture's edges, the edges are repeated.
-    grow : float
-        How much of the picture the mesh sees, in sides of the box.
+    The box of the ``detection`` is turned by its eyes; the mesh sees ``grow`` sides of it. Beyond
+    the picture's edges, the edges are repeated.
     """
     first, last, right_eye, left_eye = detection.points[:4]
     side = grow * (last - first).max()
@@ -228,12 +216,9 @@ def mesh(pixels: np.ndarray, detection: Detection, *, grow: float = 1.5) -> Mesh
 
 
 def blendshapes(points: np.ndarray) -> np.ndarray:
-    """Return the blendshapes of a face from `Mesh.points`.
+    """Return the blendshapes of a face from `Mesh.points`, float32 (51,) of 0..1.
 
-    Returns
-    -------
-    ndarray of float32, shape (51,)
-        0..1, in the order of `mien.data.measured.BLENDSHAPES`.
+    In the order of `mien.data.measured.BLENDSHAPES`.
     """
     network = _network("face_blendshapes")
     network.setInput(points[list(_READ)].astype(np.float32)[None])
@@ -245,22 +230,10 @@ def upright(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Cut a turned square out of a picture, edges repeated.
 
-    Parameters
-    ----------
-    pixels : ndarray of uint8, shape (height, width, 3) or (height, width)
-    centre, side : array of two numbers, number
-        Of the square, in pixels.
-    tilt : float
-        How far its upper edge falls to the right, in radians.
-    pixels_a_side : int
-        Of the result.
-
-    Returns
-    -------
-    ndarray of uint8
-    ndarray of float64, shape (2, 3)
-        Leads from x, y, 1 in the result to x, y in the picture; the middle of the first pixel is at
-        0.5, 0.5 in both.
+    ``pixels`` are uint8, (height, width, 3) or (height, width); ``centre`` and ``side`` of the
+    square in pixels; ``tilt`` is how far its upper edge falls to the right, in radians. Beside the
+    result, ``pixels_a_side`` wide, stands a float64 matrix (2, 3) that leads from x, y, 1 in it to
+    x, y in the picture; the middle of the first pixel is at 0.5, 0.5 in both.
     """
     import cv2
 

@@ -42,19 +42,9 @@ def duration(path: Path) -> float:
 
 
 def frames(path: Path, *, every: float) -> Iterator[Frame]:
-    """Yield the first frame of every shot, and one every so many seconds after it.
+    """Yield the first frame of every shot, and one ``every`` so many seconds after it.
 
-    Parameters
-    ----------
-    path : Path
-        Any video that OpenCV's FFmpeg reads; turned upright as its file says.
-    every : float
-        Seconds.
-
-    Raises
-    ------
-    DataError
-        If it is no video that can be read.
+    Of any video that OpenCV's FFmpeg reads, turned upright as its file says; else `DataError`.
     """
     import cv2
 

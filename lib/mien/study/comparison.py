@@ -57,11 +57,8 @@ class Answers:
 def compared(chapter: Chapter) -> dict[str, Any]:
     """Return which models the study has and why it lacks others.
 
-    Returns
-    -------
-    dict
-        ``models`` (names), ``missing`` (name to reason), ``came_trained`` (names of those that
-        come with mien and were not trained in this study).
+    ``models`` (names), ``missing`` (name to reason), ``came_trained`` (names of those that come
+    with mien and were not trained in this study).
     """
     here = _models(chapter)
     return {
@@ -188,16 +185,11 @@ def same_folds(answers: Answers, a: str, b: str) -> dict[str, Any]:
 def detectable(pairs: pd.DataFrame) -> dict[str, Any]:
     """Return which differences such a study could have seen.
 
-    With the median standard error of the declared pairs, which holds the design effect of clips
-    and trainings (`mien.evaluation.paired_tests.detectable_difference`).
-
-    Returns
-    -------
-    dict
-        ``alone_80``, ``alone_50``, ``holm_80``, ``holm_50``: the difference that is found with a
-        probability of 80 or 50 %, by a pair tested alone and by the strictest test of the family;
-        None where no difference would be. ``pairs``, their number; ``design_effect``, its lowest
-        and highest value over the pairs.
+    With the median standard error of the declared pairs, which holds the design effect of clips and
+    trainings (`mien.evaluation.paired_tests.detectable_difference`): ``alone_80``, ``alone_50``,
+    ``holm_80``, ``holm_50``, the difference that is found with a probability of 80 or 50 %, by a
+    pair tested alone and by the strictest test of the family; None where no difference would be.
+    ``pairs``, their number; ``design_effect``, its lowest and highest value over the pairs.
     """
     error, clips = float(pairs["error"].median()), int(pairs["clips"].min())
     levels = {"alone": 0.05, "holm": 0.05 / max(len(pairs), 1)}
@@ -261,14 +253,11 @@ def agreement(person: Person, unknown: pd.DataFrame) -> rater_agreement.Agreemen
 def costs(chapter: Chapter) -> dict[str, dict[str, Any]]:
     """Return what every model cost, from the seconds that its chapters declare.
 
-    Returns
-    -------
-    dict of model to dict
-        ``trained_here``, false for a network that came with mien; ``seconds`` of training, that
-        of the network it starts from included where this was trained here; ``milliseconds`` to
-        read a face; ``labels``, all faces of the person from which the stored model learned, also
-        those that another model could not read; ``bytes`` of the stored model. Seconds and
-        milliseconds are None where a chapter does not say.
+    By model: ``trained_here``, false for a network that came with mien; ``seconds`` of training,
+    that of the network it starts from included where this was trained here; ``milliseconds`` to
+    read a face; ``labels``, all faces of the person from which the stored model learned, also those
+    that another model could not read; ``bytes`` of the stored model. Seconds and milliseconds are
+    None where a chapter does not say.
     """
     return {model.name: _costs(chapter, model) for model in _models(chapter)}
 
@@ -350,12 +339,9 @@ def set_in_view(models: Collection[str]) -> pd.DataFrame:
 def other_trainings() -> pd.DataFrame:
     """Return what trainings of one recipe gave that differ in the processor alone, as recorded.
 
-    Returns
-    -------
-    DataFrame
-        ``profile``, ``processor``, ``private`` (accuracy on PrivateTest, 0..1), ``as_it_is`` and
-        ``fine_tuned`` (on the labelled faces of the person of README, out of fold), ``recorded``
-        (the commit, or where the figure stands).
+    ``profile``, ``processor``, ``private`` (accuracy on PrivateTest, 0..1), ``as_it_is`` and
+    ``fine_tuned`` (on the labelled faces of the person of README, out of fold), ``recorded`` (the
+    commit, or where the figure stands).
     """
     path = resources.files("mien.study") / "other_trainings.csv"
     with path.open(encoding="utf-8") as file:

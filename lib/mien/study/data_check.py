@@ -61,12 +61,9 @@ class StudyData:
 def examine(study: Study) -> StudyData:
     """Read the data of a study, count them, and find what is not used.
 
-    Raises
-    ------
-    DataError
-        If the data cannot be read or do not make a study: a split of FER2013 is empty, the person
-        shows too little (`gaps`), or a table yields no row and the study does not say
-        ``skip_bad_rows``.
+    `DataError` if the data cannot be read or do not make a study: a split of FER2013 is empty, the
+    person shows too little (`gaps`), or a table yields no row and the study does not say
+    ``skip_bad_rows``.
     """
     where, target = data_paths(study.fer2013, study.target, study.seed)
     fingerprints, counted, findings = {}, None, []
@@ -192,11 +189,8 @@ def _example(labelled: pd.DataFrame) -> str:
 def gaps(study: Study, person: Person) -> dict[str, str]:
     """Return what the study must do without: ``"fer2013"`` or a part, and the reason in words.
 
-    Raises
-    ------
-    DataError
-        If the person's labelled images show fewer than two emotions: nothing could be compared;
-        or if there are fewer clips than folds.
+    `DataError` if the person's labelled images show fewer than two emotions: nothing could be
+    compared; or if there are fewer clips than folds.
     """
     labelled = person.faces[person.faces["set"] == "labelled"]
     shown = sorted(set(labelled.loc[labelled["has_image"], "label"]))

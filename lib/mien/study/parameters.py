@@ -244,13 +244,9 @@ def load_study(path: str | Path, settings: Sequence[str] = ()) -> Study:
 
     A file that names a person's folder and no FER2013 does without FER2013. ``path`` may be the
     name of a study (`project.study_file`); ``settings``, ``NAME=VALUE`` with values as in YAML,
-    take the place of the file's.
-
-    Raises
-    ------
-    ParameterError
-        If the file is no such YAML, or a name, type or value is not allowed; the text names the
-        parameter, its value, what is allowed, and for an unknown name the nearest one.
+    take the place of the file's. `ParameterError` if the file is no such YAML, or a name, type or
+    value is not allowed; the text names the parameter, its value, what is allowed, and for an
+    unknown name the nearest one.
     """
     file = project.study_file(path)
     given = {**_read_yaml(file), **dict(map(_setting, settings))}

@@ -23,23 +23,19 @@ if TYPE_CHECKING:
 def person_predictions(
     person: Person, rows: np.ndarray, probabilities: np.ndarray, *, fold: np.ndarray | int = -1
 ) -> pd.DataFrame:
-    """Return predictions on some faces of the person in the columns of predictions.csv.
+    """Return predictions on k faces of the person in the columns of predictions.csv.
+
+    The truth of an unknown face is its raters' majority, empty where there is none.
 
     Parameters
     ----------
-    person : Person
     rows : array of bool or int
-        The faces (rows of ``person.faces``) that were predicted, k of them.
+        The faces (rows of ``person.faces``) that were predicted.
     probabilities : array of float, shape (k, 7)
         In the order of `mien.emotions.EMOTIONS`; 0 for what a model cannot answer. The largest is
         the answer.
     fold : array of int, shape (k,), or int
         The fold in which a face was held out; -1 (written as an empty cell) for none.
-
-    Returns
-    -------
-    DataFrame
-        k rows; the truth of an unknown face is its raters' majority, empty where there is none.
     """
     faces = person.faces.loc[rows].reset_index(drop=True)
     majority = person.majority().loc[rows].reset_index(drop=True)
@@ -55,13 +51,12 @@ def person_predictions(
 def repeats_table(
     person: Person, rows: np.ndarray, probabilities: np.ndarray, *, folds: np.ndarray | int = -1
 ) -> pd.DataFrame:
-    """Return every answer of every training and repeat to labelled faces, one row each.
+    """Return every answer of every training and repeat to k labelled faces, one row each.
 
     Parameters
     ----------
-    person : Person
     rows : array of bool or int
-        The faces that were predicted, k of them.
+        The faces that were predicted.
     probabilities : array of float, shape (trainings, repeats, k, 7)
         One training of what is no network, one repeat of what was not cross-validated.
     folds : array of int, shape (repeats, k)
@@ -234,14 +229,7 @@ def answers_on_person(
 ) -> PersonAnswers:
     """Return a crowd model's answers to the person, restricted to its emotions and not, scored.
 
-    Parameters
-    ----------
-    chapter : Chapter
-    person : Person
-    probabilities : array of float, shape (k, 7), of a network (trainings, k, 7)
-        In the order of `mien.emotions.EMOTIONS`.
-    rows : array of int
-        The faces that were predicted, k of them.
+    ``probabilities`` (k, 7), of a network (trainings, k, 7), are those of the faces ``rows``.
     """
     network = probabilities.ndim == 3
     unrestricted = probabilities.reshape(-1, len(rows), len(EMOTIONS))

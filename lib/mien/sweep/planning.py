@@ -131,10 +131,7 @@ class Sweep:
 def read_grid(items: Sequence[str]) -> dict[str, tuple[str, ...]]:
     """Return the values (as typed) of every parameter of ``NAME=V1,V2`` texts.
 
-    Raises
-    ------
-    ParameterError
-        If a text is not of that form, a name comes twice, or a value is empty.
+    `ParameterError` if a text is not of that form, a name comes twice, or a value is empty.
     """
     grid: dict[str, tuple[str, ...]] = {}
     for item in items:

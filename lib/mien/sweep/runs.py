@@ -192,12 +192,8 @@ def dask_cluster(address: str, *, seconds: float = 10) -> Iterator[cf.Executor]:
     """Give an executor of an existing Dask cluster; a run whose worker dies starts elsewhere.
 
     How many workers a run may take down with it before it is given up is Dask's setting
-    ``distributed.scheduler.allowed-failures``, 3 by default.
-
-    Raises
-    ------
-    ParameterError
-        If ``distributed`` is not installed, or the scheduler does not answer.
+    ``distributed.scheduler.allowed-failures``, 3 by default. `ParameterError` if ``distributed`` is
+    not installed, or the scheduler does not answer.
     """
     try:
         from distributed import Client
