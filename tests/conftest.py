@@ -23,9 +23,12 @@ from mien.synthetic.dataset import demo_folder
 ROOT = Path(__file__).resolve().parents[1]
 REAL = ROOT.parent / "shared" / "data"
 
-# The models of faces are never fetched by a test; those that need them ask for `landmarker`.
-_MODELS = REAL / "face_landmarker" / "face_landmarker.task"
-os.environ.setdefault("MIEN_FACE_LANDMARKER", str(_MODELS) if _MODELS.is_file() else "none")
+# The models of faces are never fetched by a test; those that need them ask for `landmarker`, lest
+# every study measure its photos.
+_MODELS = Path(
+    os.environ.get("MIEN_FACE_LANDMARKER", REAL / "face_landmarker/face_landmarker.task")
+)
+os.environ["MIEN_FACE_LANDMARKER"] = "none"
 
 # Started in the background, a process ignores Ctrl-C, and so would all that the tests start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -163,12 +166,12 @@ def real_person() -> Path:
     return path
 
 
-@pytest.fixture(scope="session")
-def landmarker() -> Path:
-    path = os.environ["MIEN_FACE_LANDMARKER"]
-    if path == "none":
+@pytest.fixture
+def landmarker(monkeypatch) -> Path:
+    if not _MODELS.is_file():
         pytest.skip("the face landmarker's models are not beside the repository")
-    return Path(path)
+    monkeypatch.setenv("MIEN_FACE_LANDMARKER", str(_MODELS))
+    return _MODELS
 
 
 @pytest.fixture

@@ -9,14 +9,14 @@ import pandas as pd
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 from PIL import Image, ImageDraw
 
-from mien.models import MODELS
+from mien.models import competitors
 from mien.report import text
 from mien.report.face_sheets import Answer, Gallery, GalleryItem
 from mien.report.tables import WithInterval, table
 from mien.study.parameters import CHAPTERS
 
 EMOTIONS = ("angry", "happy", "sad", "surprise")
-NAMES = tuple(MODELS)
+NAMES = tuple(model.name for model in competitors("SVM-OpenFace"))
 
 
 class Html:

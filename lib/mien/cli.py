@@ -207,6 +207,8 @@ def _tell_data(found) -> None:
         rows = [f"{count} rows of {name}" for name, count in found.person["measured"].items()]
         _say("measured", ", ".join(rows) or "nothing")
         _say("ratings", "{ratings} by {raters} raters".format_map(found.person))
+    if "A2" not in found.left_out and found.designed:
+        _say("designed", f"{found.designed} meets the network in chapter C")
     for finding in grouped(found.lost):
         many = f"{finding.count} {finding.what}s" if finding.count > 1 else f"1 {finding.what}"
         _say("lost", f"{many}: {finding.where}: {finding.reason}; {finding.remedy}")

@@ -1,6 +1,7 @@
 """The models that a study compares. Who adds a rival adds it here, and nowhere else."""
 
 from dataclasses import dataclass
+from functools import partial
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,27 @@ class Model:
         return self.trained_in, "PublicTest"
 
 
-#: The models by name, in the order of every table and legend.
+#: What a study may declare as the designed features that meet the network in chapter C (its
+#: parameter ``designed``), and the model that reads them.
+DESIGNED: dict[str, str] = {
+    "openface": "SVM-OpenFace",
+    "blendshapes": "SVM-Blendshapes",
+    "both": "SVM-Measured",
+}
+
+_OfMeasures = partial(
+    Model,
+    part="A2",
+    trained_in="A2",
+    file="A2.skops",
+    colour="#004488",
+    marker="s",
+    fitted_on_person=True,
+    gap="A2",
+)
+
+#: The models by name, in the order of every table and legend. Of those on measured features one is
+#: a study's competitor, the others are its rivals.
 MODELS: dict[str, Model] = {
     model.name: model
     for model in (
@@ -67,16 +88,11 @@ MODELS: dict[str, Model] = {
             marker="o",
             gap="A1",
         ),
-        Model(
-            "SVM-OpenFace",
-            part="A2",
-            trained_in="A2",
-            file="A2.skops",
-            learned_from="the person's labelled Action Units",
-            colour="#004488",
-            marker="s",
-            fitted_on_person=True,
-            gap="A2",
+        _OfMeasures("SVM-OpenFace", learned_from="the person's labels alone, by Action Units"),
+        _OfMeasures("SVM-Blendshapes", learned_from="the person's labels alone, by blendshapes"),
+        _OfMeasures(
+            "SVM-Measured",
+            learned_from="the person's labels alone, by Action Units and blendshapes",
         ),
         Model(
             "NN-FER2013",
@@ -124,8 +140,6 @@ RIVALS: dict[str, Rival] = {
         Rival("HOG + LR", "A1", "the person's labels alone, by gradients"),
         Rival("patches + LR", "A1", "the person's labels alone, by patches"),
         Rival("SVM-FER2013 + LR", "A1", "the crowd's labels, then the person's, by distances"),
-        Rival("SVM-Blendshapes", "A2", "the person's labels alone, by blendshapes"),
-        Rival("SVM-Measured", "A2", "the person's labels alone, by Action Units and blendshapes"),
         Rival(
             "untrained NN + LR",
             part="B3",
@@ -142,22 +156,42 @@ RIVALS: dict[str, Rival] = {
 }
 
 
-#: The pairs that chapter C tests, declared before any study runs, and what each can tell.
-DECLARED: dict[tuple[str, str], str] = {
-    ("SVM-FER2013", "NN-FER2013"): "designed or learned features, both taught by the crowd alone",
-    ("SVM-OpenFace", "NN-FineTuned"): "the two that learned from the person; the network saw the "
-    "crowd's labels as well, the SVM none of them",
-    ("NN-FER2013", "NN-FineTuned"): "what the person's labels add to the crowd's network",
-    ("SVM-FER2013", "SVM-OpenFace"): "the crowd's labels or the person's, designed features both",
-    ("SVM-FER2013", "NN-FineTuned"): "the least and the most that a model can have",
-    ("SVM-OpenFace", "NN-FER2013"): "the person's labels and designed features, or the crowd's and "
-    "learned ones",
-    ("patches + LR", "untrained NN + LR"): "designed features or a network that has learned "
-    "nothing, both taught by the person alone",
-    ("SVM-FER2013 + LR", "NN-FER2013 + LR"): "designed or learned features, both taught by the "
-    "crowd and then, in the same way, by the person",
-    ("NN-FER2013 + LR", "NN-FineTuned"): "what tuning the layers adds to a new head",
-}
+def competitors(designed: str) -> list[Model]:
+    """Return the models that chapter C compares where ``designed`` is that on measured features.
+
+    Examples
+    --------
+    >>> [model.name for model in competitors("SVM-Blendshapes")]
+    ['SVM-FER2013', 'SVM-Blendshapes', 'NN-FER2013', 'NN-FineTuned']
+    """
+    others = set(DESIGNED.values()) - {designed}
+    return [model for model in MODELS.values() if model.name not in others]
+
+
+def declared(designed: str) -> dict[tuple[str, str], str]:
+    """Return the pairs that chapter C tests, declared before any study runs, and what each tells.
+
+    ``designed`` is the competitor on measured features, by name.
+    """
+    pairs = {
+        ("SVM-FER2013", "NN-FER2013"): "designed or learned features, both taught by the crowd "
+        "alone",
+        (designed, "NN-FineTuned"): "the two that learned from the person; the network saw the "
+        "crowd's labels as well, the SVM none of them",
+        ("NN-FER2013", "NN-FineTuned"): "what the person's labels add to the crowd's network",
+        ("SVM-FER2013", designed): "the crowd's labels or the person's, designed features both",
+        ("SVM-FER2013", "NN-FineTuned"): "the least and the most that a model can have",
+        (designed, "NN-FER2013"): "the person's labels and designed features, or the crowd's and "
+        "learned ones",
+        ("patches + LR", "untrained NN + LR"): "designed features or a network that has learned "
+        "nothing, both taught by the person alone",
+        ("SVM-FER2013 + LR", "NN-FER2013 + LR"): "designed or learned features, both taught by "
+        "the crowd and then, in the same way, by the person",
+        ("NN-FER2013 + LR", "NN-FineTuned"): "what tuning the layers adds to a new head",
+        ("SVM-OpenFace", "SVM-Blendshapes"): "which measured features tell more, read by an SVM",
+    }
+    everything = "all that was measured, or a network, with the person's labels"
+    return {("SVM-Measured", "NN-FineTuned"): everything} | pairs
 
 
 def is_network(name: str) -> bool:
@@ -172,13 +206,15 @@ def is_network(name: str) -> bool:
     return bool(known and known.network)
 
 
-def name_of(part: str) -> str | None:
+def name_of(part: str, designed: str = "openface") -> str | None:
     """Return the name of the model that a chapter trains or applies, or None.
+
+    Of chapter A2 the one that reads the ``designed`` features (`DESIGNED`).
 
     Examples
     --------
-    >>> name_of("B1"), name_of("B2"), name_of("C")
-    ('NN-FER2013', 'NN-FER2013', None)
+    >>> name_of("B1"), name_of("B2"), name_of("C"), name_of("A2", "both")
+    ('NN-FER2013', 'NN-FER2013', None, 'SVM-Measured')
     """
-    names = [model.name for model in MODELS.values() if part in (model.trained_in, model.part)]
-    return names[0] if names else None
+    models = competitors(DESIGNED[designed])
+    return next((model.name for model in models if part in (model.trained_in, model.part)), None)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from person_folder import add_pictures, add_table, lost, noted
+from units import intensities, presences
 
 from mien.data.measured import BLENDSHAPES
 from mien.data.person import load_person
@@ -51,7 +52,7 @@ def test_openface_2_one_csv_a_picture_with_blanks_and_several_faces(folder):
     }
     assert found["2_07.png"]["AU01_r"] == near(0.2)
     person = load_person(folder)
-    assert person.intensities[0, 0] == 2.5 and person.presences[0, 0] == 0
+    assert intensities(person)[0, 0] == 2.5 and presences(person)[0, 0] == 0
     assert person.measured["OpenFace 2"].scale == "0..5, 0..1"
     assert person.faces["confidence"].tolist() == [0.95, 0.95]
 
@@ -75,7 +76,7 @@ def test_frames_of_a_video_in_a_folder_of_its_name(tmp_path):
     add_pictures(tmp_path, "happy/clip/frame_0002.png", "sad/clip/frame_0004.png", "sad/9.png")
     rows = [f"{frame}, 0, 0, .9, 1, {frame}.0, 0" for frame in range(1, 5)]
     add_table(tmp_path, "clip.csv", "\n".join([SEQUENCE, *rows]))
-    assert load_person(tmp_path).intensities[1:, 0].tolist() == [2, 4]
+    assert intensities(load_person(tmp_path))[1:, 0].tolist() == [2, 4]
 
 
 def test_openface_2_frames_of_a_video_and_a_failure_beside_a_good_row(tmp_path):
@@ -86,7 +87,7 @@ def test_openface_2_frames_of_a_video_and_a_failure_beside_a_good_row(tmp_path):
     ]
     add_table(tmp_path, "clip.csv", "\n".join([SEQUENCE, *rows]))
     person = load_person(tmp_path)
-    assert person.intensities[:, 0].tolist() == [2, 3]
+    assert intensities(person)[:, 0].tolist() == [2, 3]
     assert lost(person)["where"].tolist() == ["clip.csv, rows 1, 6"]
 
 
@@ -98,7 +99,7 @@ def test_a_table_with_more_or_fewer_rows_than_pictures_is_not_guessed(tmp_path):
     assert lost(load_person(tmp_path))["what"].tolist() == ["table", "table"]
     add_table(tmp_path, "any.csv", "\n".join([SEQUENCE, *rows[:3]]))  # as many as all pictures
     person = load_person(tmp_path)
-    assert person.intensities[:, 0].tolist() == [1, 2, 3]
+    assert intensities(person)[:, 0].tolist() == [1, 2, 3]
     assert lost(person)["where"].tolist() == ["all.csv", "happy.csv"]
 
 
@@ -128,14 +129,14 @@ def test_py_feat_without_a_face(folder):
 
 @pytest.mark.parametrize("top", [5, 1])
 def test_libreface_and_a_scale_that_does_not_fit_it(top, folder):
-    intensities = [f"au_{unit}_intensity" for unit in (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26)]
+    columns = [f"au_{unit}_intensity" for unit in (1, 2, 4, 5, 6, 9, 12, 15, 17, 20, 25, 26)]
     header = ["", "input_image_path", "aligned_image_path", "facial_expression", "au_7", "au_24"]
     values = [[number * top / 12 for number in range(1, 13)], [top / 2] * 12]
     lines = [
         ["0", name, f"tmp/{name}_aligned.png", "Happiness", "1", "0", *map(str, own)]
         for name, own in zip(("pics/1_01.png", "pics/2_07.png"), values, strict=True)
     ]
-    text = "\n".join(",".join(line) for line in [[*header, *intensities], *lines])
+    text = "\n".join(",".join(line) for line in [[*header, *columns], *lines])
     add_table(folder, "image_results.csv", text)
     found = measured(folder, "LibreFace")
     assert found["1_01.png"]["AU01_r"] == near(1 / 12) and found["1_01.png"]["AU26_r"] == near(1)
@@ -177,9 +178,9 @@ def test_pyafar(tmp_path):
         **{"AU01_c": near(0.25), "AU24_c": near(0.5), "AU06_r": near(0.5), "AU17_r": 0}
     }
     assert found["talk_5.png"]["AU06_r"] == 1
-    assert load_person(tmp_path).intensities[:, 4].tolist() == [2.5, 5]  # of AU06
+    assert intensities(load_person(tmp_path))[:, 4].tolist() == [2.5, 5]  # of AU06
     add_table(tmp_path, "talk.csv", "Frame,Occ_au_1,Occ_au_24\n0,0.25,0.5\n5,1,0")
-    assert load_person(tmp_path).intensities[:, 0].tolist() == [1.25, 5]  # of presences of AU01
+    assert intensities(load_person(tmp_path))[:, 0].tolist() == [1.25, 5]  # of presences of AU01
 
 
 def test_facereader(tmp_path):
@@ -252,7 +253,7 @@ def test_numbers_under_any_name_are_names_of_pictures_if_they_differ(tmp_path):
     add_pictures(tmp_path, "happy/007.png", "sad/012.png")
     add_table(tmp_path, "t.csv", "Bild;Seite;AU01_r\n7;1;2,5\n12;1;1,0\n")
     person = load_person(tmp_path)
-    assert person.intensities[:, 0].tolist() == [2.5, 1.0]
+    assert intensities(person)[:, 0].tolist() == [2.5, 1.0]
     assert lost(person)["where"].tolist() == ["Seite in t.csv"]
 
 

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from person_folder import lost, noted
 from PIL import Image
+from units import intensities, presences
 
 from mien.data import images
 from mien.data.measured import UNITS
@@ -87,8 +88,8 @@ def test_a_regular_person(folder):
     assert person.emotions == ["happy", "sad"]
     assert (person.images.shape, person.images.dtype) == ((4, 48, 48), np.uint8)
     assert (person.images == 90).all()
-    for values in (person.intensities, person.presences):
-        assert (values.shape, values.dtype) == ((4, 17), np.float32)
+    for values in (intensities(person), presences(person)):
+        assert values.shape == (4, 17)
         assert (values == 1).all()
     assert [crop.size for crop in person.crops] == [(72, 72)] * 4
     assert [crop.mode for crop in person.crops] == ["RGB"] * 4
@@ -104,8 +105,8 @@ def test_units_keep_their_columns(folder):
     values |= {f"{unit}_c": f"{number % 2}.0" for number, unit in enumerate(UNITS)}
     write_csv(folder, [row("a.jpg", **values)], columns=["label", *reversed(HEADER[:-1])])
     person = load_person(folder)
-    assert person.intensities[0].tolist() == [number / 4 for number in range(17)]
-    assert person.presences[0].tolist() == [number % 2 for number in range(17)]
+    assert intensities(person)[0].tolist() == [number / 4 for number in range(17)]
+    assert presences(person)[0].tolist() == [number % 2 for number in range(17)]
 
 
 def test_openfaces_own_header_with_blanks_and_no_label(folder):
@@ -114,7 +115,7 @@ def test_openfaces_own_header_with_blanks_and_no_label(folder):
     columns += [f" {unit}_c" for unit in UNITS]
     write_csv(folder, [["a.jpg", " 1", " 0.9", *[" 2.5"] * 17, *[" 1.0"] * 17]], columns=columns)
     person = load_person(folder)
-    assert (person.intensities == 2.5).all()
+    assert (intensities(person) == 2.5).all()
     assert face(person, "a.jpg")["label"] == "sad"
     assert person.findings == []
 
@@ -195,8 +196,8 @@ def test_an_image_without_row_serves_the_networks(folder):
     assert (found["has_image"], found["has_units"]) == (True, False)
     assert math.isnan(found["confidence"])
     place = person.faces.index[person.faces["file_name"] == "17_10.jpg"][0]
-    assert np.isnan(person.intensities[place]).all()
-    assert np.isnan(person.presences[place]).all()
+    assert np.isnan(intensities(person)[place]).all()
+    assert np.isnan(presences(person)[place]).all()
     assert reason(person, "17_10.jpg") == "without a row of OpenFace 2"
     assert lost(person).empty
 
@@ -283,7 +284,7 @@ def test_a_value_that_is_no_number_is_unknown_and_the_others_of_its_row_serve(va
     rows = add_person(folder)
     write_csv(folder, [row("1_01.jpg", AU04_r=value), *rows[1:]])
     person = load_person(folder)
-    assert np.isnan(person.intensities[0]).tolist() == [unit == "AU04" for unit in UNITS]
+    assert np.isnan(intensities(person)[0]).tolist() == [unit == "AU04" for unit in UNITS]
     assert reason(person, "1_01.jpg") == "some of its values are no numbers"
 
 
@@ -291,8 +292,8 @@ def test_values_out_of_range_are_cut_and_noted(folder):
     rows = add_person(folder)
     write_csv(folder, [row("1_01.jpg", AU01_r="-0.5", AU02_r="7", AU01_c="0.4"), *rows[1:]])
     person = load_person(folder)
-    assert person.intensities[0, :3].tolist() == [0, 5, 1]
-    assert person.presences[0, :3].tolist() == [0, 1, 1]
+    assert intensities(person)[0, :3].tolist() == [0, 5, 1]
+    assert presences(person)[0, :3].tolist() == [0, 1, 1]
     assert reason(person, "person_AU.csv") == "2 values of AU01_r and its like are outside 0..5"
 
 
@@ -308,7 +309,7 @@ def test_low_confidence_is_kept_and_no_success_is_not(folder):
     write_csv(folder, rows, columns=columns)
     person = load_person(folder)
     assert person.faces["has_units"].tolist() == [True, False, True, True]
-    assert np.isnan(person.intensities[1]).all()
+    assert np.isnan(intensities(person)[1]).all()
     assert reason(person, "1_01.jpg") == "its confidence is under 0.8"
     assert told(person, "1_02.jpg")[0][::2] == ("the tool found no face", True)
     assert not told(person, "2_01.jpg")
@@ -323,10 +324,10 @@ def test_missing_columns_are_unknown_for_every_face_and_the_others_serve(folder)
     write_csv(folder, rows, columns=[name for name in HEADER if name not in ("AU45_r", "AU01_c")])
     person = load_person(folder)
     assert person.faces["has_units"].all()
-    assert np.isnan(person.intensities[:, 16]).all()
-    assert (person.intensities[:, :16] == 1).all()
-    assert np.isnan(person.presences[:, 0]).all()
-    assert (person.presences[:, 1:] == 1).all()
+    assert np.isnan(intensities(person)[:, 16]).all()
+    assert (intensities(person)[:, :16] == 1).all()
+    assert np.isnan(presences(person)[:, 0]).all()
+    assert (presences(person)[:, 1:] == 1).all()
 
 
 def test_a_table_without_measured_columns_is_lost_and_every_face_serves_the_networks(folder):
@@ -336,7 +337,7 @@ def test_a_table_without_measured_columns_is_lost_and_every_face_serves_the_netw
     assert len(person.faces) == 4
     assert person.faces["has_image"].all()
     assert not person.faces["has_units"].any()
-    assert np.isnan(person.intensities).all()
+    assert np.isnan(intensities(person)).all()
     assert lost(person)[["what", "where"]].to_numpy().tolist() == [["table", "person_AU.csv"]]
 
 
@@ -348,7 +349,7 @@ def test_a_byte_order_mark_and_a_column_written_twice(folder):
     path.write_text("\n".join([f"\ufeff{head},AU01_r", *(f"{line},9" for line in lines)]))
     person = load_person(folder)
     assert person.faces["has_units"].all()
-    assert (person.intensities == 1).all()
+    assert (intensities(person) == 1).all()
     assert lost(person)[["what", "where"]].to_numpy().tolist() == [
         ["column", "AU01_r in person_AU.csv"]
     ]
@@ -373,7 +374,7 @@ def test_of_rows_that_are_alike_the_first_counts(folder):
     rows = [*add_person(folder), row("1_01.jpg", AU01_r="4"), row("6_6.jpg"), row("6_6.jpg")]
     write_csv(folder, rows)
     person = load_person(folder)
-    assert (person.intensities == 1).all()
+    assert (intensities(person) == 1).all()
     assert person.faces["file_name"].is_unique
     assert "person_AU.csv, rows 5, 7 (1_01.jpg, 6_6.jpg)" in noted(person)["where"].tolist()
     assert lost(person).empty
@@ -384,7 +385,7 @@ def test_two_tables_about_the_same_faces_are_two_sources(folder):
     write_csv(folder, [row("1_01.jpg", AU01_r="4")], name="z_au.CSV")
     write_csv(folder, [row("1_01.jpg", AU01_r="4")], name="._a_AU.csv")
     person = load_person(folder)
-    assert (person.intensities == 1).all()
+    assert (intensities(person) == 1).all()
     assert list(person.measured) == ["OpenFace 2", "OpenFace 2 (z_au.CSV)"]
     assert person.measured["OpenFace 2 (z_au.CSV)"].has_row.tolist() == [True, *[False] * 3]
     assert person.measured["OpenFace 2 (z_au.CSV)"].values[0, 0] == np.float32(0.8)
@@ -470,7 +471,7 @@ def test_one_name_in_two_folders_is_two_faces(folder):
     person = load_person(folder)
     assert person.faces["file_name"].tolist() == ["happy/0001.jpg", "sad/0001.jpg"]
     assert person.images[:, 0, 0].tolist() == [10, 20]
-    assert person.intensities[:, 0].tolist() == [3, 2]
+    assert intensities(person)[:, 0].tolist() == [3, 2]
     assert person.faces["clip"].tolist() == ["0001", "0001"]
 
 
@@ -543,7 +544,7 @@ def test_whatever_the_csv_says_images_come_from_the_folder_alone(rows, tmp_path_
     person = load_person(folder)
     assert person.faces["has_image"].sum() == 1
     assert person.faces["file_name"].is_unique
-    units = np.hstack([person.intensities[:, :1], person.presences[:, :1]])
+    units = np.hstack([intensities(person)[:, :1], presences(person)[:, :1]])
     assert (np.isfinite(units).any(axis=1) == person.faces["has_units"]).all()
     assert not (np.isfinite(units) & ((units < 0) | (units > 5))).any()
 

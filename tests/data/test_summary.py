@@ -58,16 +58,16 @@ def test_samples_of_the_crowd_are_the_first_of_their_class(crowd):
 def test_the_facts_of_a_person_count_its_faces(person):
     facts = summary.person_facts(person)
     faces = person.faces[person.faces["set"] == "labelled"]
-    units = faces[faces["has_units"]]
     assert facts["labelled_images"] == faces["has_image"].sum() < len(faces)
-    assert facts["labelled_units"] == len(units)
-    assert facts["clips"] == units["clip"].nunique()
+    assert facts["measured"] == {"OpenFace 2": faces["has_units"].sum()}
+    assert facts["clips"] == faces["clip"].nunique()
     assert facts["unknown"] == len(person.faces) - len(faces)
     assert faces["label"].value_counts()[facts["majority"]] / len(faces) == facts["majority_share"]
     assert facts["majority_share"] == faces["label"].value_counts(normalize=True).max()
     by_label = summary.person_counts(person)
     assert by_label["faces"].sum() == len(person.faces)
     assert by_label["images"].drop("unknown").sum() == facts["labelled_images"]
+    assert by_label["rows of OpenFace 2"].drop("unknown").sum() == facts["measured"]["OpenFace 2"]
 
 
 def test_samples_of_a_person_have_an_image_and_their_label(person):

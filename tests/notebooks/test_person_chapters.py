@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 from sklearn.base import clone
 
-from mien.designed import action_unit_analysis, action_unit_svm, storage
+from mien.designed import measured_analysis, measured_svm, storage
 from mien.emotions import EMOTIONS, named, restrict
 from mien.evaluation import heat_maps
 from mien.evaluation.calibration import apply_temperature
 from mien.evaluation.probing import linear_probe
-from mien.models import RIVALS
+from mien.models import MODELS, RIVALS
 from mien.network import architecture, fine_tuning, inference, pretrained, saliency
 from mien.study import results
 from mien.study.chapter import Chapter
@@ -83,10 +83,10 @@ def test_a2_learns_from_labelled_rows_in_the_persons_own_folds(
         return noting
 
     for room, function in (
-        (action_unit_svm, "cross_validate_units"),
-        (action_unit_analysis, "chance_test"),
-        (action_unit_analysis, "learning_curve"),
-        (action_unit_analysis, "unit_importance"),
+        (measured_svm, "cross_validate"),
+        (measured_analysis, "chance_test"),
+        (measured_analysis, "learning_curve"),
+        (measured_analysis, "unit_importance"),
     ):
         monkeypatch.setattr(room, function, noted(getattr(room, function)))
     names = execute("A2_svm_action_units", **given)
@@ -94,7 +94,7 @@ def test_a2_learns_from_labelled_rows_in_the_persons_own_folds(
     assert_tables_are_of_the_folds(names, out, "A2")
     whole = []
     for rows, truth, clips, folds in asked:
-        np.testing.assert_array_equal(rows, names["person"].units[labelled.rows])
+        np.testing.assert_array_equal(rows, names["features"].values[labelled.rows])
         assert (truth == labelled.truth).all() and (clips == labelled.clips).all()
         whole.append(
             all(len(set(fold[clips == clip])) == 1 for fold in folds for clip in set(clips))
@@ -108,17 +108,42 @@ def test_a2_learns_from_labelled_rows_in_the_persons_own_folds(
 def test_a2_answers_unknown_faces_by_what_has_not_seen_their_clips(execute, given, tmp_path):
     names = execute("A2_svm_action_units", **given)
     person, labelled, model = names["person"], names["labelled"], names["model"]
+    units = person.features("openface").values
     unknown = person.unknown("has_units")
     apart = ~np.isin(labelled.clips, person.faces["clip"][unknown])
     assert 0 < (~apart).sum() < len(apart)
-    rows, truth, clips = person.units[labelled.rows], labelled.truth, labelled.clips
+    rows, truth, clips = units[labelled.rows], labelled.truth, labelled.clips
     blind = clone(model).fit(rows[apart], truth[apart], groups=clips[apart])
     predictions = results.load_table(tmp_path / "out", "A2", "predictions").set_index("file_name")
     shown = predictions.loc[person.faces["file_name"][unknown], [f"p_{e}" for e in blind.classes_]]
-    np.testing.assert_allclose(shown, blind.predict_proba(person.units[unknown]), atol=1e-4)
+    np.testing.assert_allclose(shown, blind.predict_proba(units[unknown]), atol=1e-4)
     stored = storage.load(tmp_path / "out" / "models" / "A2.skops")
     whole = clone(model).fit(rows, truth, groups=clips)
     np.testing.assert_allclose(stored.predict_proba(rows), whole.predict_proba(rows), atol=1e-6)
+
+
+@pytest.mark.parametrize("declared", ["", "both"])
+def test_a2_reads_what_the_study_declares_and_shows_the_rest_beside_it(
+    execute, given, person_folder, tmp_path, landmarker, declared
+):
+    for path in list((person_folder / "images").glob("*/*"))[::2]:  # photos cost time
+        path.unlink()
+    if not declared:
+        next(person_folder.glob("*_AU.csv")).unlink()
+    names = execute("A2_svm_action_units", **given, designed=declared)
+    metrics = results.load_metrics(tmp_path / "out", "A2")
+    rivals = results.load_table(tmp_path / "out", "A2", "rivals")
+    if declared:
+        assert metrics["model"] == names["svm"] == "SVM-Measured"
+        assert set(rivals["model"]) == {"SVM-OpenFace", "SVM-Blendshapes"}
+        assert metrics["features"]["source"] == "OpenFace 2 and blendshapes"
+    else:
+        assert metrics["model"] == names["svm"] == "SVM-Blendshapes" and rivals.empty
+        assert metrics["features"]["kind"] == "blendshapes" and not metrics["textbook"]["units"]
+    assert tuple(metrics["features"]["columns"]) == names["features"].names
+    score = results.scores_by_set(metrics)["target-labelled"]
+    repeats = results.load_table(tmp_path / "out", "A2", "repeats")
+    assert score["accuracy"] == pytest.approx(mean_right(repeats)) and score["accuracy"] > 0.4
 
 
 def rated_otherwise(folder):
@@ -147,16 +172,19 @@ def test_ratings_change_no_model_of_a2(execute, given, person_folder, tmp_path):
 def test_the_alarm_goes_off_where_rated_faces_are_learned_from(
     execute, given, person_folder, tmp_path, monkeypatch
 ):
-    fit = action_unit_svm.UnitSvm.fit
+    fit = measured_svm.MeasuredSvm.fit
 
     def leaking(self, rows, labels, groups=None):
         rated = person.majority().to_numpy(str)
         more = rated != ""
-        rows, labels = np.vstack([rows, person.units[more]]), np.append(labels, rated[more])
+        rows, labels = (
+            np.vstack([rows, person.features("openface").values[more]]),
+            np.append(labels, rated[more]),
+        )
         groups = np.append(groups, person.faces["clip"][more])
         return fit(self, rows, labels, groups=groups)
 
-    monkeypatch.setattr(action_unit_svm.UnitSvm, "fit", leaking)
+    monkeypatch.setattr(measured_svm.MeasuredSvm, "fit", leaking)
     for name in ("one", "other"):
         person = Chapter("A2", **given).load_person()
         execute("A2_svm_action_units", **given | {"out": str(tmp_path / name)})
@@ -311,7 +339,8 @@ def answered(given, networks, tmp_path, monkeypatch):
             given_shares = twice[0] if part == "A2" else twice
             scores = [chapter.score_folds(person, seen, given_shares, folds), *scores[1:]]
         tables = {"repeats": repeats}
-        own = [name for name, rival in RIVALS.items() if rival.part == part]
+        beside = RIVALS | {name: MODELS[name] for name in ("SVM-Blendshapes", "SVM-Measured")}
+        own = [name for name, rival in beside.items() if rival.part == part]
         if own:
             seen = person.labelled("has_image")
             folds = chapter.person_folds(person, repeats=2)[:, seen.rows]

@@ -94,13 +94,21 @@ def study_of(folder):
     return make_study({"name": "any", "fer2013": "", "target": str(folder)})
 
 
-def test_a_study_measures_photos_that_no_tool_has_measured(folder):
+def test_a_study_measures_photos_also_beside_another_tool(folder):
     person = person_of(study_of(folder), folder)
     assert list(person.measured) == ["blendshapes"]
     assert not list(folder.glob("*.csv"))
     assert person.fingerprint == person_of(study_of(folder), folder).fingerprint
     (folder / "any.csv").write_text("file_name,AU12_r,AU12_c\nhappy_1.png,3,1\n")
-    assert list(person_of(study_of(folder), folder).measured) == ["OpenFace 2"]
+    person = person_of(study_of(folder), folder)
+    assert list(person.measured) == ["OpenFace 2", "blendshapes"]
+    both = person.features("both")
+    assert both.names == ("AU12_r", *BLENDSHAPES) and both.kind == "Action Units and blendshapes"
+    assert person.faces["file_name"][both.has_row].tolist() == ["happy_1.png"]
+    assert person.features("openface").names == ("AU12_r", "AU12_c")
+    blendshapes.write_table(blendshapes.measure(face_cache.pictures_of(folder)), folder / "b.csv")
+    own = load_person(folder)
+    assert list(person_of(study_of(folder), folder).measured) == list(own.measured)
 
 
 def test_a_study_without_the_models_says_what_it_lacks(folder, monkeypatch):

@@ -18,11 +18,12 @@ from mien.emotions import EMOTIONS
 from mien.evaluation.calibration import reliability
 from mien.evaluation.paired_tests import compare
 from mien.evaluation.scores import score_set
-from mien.models import MODELS
+from mien.models import competitors
 from mien.report import curves, face_sheets, figures, style
 from mien.report.style import FAINT, INK, Picture, readable_on
 
 PERSON = ["angry", "disgust", "happy", "sad", "surprise"]
+MODELS = {model.name: model for model in competitors("SVM-Blendshapes")}
 MODEL_COLOURS = {name: model.colour for name, model in MODELS.items()}
 
 # Severity 1.0 of Machado, Oliveira and Fernandes 2009, "A Physiologically-based Model for

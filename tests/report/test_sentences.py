@@ -159,11 +159,11 @@ def test_the_crowd_and_its_copies():
 
 
 def test_the_person():
-    facts = {"labelled_images": 1, "labelled_units": 30, "clips": 7, "unknown": 12,
+    facts = {"labelled_images": 1, "measured": {"OpenFace 2": 30}, "clips": 7, "unknown": 12,
              "majority": "sad", "majority_share": 0.25}  # fmt: skip
     assert sentences.person(facts) == (
-        "1 labelled image, 30 labelled rows of Action Units from 7 clips, 12 unknown faces. "
-        "Always answering *sad* would be right on 25.0 % of the labelled faces."
+        "1 labelled image, 7 clips, 12 unknown faces. Measured on labelled faces: 30 rows of "
+        "OpenFace 2. Always answering *sad* would be right on 25.0 % of the labelled faces."
     )
 
 
@@ -186,7 +186,7 @@ def test_the_textbook_and_chance():
     said = sentences.textbook(hits)
     assert "Of the 6 units" in said and "2 are the textbook's" in said
     assert said.endswith("in 1 of 2 emotions.")
-    assert "No emotion has" in sentences.textbook(dict.fromkeys(hits, 0))
+    assert "nothing to compare with" in sentences.textbook(dict.fromkeys(hits, 0))
     found = {"accuracy": 0.5, "mean": 0.25, "best": 0.375, "p": 0.01, "permutations": 99}
     assert sentences.chance(found).endswith(
         "25.0 % on average and 37.5 % at best (p = 0.010, 99 permutations)."

@@ -9,7 +9,7 @@ import pytest
 from mien.emotions import EMOTIONS
 from mien.errors import DataError
 from mien.evaluation.intervals import corrected_resampled
-from mien.models import DECLARED, MODELS, RIVALS
+from mien.models import MODELS, RIVALS, declared
 from mien.study import comparison
 
 
@@ -62,6 +62,7 @@ def chapter(tmp_path):
     (tmp_path / "model").write_bytes(b"12345")
     return SimpleNamespace(
         missing={"A1": "the study names no FER2013", "B1": "the study names no FER2013"},
+        competitor="SVM-OpenFace",
         predictions=frames.get,
         table=lambda part, name: tables[part, name],
         tables=tables,
@@ -152,9 +153,11 @@ def test_models_dispute_a_face_where_one_answers_otherwise():
             "NN-FER2013": np.array([[["sad"] * 3]]),
             "NN-FineTuned": np.array([[["sad", "happy", "sad"], ["sad"] * 3]]),
             "HOG + LR": np.array([[["happy"] * 3]]),  # a rival disputes nothing
+            "SVM-OpenFace": np.array([[["happy"] * 3]]),  # which is a rival here
         },
         of_truth={},
         folds={},
+        designed="SVM-Blendshapes",
     )
     assert answers.disputed == ["b"]
     assert answers.chance == pytest.approx(2 / 3)
@@ -191,6 +194,7 @@ def answers_of(trainings: int, *, seed: int = 0) -> comparison.Answers:
         given=given,
         of_truth={name: np.where(answers == truth, 0.9, 0.05) for name, answers in given.items()},
         folds={"SVM-OpenFace": np.stack([fold] * 3), "NN-FineTuned": np.stack([fold] * 2)},
+        designed="SVM-OpenFace",
     )
 
 
@@ -209,9 +213,10 @@ def test_only_networks_have_trainings_and_all_have_a_log_loss():
 def test_the_declared_pairs_make_one_family_with_what_each_can_tell():
     answers = answers_of(2)
     pairs = comparison.declared_pairs(answers)
-    four = [pair for pair in DECLARED if set(pair) <= set(MODELS)]
+    told = declared("SVM-OpenFace")
+    four = [pair for pair in told if set(pair) <= set(answers.given)]
     assert list(zip(pairs["a"], pairs["b"], strict=True)) == four
-    assert pairs["question"].tolist() == [DECLARED[pair] for pair in four]
+    assert pairs["question"].tolist() == [told[pair] for pair in four]
     assert pairs["trainings"].tolist().count(1) == 1  # of the two SVMs
     assert pairs["p_holm"].min() == pytest.approx(min(1, len(pairs) * pairs["p"].min()))
     del answers.given["SVM-FER2013"]

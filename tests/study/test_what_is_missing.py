@@ -8,10 +8,10 @@ from person_folder import add_pictures
 from tiny_project import keep_one_face_of
 
 from mien.data.person import load_person
-from mien.errors import DataError
+from mien.errors import DataError, ParameterError
 from mien.running.one_chapter import leave_out
 from mien.study import results
-from mien.study.data_check import gaps
+from mien.study.data_check import designed, gaps
 from mien.study.parameters import load_study, make_study
 from mien.synthetic.dataset import write_demo
 
@@ -50,6 +50,34 @@ def test_shipped_weights_leave_out_only_the_training(folder):
 def test_without_action_units_their_svm_is_left_out(folder):
     next(folder.glob("*_AU.csv")).unlink()
     assert list(found(folder)) == ["A2"]
+
+
+def measured_by_hand(folder, names):
+    rows = [f"{name},{number % 7 / 7}" for number, name in enumerate(names)]
+    (folder / "blendshapes.csv").write_text("\n".join(["file_name,jawOpen", *rows]))
+
+
+def test_blendshapes_meet_the_network_where_there_are_no_action_units(folder):
+    (table,) = folder.glob("*_AU.csv")
+    files = [row.split(",")[0] for row in table.read_text().splitlines()[1:]]
+    measured_by_hand(folder, files)
+    person, default = load_person(folder), make_study({"target": str(folder)})
+    assert designed(default, person) == "openface"
+    assert designed(make_study({"designed": "both"}), person) == "both"
+    table.unlink()
+    assert designed(default, load_person(folder)) == "blendshapes" and found(folder) == {}
+    assert "no labelled Action Units" in found(folder, designed="openface")["A2"]
+    assert "no labelled faces with both" in found(folder, designed="both")["A2"]
+    names = [path.name for path in (folder / "images" / "happy").iterdir()]
+    measured_by_hand(folder, names)
+    assert found(folder, designed="blendshapes")["A2"].endswith("blendshapes show only happy")
+
+
+def test_what_is_designed_is_checked_like_any_parameter():
+    with pytest.raises(ParameterError, match="did you mean 'blendshapes'"):
+        make_study({"designed": "blendshape"})
+    with pytest.raises(ParameterError, match="did you mean 'designed'"):
+        make_study({"desinged": "both"})
 
 
 def test_action_units_of_one_emotion_are_not_enough(folder):

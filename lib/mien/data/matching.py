@@ -74,7 +74,7 @@ class Source:
     tables: list[Table]
     rows: dict[Face, tuple[Row, Table]]
 
-    def measured(self, faces: Sequence[Face], findings: list[Finding]) -> Measured:
+    def measured(self, name: str, faces: Sequence[Face], findings: list[Finding]) -> Measured:
         """Return what the source says of some faces, brought to 0..1."""
         tops = {name: top for t in self.tables for name, top in zip(t.names, t.tops, strict=True)}
         places = {name: place for place, name in enumerate(tops)}
@@ -87,7 +87,7 @@ class Source:
                 confidence[number] = row.confidence
         first = self.tables[0]
         scaled, scale = to_unit_range(values, first.place, first.tool, tops, findings)
-        return Measured(first.tool.kind, tuple(tops), scaled, confidence, scale)
+        return Measured(name, first.tool.kind, tuple(tops), scaled, confidence, scale)
 
 
 def match(

@@ -174,6 +174,8 @@ class Measured:
 
     Attributes
     ----------
+    source : str
+        The tool's name, with a file's in brackets where one tool wrote several tables.
     kind : str
         ``"Action Units"`` or ``"blendshapes"``.
     names : tuple of str
@@ -187,6 +189,7 @@ class Measured:
         What 0..1 was before: ``"0..5"``, ``"0..1"``, ``"evidence"``, or several of these.
     """
 
+    source: str
     kind: str
     names: tuple[str, ...]
     values: np.ndarray
@@ -197,6 +200,25 @@ class Measured:
     def has_row(self) -> np.ndarray:
         """Which faces it says anything of, bool (n,)."""
         return np.isfinite(self.values).any(axis=1)
+
+    def beside(self, other: "Measured") -> "Measured":
+        """Return intensities of these Action Units and another's columns, of faces that have both.
+
+        Presences are left out (`mien.study.set_in_view.csv` says why), where there is anything
+        else.
+        """
+        own = [number for number, name in enumerate(self.names) if not name.endswith("_c")]
+        own = own or list(range(len(self.names)))
+        values = np.hstack([self.values[:, own], other.values])
+        values[~(self.has_row & other.has_row)] = np.nan
+        return Measured(
+            f"{self.source} and {other.source}",
+            f"{self.kind} and {other.kind}",
+            (*(self.names[number] for number in own), *other.names),
+            values,
+            np.fmin(self.confidence, other.confidence),
+            self.scale,
+        )
 
 
 def read_tables(path: Path, place: str) -> tuple[list[Table], list[Finding]]:
@@ -300,6 +322,20 @@ def _top(values: np.ndarray, top: float, tool: str) -> tuple[float, bool]:
     if top == 5 and (some <= 1).all() and len(some) >= _DOUBT.get(tool, 100):
         return 1.0, False
     return top, True
+
+
+def unit_of(column: str) -> str:
+    """Return what a column is about: intensity and presence of one Action Unit, both sides.
+
+    Examples
+    --------
+    >>> [unit_of(name) for name in ("AU01_r", "AU12_left", "browDownLeft", "jawLeft", "jawOpen")]
+    ['AU01', 'AU12', 'browDown', 'jawLeft', 'jawOpen']
+    """
+    if column.startswith("AU"):
+        return column[:4]
+    bare = re.sub("(Left|Right)$", "", column)
+    return bare if bare in _TWO_SIDED.split() else column
 
 
 def _plain(name: str) -> str:

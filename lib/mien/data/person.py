@@ -36,9 +36,7 @@ from mien.data.images import (
 from mien.data.matching import Face, Source, label_in, match, read_ratings, settle
 from mien.data.measured import (
     ACTION_UNITS,
-    BLENDSHAPES,
     SHAPES,
-    UNITS,
     Measured,
     Table,
     read_tables,
@@ -144,41 +142,19 @@ class Person:
         """The source of Action Units with most rows, None where there is none."""
         return next((name for name, own in self.measured.items() if own.kind == ACTION_UNITS), None)
 
-    @property
-    def intensities(self) -> np.ndarray:
-        """Of `UNITS` in `action_units`, float32 (n, 17), 0..5; NaN where there is none.
+    def features(self, designed: str) -> Measured:
+        """Return what a model on measured features reads (`mien.models.DESIGNED`).
 
-        Presences take the place of intensities where a source has none of these.
+        The Action Units of `action_units` (``"openface"``), ``"blendshapes"`` (of `mien measure`),
+        or intensities of the former beside the latter (``"both"``). What nobody has measured has no
+        column.
         """
-        shares = self._units(("_r", ""))
-        shares = self._units(("_c",)) if np.isnan(shares).all() else shares
-        return np.round(5 * shares, 5).astype(np.float32)
-
-    @property
-    def presences(self) -> np.ndarray:
-        """Of `UNITS` in `action_units`, float32 (n, 17), 0 or 1; NaN where there is none."""
-        return np.floor(self._units(("_c",)) + 0.5).astype(np.float32)
-
-    @property
-    def units(self) -> np.ndarray:
-        """`intensities`, then `presences`, float32 (n, 34)."""
-        return np.hstack([self.intensities, self.presences])
-
-    def _units(self, suffixes: Sequence[str]) -> np.ndarray:
-        found = np.full((len(self.faces), len(UNITS)), np.nan)
-        source = self.measured.get(self.action_units)
-        for column, unit in enumerate(UNITS):
-            own = [unit + suffix for suffix in suffixes if source and unit + suffix in source.names]
-            if own:
-                found[:, column] = source.values[:, source.names.index(own[0])]
-        return found
-
-    @property
-    def blendshapes(self) -> np.ndarray:
-        """Google's blendshapes (`mien measure`), float32 (n, 51), 0..1; NaN where none are."""
-        own = self.measured.get(SHAPES)
-        empty = np.full((len(self.faces), len(BLENDSHAPES)), np.nan, np.float32)
-        return empty if own is None else np.asarray(own.values, np.float32)
+        n = len(self.faces)
+        nothing = Measured("", "", (), np.empty((n, 0), np.float32), np.full(n, np.nan), "")
+        units, shapes = (self.measured.get(own, nothing) for own in (self.action_units, SHAPES))
+        if designed == "both":
+            return units.beside(shapes)
+        return units if designed == "openface" else shapes
 
     def labelled(self, what: str | np.ndarray) -> Labelled:
         """Return the labelled faces that have ``what``.
@@ -191,11 +167,11 @@ class Person:
         )
         return Labelled(rows, truth, clips)
 
-    def unknown(self, what: str) -> np.ndarray:
+    def unknown(self, what: str | np.ndarray) -> np.ndarray:
         """Return the rows (k,) of the unknown faces that have ``what``, as `labelled`."""
         return self._rows("unknown", what)
 
-    def _rows(self, name: str, what: str) -> np.ndarray:
+    def _rows(self, name: str, what: str | np.ndarray) -> np.ndarray:
         mask = self.faces[what] if isinstance(what, str) else what
         return np.flatnonzero((self.faces["set"] == name) & mask)
 
@@ -391,7 +367,7 @@ def _person(
     """Turn the faces into arrays and frames."""
     blank = np.zeros((SIDE, SIDE), np.uint8)
     images = np.stack([blank if face.image is None else face.image for face in faces])
-    measured = {name: source.measured(faces, findings) for name, source in sources.items()}
+    measured = {name: own.measured(name, faces, findings) for name, own in sources.items()}
     units = next((own for own in measured.values() if own.kind == ACTION_UNITS), None)
     nothing = np.full(len(faces), np.nan)
     frame = pd.DataFrame(

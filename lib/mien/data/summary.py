@@ -76,31 +76,30 @@ def unusable(crowd: Fer2013) -> pd.DataFrame:
 
 
 def person_counts(person: Person) -> pd.DataFrame:
-    """Return faces, images, rows of Action Units and clips of the person by label."""
+    """Return faces, images, clips and rows of every source of the person, by label."""
     counts = person.faces.groupby("label").agg(
-        faces=("file_name", "size"),
-        images=("has_image", "sum"),
-        action_units=("has_units", "sum"),
-        clips=("clip", "nunique"),
+        faces=("file_name", "size"), images=("has_image", "sum"), clips=("clip", "nunique")
     )
-    return counts.reindex([*person.emotions, UNKNOWN], fill_value=0).rename(
-        columns={"action_units": "rows of Action Units"}
-    )
+    for name, own in person.measured.items():
+        counts[f"rows of {name}"] = pd.Series(own.has_row).groupby(person.faces["label"]).sum()
+    return counts.reindex([*person.emotions, UNKNOWN], fill_value=0)
 
 
 def person_facts(person: Person) -> dict[str, Any]:
     """Return what chapter 0 tells of a person with labelled faces, as metrics.json holds it.
 
-    ``labelled_images``, ``labelled_units`` (rows of Action Units), ``clips`` (of these rows),
+    ``labelled_images``, ``measured`` (labelled rows, by source), ``clips`` (of labelled faces),
     ``unknown`` (faces), ``majority`` (the commonest emotion of the labelled faces),
     ``majority_share`` (0..1), ``irregularities``.
     """
-    labelled, units = person.faces["set"] == "labelled", person.labelled("has_units")
+    labelled = (person.faces["set"] == "labelled").to_numpy()
     emotion, share = commonest(person.faces.loc[labelled, "label"])
     return {
         "labelled_images": len(person.labelled("has_image").rows),
-        "labelled_units": len(units.rows),
-        "clips": len(set(units.clips)),
+        "measured": {
+            name: int((own.has_row & labelled).sum()) for name, own in person.measured.items()
+        },
+        "clips": int(person.faces.loc[labelled, "clip"].nunique()),
         "unknown": int((~labelled).sum()),
         "majority": emotion,
         "majority_share": share,

@@ -103,10 +103,11 @@ def standing(labeller: Labeller) -> dict[str, int]:
 def _answers(study: Path) -> dict[str, dict[str, str]]:
     """Return every model's answer to every face of the person, of the parts that there are."""
     found = {}
-    for model in MODELS.values():
-        if (results.part_folder(study, model.part) / "predictions.csv").exists():
-            frame = results.load_table(study, model.part, "predictions")
-            found[model.name] = dict(zip(frame["file_name"], frame["predicted"], strict=True))
+    for part in dict.fromkeys(model.part for model in MODELS.values()):
+        if (results.part_folder(study, part) / "predictions.csv").exists():
+            frame = results.load_table(study, part, "predictions")
+            model = results.load_metrics(study, part)["model"]
+            found[model] = dict(zip(frame["file_name"], frame["predicted"], strict=True))
     return found
 
 

@@ -237,10 +237,15 @@ def limits(found: Mapping) -> str:
         "a second labeller would agree.",
         "FER2013's labels are noisy, and its copies cross its splits.",
     ]
-    if "SVM-OpenFace" in found["models"]:
+    if {"SVM-OpenFace", "SVM-Measured"} & set(found["models"]):
         lines.append(
-            "Action Units are OpenFace's estimates from single images, which carry the person's "
+            "Action Units are a program's estimates from single images, which carry the person's "
             "resting face as a bias."
+        )
+    if {"SVM-Blendshapes", "SVM-Measured"} & set(found["models"]):
+        lines.append(
+            "Blendshapes are a network's estimates of how far an animated head would be bent; "
+            "their names resemble those of Action Units, and they are none."
         )
     lines += [
         "Set with the labels of the person of mien's README in view, on whom it may flatter: "

@@ -122,14 +122,21 @@ def accuracy_by_minutes(progress: pd.DataFrame) -> Picture:
     return Picture(figure, f"Accuracy by minutes of training: {'; '.join(ends)}.")
 
 
-def unit_importance(drops: pd.DataFrame) -> Picture:
-    """Show how far the recall of every emotion falls when an Action Unit is shuffled.
+#: So many units make a figure.
+_UNITS = 20
 
-    ``drops`` are of `mien.designed.action_unit_analysis.unit_importance`; cells of an emotion's
-    EMFACS prototype are outlined.
+
+def unit_importance(drops: pd.DataFrame) -> Picture:
+    """Show how far the recall of every emotion falls when a unit is shuffled.
+
+    ``drops`` are of `mien.designed.measured_analysis.unit_importance`; of many units the `_UNITS`
+    of the largest drop are shown. Cells of an emotion's EMFACS prototype are outlined.
     """
     drops = drops[drops["emotion"] != "all"]
     emotions, units = drops["emotion"].unique().tolist(), drops["unit"].unique().tolist()
+    largest = drops.groupby("unit")["drop"].max().nlargest(_UNITS).index
+    told = f"; the {_UNITS} of most points of {len(units)}" if len(units) > _UNITS else ""
+    units = [unit for unit in units if unit in largest]
     wide = drops.pivot(index="unit", columns="emotion", values="drop").loc[units, emotions]
     marked = drops.pivot(index="unit", columns="emotion", values="prototype").loc[units, emotions]
     top = max(float(wide.to_numpy().max()), 0.05)
@@ -145,8 +152,9 @@ def unit_importance(drops: pd.DataFrame) -> Picture:
             box = [column + 0.06, column + 0.94, column + 0.94, column + 0.06, column + 0.06]
             side = [row + 0.08, row + 0.08, row + 0.92, row + 0.92, row + 0.08]
             axes.plot(box, side, color="#c16d08", lw=1.8)
-        axes.set_xlabel("points of recall lost; outlined: EMFACS prototype", size=9)
-    alt = "Recall lost when an Action Unit is shuffled: " + "; ".join(
+        told += "; outlined: EMFACS prototype" if marked.to_numpy(dtype=bool).any() else ""
+        axes.set_xlabel(f"points of recall lost{told}", size=9)
+    alt = "Recall lost when a unit is shuffled: " + "; ".join(
         f"{emotion} mostly {wide[emotion].idxmax()} ({points(-wide[emotion].max())}"
         f"{', in its prototype' if marked.loc[wide[emotion].idxmax(), emotion] else ''})"
         for emotion in emotions
@@ -184,7 +192,7 @@ def fold_leak(*, plain: Sequence[float], grouped: Sequence[float]) -> Picture:
 def learning_curve_labels(curve: pd.DataFrame) -> Picture:
     """Show the accuracy out of fold over the number of labelled faces learned from.
 
-    ``curve`` is of `mien.designed.action_unit_analysis.learning_curve`.
+    ``curve`` is of `mien.designed.measured_analysis.learning_curve`.
     """
     means = curve.groupby("share")[["faces", "accuracy", "balanced_accuracy"]].mean()
     measures = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy"}

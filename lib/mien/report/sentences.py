@@ -4,7 +4,7 @@ Every function takes numbers and frames as they were computed and returns Markdo
 `mien.report.text.say`; no sentence knows a winner before the numbers do.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import median
 from typing import Any
 
@@ -350,13 +350,17 @@ def augmented(augment: Mapping[str, float]) -> str:
     return f"Each time that a face is shown it is {listed([told[n] for n in told if augment[n]])}."
 
 
+#: What inner folds choose, in words; of numbers the name is the parameter's.
+_CHOICES = {"with_std": "a scale of its own for every column"}
+
+
 def choices(candidates: Mapping[str, Sequence[float]], chosen: Sequence[Mapping]) -> str:
     """Return among what the inner folds of a model chose, and how often each was chosen.
 
     Parameters
     ----------
     candidates : mapping of str to sequence of float
-        The values of every parameter (`mien.designed.action_unit_svm.UnitSvm`).
+        The values of every parameter (`mien.designed.measured_svm.MeasuredSvm`).
     chosen : sequence of mapping
         What each fold has chosen.
 
@@ -368,8 +372,10 @@ def choices(candidates: Mapping[str, Sequence[float]], chosen: Sequence[Mapping]
     told = []
     for name, values in candidates.items():
         times = [sum(choice.get(name) == value for choice in chosen) for value in values]
-        pairs = [f"{value:g} ({n})" for value, n in zip(values, times, strict=True)]
-        told.append(f"*{name.rpartition('__')[2]}* {listed(pairs)}")
+        words = [("no", "yes")[v] if isinstance(v, bool) else f"{v:g}" for v in values]
+        pairs = [f"{word} ({n})" for word, n in zip(words, times, strict=True)]
+        name = name.rpartition("__")[2]
+        told.append(f"*{_CHOICES.get(name, name)}* {listed(pairs)}")
     return (
         f"What the inner folds chose in {count(len(chosen), 'fold')}, and how often: "
         f"{'; '.join(told)}."
@@ -459,10 +465,11 @@ def copies(facts: Mapping[str, Any]) -> str:
 
 def person(facts: Mapping[str, Any]) -> str:
     """Return the size of a person's data and its commonest emotion, from `person_facts`."""
+    measured = [f"{count(rows, 'row')} of {name}" for name, rows in facts["measured"].items()]
     return (
-        f"{count(facts['labelled_images'], 'labelled image')}, "
-        f"{count(facts['labelled_units'], 'labelled row')} of Action Units from "
-        f"{count(facts['clips'], 'clip')}, {count(facts['unknown'], 'unknown face')}. "
+        f"{count(facts['labelled_images'], 'labelled image')}, {count(facts['clips'], 'clip')}, "
+        f"{count(facts['unknown'], 'unknown face')}. "
+        f"Measured on labelled faces: {listed(measured) if measured else 'nothing'}. "
         f"Always answering *{facts['majority']}* would be right on "
         f"{percent(facts['majority_share'])} of the labelled faces."
     )
@@ -482,13 +489,36 @@ def raters(pairs: pd.DataFrame) -> str:
     return said + "."
 
 
+def measured(model: str, read: Mapping[str, Any], sources: Iterable[str]) -> str:
+    """Return what a model on measured features reads, and what there is.
+
+    ``read`` has ``kind``, ``source`` and ``names`` of its columns (`mien.data.measured.Measured`);
+    ``sources`` are all that measured the person.
+
+    Examples
+    --------
+    >>> measured("SVM-OpenFace", {"kind": "Action Units", "source": "OpenFace 2",
+    ...                           "names": ("AU01_r", "AU01_c")}, ["OpenFace 2", "blendshapes"])
+    'SVM-OpenFace reads 2 columns of Action Units (source: OpenFace 2), 1 of them presences. \
+This person was measured by OpenFace 2 and blendshapes.'
+    """
+    names = read["names"]
+    presences = [name for name in names if name.endswith("_c")]
+    told = f", {len(presences)} of them presences" if presences else ""
+    alone = [name for name in presences if {name[:-2], name[:-2] + "_r"}.isdisjoint(names)]
+    if alone and len(alone) < len(names):
+        told += f" (of {listed(alone)} there is no intensity to double, so they change nothing)"
+    return (
+        f"{model} reads {count(len(names), 'column')} of {read['kind']} (source: "
+        f"{escape(read['source'])}){told}. This person was measured by "
+        f"{listed(list(map(escape, sources)))}."
+    )
+
+
 def measured_twice(faces: int) -> str:
     """Return on how many labelled faces blendshapes stand beside Action Units."""
     if not faces:
-        return (
-            "No labelled face has both Action Units and blendshapes; `mien measure FOLDER` writes "
-            "the blendshapes of the photos."
-        )
+        return "No labelled face has both Action Units and blendshapes, so no model stands beside."
     return f"{count(faces, 'labelled face')} have both Action Units and blendshapes."
 
 
@@ -537,7 +567,7 @@ def chance(found: Mapping[str, Any]) -> str:
 def textbook(hits: Mapping[str, int]) -> str:
     """Return how far the units that mattered are those of EMFACS, from `textbook_hits`."""
     if not hits["emotions"]:
-        return "No emotion has a prototype to compare with."
+        return "EMFACS knows an emotion by Action Units; here is nothing to compare with."
     return (
         f"Of the {hits['units']} units that mattered most, as many for each emotion as its "
         f"prototype has, {hits['hits']} are the textbook's; textbook units rank above the others "

@@ -60,7 +60,12 @@ def leave_chapter_out(study: Study, plan: ChapterPlan, missing: Mapping[str, str
     target = results.notebook_path(study.folder, plan.notebook)
     target.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(_cells_that_can_run(plan, missing), target)
-    metrics = {"part": plan.part, "model": name_of(plan.part), "scores": [], "seconds": {}}
+    metrics = {
+        "part": plan.part,
+        "model": name_of(plan.part, study.designed or "openface"),
+        "scores": [],
+        "seconds": {},
+    }
     results.save(study.folder, plan.part, metrics | {"skipped": missing[plan.part]})
 
 

@@ -21,9 +21,9 @@ from mien.emotions import SHARES, named, probability_of
 from mien.errors import DataError, ParameterError
 from mien.evaluation.cross_validation import grouped_folds
 from mien.evaluation.scores import private_scores, repeated_scores, score_set
-from mien.models import name_of
+from mien.models import DESIGNED, name_of
 from mien.study import profiles, provenance, results
-from mien.study.data_check import gaps, person_of
+from mien.study.data_check import designed, gaps, person_of
 from mien.study.parameters import BY_PART, Study, data_paths, make_study, without_folders
 
 #: Below a study's folder: what its notebooks leave that are run by hand.
@@ -48,7 +48,8 @@ class Chapter:
         self.study = make_study(parameters, source=self.plan.notebook)
         self.folder = _writes_to(self.study)
         self.seconds: dict[str, float] = {}
-        self.missing: dict[str, str] = {}  # known once the person is loaded
+        self.missing: dict[str, str] = {}  # known once the person is loaded, as the next is
+        self.designed = "openface"
         self._fingerprints: dict[str, str] = {}
         self._kept: dict[str, pd.DataFrame] = {}
         self._noted: dict[str, Any] = {}
@@ -115,7 +116,13 @@ class Chapter:
             person = person_of(self.study, path)
         self._fingerprints["target"] = person.fingerprint
         self.missing = gaps(self.study, person)
+        self.designed = designed(self.study, person)
         return person
+
+    @property
+    def competitor(self) -> str:
+        """The model on measured features that meets the network, by name."""
+        return DESIGNED[self.designed]
 
     def load_networks(self) -> list[tuple[Any, float]]:
         """Return the networks that B2 applies and B3 tunes, each with its temperature.
@@ -215,7 +222,7 @@ class Chapter:
         """Return the folds of the person's labelled faces, clips kept together, int (repeats, n).
 
         They are dealt over all labelled faces at once, so that a chapter which reads images and one
-        which reads Action Units test the same face in the same fold; -1 for unknown faces.
+        which reads measured features test the same face in the same fold; -1 for unknown faces.
         """
         labelled = (person.faces["set"] == "labelled").to_numpy()
         dealt = np.full((repeats, len(labelled)), -1)
@@ -384,7 +391,7 @@ class Chapter:
                 raise ParameterError("this score of PrivateTest is not what score_private gave")
         metrics = {
             "part": self.part,
-            "model": name_of(self.part),
+            "model": name_of(self.part, self.designed),
             "scores": list(scores),
             "seconds": {what: round(taken, 3) for what, taken in self.seconds.items()},
             **self._noted,

@@ -12,7 +12,7 @@ from mien.data.person import Person
 from mien.emotions import EMOTIONS
 from mien.errors import DataError
 from mien.evaluation import paired_tests, rater_agreement, scores
-from mien.models import DECLARED, MODELS, RIVALS, Model, is_network
+from mien.models import DESIGNED, MODELS, RIVALS, Model, competitors, declared, is_network
 from mien.network import SHIPPED
 from mien.report.face_sheets import Answer, GalleryItem
 from mien.study.chapter import Chapter
@@ -33,6 +33,8 @@ class Answers:
         The probability that was given to the true emotion.
     folds : dict of str to ndarray of int, shape (repeats, n)
         Of the models that were fitted on the person.
+    designed : str
+        The competitor on measured features; the other models on these are its rivals.
     """
 
     file_name: np.ndarray
@@ -41,6 +43,7 @@ class Answers:
     given: dict[str, np.ndarray]
     of_truth: dict[str, np.ndarray]
     folds: dict[str, np.ndarray]
+    designed: str
 
     @property
     def chance(self) -> float:
@@ -50,7 +53,8 @@ class Answers:
     @property
     def disputed(self) -> list[str]:
         """The files on which the models' first answers are not all alike."""
-        first = np.stack([self.given[name][0, 0] for name in self.given if name in MODELS])
+        names = [model.name for model in competitors(self.designed) if model.name in self.given]
+        first = np.stack([self.given[name][0, 0] for name in names])
         return self.file_name[(first != first[0]).any(axis=0)].tolist()
 
 
@@ -65,7 +69,7 @@ def compared(chapter: Chapter) -> dict[str, Any]:
         "models": [model.name for model in here],
         "missing": {
             model.name: chapter.missing[model.gap]
-            for model in MODELS.values()
+            for model in competitors(chapter.competitor)
             if model.gap in chapter.missing
         },
         "came_trained": [model.name for model in here if model.trained_in in chapter.missing],
@@ -101,13 +105,15 @@ def labelled_answers(chapter: Chapter) -> Answers:
             for name, table in tables.items()
             if (table["fold"] >= 0).all()
         },
+        designed=chapter.competitor,
     )
 
 
 def _check_told(chapter: Chapter, name: str, table: pd.DataFrame) -> None:
     """Refuse answers that are not as often right as the chapter which gave them says."""
     part = (MODELS | RIVALS)[name].part
-    wanted = "target-labelled" if name in MODELS else "target-labelled-rival"
+    competing = name in [model.name for model in competitors(chapter.competitor)]
+    wanted = "target-labelled" if competing else "target-labelled-rival"
     told = [
         score
         for score in chapter.metrics(part)["scores"]
@@ -128,10 +134,11 @@ def _check_told(chapter: Chapter, name: str, table: pd.DataFrame) -> None:
 def _rivals(chapter: Chapter) -> dict[str, pd.DataFrame]:
     """Return the answers of the rivals that this study has, by name."""
     found = {}
-    for rival in RIVALS.values():
-        if rival.part not in chapter.missing:
-            table = chapter.table(rival.part, "rivals")
-            found[rival.name] = table[table["model"] == rival.name]
+    for name in [*DESIGNED.values(), *RIVALS]:
+        part = (MODELS | RIVALS)[name].part
+        if name != chapter.competitor and part not in chapter.missing:
+            table = chapter.table(part, "rivals")
+            found[name] = table[table["model"] == name]
     return {name: table for name, table in found.items() if len(table)}
 
 
@@ -165,11 +172,12 @@ def labelled_scores(
 def declared_pairs(answers: Answers) -> pd.DataFrame:
     """Return the declared pairs that this study has (`mien.evaluation.paired_tests.compare`).
 
-    With ``question``, what the pair can tell, as `mien.models.DECLARED` has it.
+    With ``question``, what the pair can tell, as `mien.models.declared` has it.
     """
-    pairs = [pair for pair in DECLARED if set(pair) <= answers.given.keys()]
+    questions = declared(answers.designed)
+    pairs = [pair for pair in questions if set(pair) <= answers.given.keys()]
     found = paired_tests.compare(answers.truth, answers.given, answers.clip, pairs=pairs)
-    return found.assign(question=[DECLARED[pair] for pair in pairs])
+    return found.assign(question=[questions[pair] for pair in pairs])
 
 
 def same_folds(answers: Answers, a: str, b: str) -> dict[str, Any]:
@@ -372,7 +380,7 @@ def gallery_items(
 
 
 def _models(chapter: Chapter) -> list[Model]:
-    return [model for model in MODELS.values() if model.gap not in chapter.missing]
+    return [model for model in competitors(chapter.competitor) if model.gap not in chapter.missing]
 
 
 def _answer(row: Mapping[str, Any]) -> Answer:

@@ -1,6 +1,6 @@
 """What a study has to work with, what of it is not used, and what it must do without.
 
-A study may leave FER2013 out, and a person may have no Action Units. The chapters that cannot be
+A study may leave FER2013 out, and of a person nothing may be measured. The chapters that cannot be
 run then say why; of the others, the cells that carry a tag ``needs-<gap>`` (``needs-fer2013``,
 ``needs-A2``) are left out.
 """
@@ -17,8 +17,10 @@ import pandas as pd
 
 from mien.data import fer2013, fer2013_files, ferplus
 from mien.data.fer2013 import Fer2013
+from mien.data.measured import SHAPES
 from mien.data.person import Person, load_person
 from mien.errors import DataError, Finding, grouped, printable
+from mien.models import DESIGNED
 from mien.photos import blendshapes, face_cache, landmarks
 from mien.report import text
 from mien.study.parameters import CHAPTERS, Study, data_paths
@@ -31,7 +33,8 @@ class StudyData:
     ``fingerprints`` are of ``fer2013`` and ``target``; ``left_out`` is what the study must do
     without (`gaps`); ``fer2013``, where there is one, has ``images``, ``splits`` (images in each),
     ``skipped`` (rows), and ``person`` has ``labelled``, ``unknown`` (faces), ``images``, ``clips``,
-    ``measured`` (rows by source), ``ratings``, ``raters``.
+    ``measured`` (rows by source), ``ratings``, ``raters``; ``designed`` is the model on measured
+    features that meets the network, by name.
     """
 
     fingerprints: dict[str, str]
@@ -39,6 +42,7 @@ class StudyData:
     fer2013: dict[str, Any] | None = None
     person: dict[str, Any] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
+    designed: str = ""
 
     @property
     def lost(self) -> list[Finding]:
@@ -53,6 +57,7 @@ class StudyData:
             "study": study.name,
             "fer2013": self.fer2013,
             "person": self.person,
+            "designed": self.designed,
             "lost": [dict(zip(Finding._fields[:4], found, strict=False)) for found in self.lost],
             "left_out": {part: self.left_out[part] for part in parts},
         }
@@ -83,16 +88,17 @@ def examine(study: Study) -> StudyData:
     _refuse_useless_tables(person, study)
     left_out = gaps(study, person)
     findings += person.findings
-    return StudyData(fingerprints, left_out, counted, _counts(person), findings)
+    competitor = DESIGNED[designed(study, person)]
+    return StudyData(fingerprints, left_out, counted, _counts(person), findings, competitor)
 
 
 def person_of(study: Study, folder: Path) -> Person:
     """Load the person of a study, with what mien finds in the photos by itself.
 
     Where the study says ``find_faces``, the largest face is cut out of every photo; where not,
-    photos that are not cropped are told. Photos that no tool has measured are measured; the
-    blendshapes stay in mien's cache and the folder is left as it is (`mien measure` writes them
-    there). Where the models of faces are not to be had, a finding says so.
+    photos that are not cropped are told. Where there is no table of blendshapes, the photos are
+    measured; what was measured stays in mien's cache and the folder is left as it is (`mien
+    measure` writes it there). Where the models of faces are not to be had, a finding says so.
     """
     load = partial(load_person, folder, min_confidence=study.min_confidence)
     if study.find_faces:
@@ -101,7 +107,7 @@ def person_of(study: Study, folder: Path) -> Person:
     person = load()
     if not person.faces["has_image"].any():
         return person
-    if not person.measured:
+    if SHAPES not in person.measured:
         person = _measured(person, folder, load)
     uncropped = [] if study.find_faces else face_cache.uncropped(folder)
     return replace(person, findings=[*person.findings, *uncropped])
@@ -217,11 +223,35 @@ def gaps(study: Study, person: Person) -> dict[str, str]:
     if study.takes_shipped:
         why = found.get("fer2013", "the study says weights: shipped")
         found["B1"] = why + "; the network that comes with mien, already trained, takes its place"
-    units = set(labelled.loc[labelled["has_units"], "label"])
-    if len(units) < 2:
+    declared = designed(study, person)
+    shown = _shown(person, declared)
+    if len(shown) < 2:
         found["A2"] = (
-            f"labelled rows of Action Units show only {units.pop()}"
-            if units
-            else "the person has no labelled Action Units (a table of OpenFace, py-feat …)"
+            f"labelled rows of {person.features(declared).kind} show only {shown.pop()}"
+            if shown
+            else f"the person has no labelled {_NEEDS[declared]}"
         )
     return found
+
+
+#: What the designed features are made from, as a person can provide it.
+_NEEDS = {
+    "openface": "Action Units (a table of OpenFace, py-feat …), and no blendshapes",
+    "blendshapes": "blendshapes (mien measure takes them from photos)",
+    "both": "faces with both Action Units (a table of OpenFace, py-feat …) and blendshapes",
+}
+
+
+def designed(study: Study, person: Person) -> str:
+    """Return which measured features meet the network (`mien.models.DESIGNED`).
+
+    What the study declares; else Action Units where labelled ones show two emotions, else
+    blendshapes where these do.
+    """
+    some = (name for name in ("openface", "blendshapes") if len(_shown(person, name)) > 1)
+    return study.designed or next(some, "openface")
+
+
+def _shown(person: Person, declared: str) -> set[str]:
+    """Return the emotions of the labelled faces of which these features were measured."""
+    return set(person.labelled(person.features(declared).has_row).truth)

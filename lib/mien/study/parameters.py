@@ -82,9 +82,9 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
     ChapterPlan(
         "A2",
         "A2_svm_action_units",
-        "SVM on Action Units",
+        "SVM on measured features",
         data=("target",),
-        parameters=(*_PERSON, *_FOLD, "resamples"),
+        parameters=(*_PERSON, "designed", *_FOLD, "resamples"),
         settings=("unit_model", "repeats", "permutations", "curve_repeats", "shuffles"),
         library=(*_ALWAYS, "designed"),
     ),
@@ -116,7 +116,7 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
         "The network on the person",
         reads=("A2", "B1"),
         data=("target",),
-        parameters=(*_PERSON, "weights", "resamples"),
+        parameters=(*_PERSON, "designed", "weights", "resamples"),
         library=(*_ALWAYS, "network"),
     ),
     ChapterPlan(
@@ -135,7 +135,7 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
         "The comparison",
         reads=("0", "A1", "A2", "B1", "B2", "B3"),
         data=("target",),
-        parameters=(*_PERSON, "weights", "resamples"),
+        parameters=(*_PERSON, "designed", "weights", "resamples"),
         library=(*_ALWAYS, "network"),
         tells_command=True,
     ),
@@ -171,6 +171,11 @@ class Study(BaseModel):
     )
     find_faces: bool = Field(
         False, description="cut the largest face out of every photo of the person first"
+    )
+    designed: Literal["", "openface", "blendshapes", "both"] = Field(
+        "",
+        description="A2, C: the measured features that meet the network; empty: Action Units "
+        "(openface) where the person has some, else blendshapes",
     )
 
     hog_cell: int = Field(0, ge=0, le=16, description="A1: side of a HOG cell in pixels")

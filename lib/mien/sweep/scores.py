@@ -52,8 +52,8 @@ class Board:
 
     ``names`` are the parameters of the grid, the seed aside, that can change these scores.
     ``draws`` has one row for every setting and seed: the values of ``names``, ``seed``, ``label``,
-    ``folder``, ``n``, ``data`` (fingerprints of what was read), ``accuracy``, ``f1_macro`` and the
-    run's own interval (``low``, ``high``, ``method``).
+    ``model``, ``folder``, ``n``, ``data`` (fingerprints of what was read), ``accuracy``,
+    ``f1_macro`` and the run's own interval (``low``, ``high``, ``method``).
     """
 
     part: str
@@ -63,13 +63,13 @@ class Board:
 
     @property
     def model(self) -> str:
-        """The name of the model that was scored."""
-        return name_of(self.part)
+        """The name of the model that was scored, of several where the grid varies it."""
+        return " / ".join(dict.fromkeys(self.draws["model"]))
 
     @property
     def chooses(self) -> bool:
         """Whether the settings of the model are chosen by this score."""
-        return MODELS[self.model].chosen_on == (self.part, self.set)
+        return MODELS[name_of(self.part)].chosen_on == (self.part, self.set)
 
     @cached_property
     def settings(self) -> pd.DataFrame:
@@ -246,6 +246,7 @@ def _draws(
             or "as the study says",
             "seed": seed,
             "label": outcome.label,
+            "model": metrics.get("model") or name_of(part),
             "folder": outcome.folder,
             "data": str(metrics.get("provenance", {}).get("data")),
             **{key: score[key] for key in ("n", "accuracy", "f1_macro")},

@@ -1,6 +1,6 @@
 """What else could read the Action Units? Other classifiers on the same rows and folds.
 
-    python benchmarks/action_unit_models.py FOLDER_OF_THE_PERSON
+    python benchmarks/measured_models.py FOLDER_OF_THE_PERSON
 
 Prints accuracy and balanced accuracy out of fold, clips kept whole, mean over the repeats. Nothing
 is chosen inside the folds here, so a row that leads does so with the luck of having been looked at.
@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
 from mien.data.person import load_person
-from mien.designed.action_unit_svm import UnitFeatures, mean_rbf
+from mien.designed.measured_svm import UnitFeatures, mean_rbf
 from mien.evaluation.cross_validation import grouped_folds
 
 ONE_VIEW = UnitFeatures(noise=(0.0,))

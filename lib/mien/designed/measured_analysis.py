@@ -1,19 +1,19 @@
-"""What the Action Unit model looked at, whether it beats chance, what more labels would bring."""
+"""What a model on measured features looked at, whether it beats chance, what more labels bring."""
 
 import numpy as np
 import pandas as pd
 from scipy.linalg import solve
 from scipy.stats import mannwhitneyu
 
-from mien.data.measured import UNITS
-from mien.designed.action_unit_svm import UnitFeatures, asked, mean_rbf
+from mien.data.measured import unit_of
+from mien.designed.measured_svm import MeasuredSvm, asked
 from mien.emotions import EMOTIONS, codes
 from mien.errors import DataError
 from mien.evaluation.cross_validation import out_of_fold
 
-#: The units of each emotion's prototype that OpenFace measures (Ekman, Friesen and Hager 2002,
-#: "FACS Investigator's Guide", table 10-1, the basis of EMFACS, Friesen and Ekman 1983). Where
-#: the table lists variants, the units of the common ones; AU16 and AU27 are not measured.
+#: The Action Units of each emotion's prototype that OpenFace measures (Ekman, Friesen and Hager
+#: 2002, "FACS Investigator's Guide", table 10-1, the basis of EMFACS, Friesen and Ekman 1983).
+#: Where the table lists variants, the units of the common ones; AU16 and AU27 are not measured.
 PROTOTYPES: dict[str, tuple[str, ...]] = {
     "angry": ("AU04", "AU05", "AU07", "AU23"),
     "disgust": ("AU09", "AU10", "AU15", "AU17"),
@@ -33,25 +33,25 @@ def unit_importance(
     clips: np.ndarray,
     folds: np.ndarray,
     *,
-    model,
+    model: MeasuredSvm,
     shuffles: int = 20,
     seed: int = 0,
 ) -> pd.DataFrame:
-    """Return how much worse held-out faces are read when one Action Unit is shuffled among them.
+    """Return how much worse held-out faces are read when one unit is shuffled among them.
 
     Breiman's permutation importance (2001, "Random forests"), on the faces that the model was not
-    fitted on. A unit's intensity and presence are exchanged together, since either tells of the
-    other.
+    fitted on. A unit is an Action Unit or a blendshape; its intensity and presence, its left and
+    right side are exchanged together, since either tells of the other
+    (`mien.data.measured.unit_of`).
 
     Parameters
     ----------
-    rows : array (n, 34)
-        Intensities, then presences.
+    rows : array (n, k)
     labels, clips : arrays (n,) of str
     folds : int array (repeats, n)
         From :func:`mien.evaluation.cross_validation.grouped_folds`.
-    model : classifier
-        Unfitted; ``fit(rows, labels, groups=clips)`` and ``predict_proba``.
+    model : MeasuredSvm
+        Unfitted.
     shuffles : int
         How often each unit is shuffled in each fold.
 
@@ -61,10 +61,13 @@ def unit_importance(
         One row per emotion (and ``"all"``) and unit: ``emotion``, ``unit``, ``drop`` (how much the
         accuracy on the faces of that emotion falls, 0..1, mean over the repeats),
         ``probability_drop`` (the same for the probability of the true emotion, smoother) and
-        ``prototype`` (the unit belongs to the emotion's EMFACS prototype).
+        ``prototype`` (the unit is an Action Unit of the emotion's EMFACS prototype).
     """
     rows, labels, clips = np.asarray(rows, np.float32), np.asarray(labels), np.asarray(clips)
-    procedure = _shuffled(asked(model), shuffles, np.random.default_rng(seed))
+    of_column = np.array([unit_of(name) for name in model.names])
+    units = list(dict.fromkeys(of_column))
+    together = [of_column == unit for unit in units]
+    procedure = _shuffled(asked(model), together, shuffles, np.random.default_rng(seed))
     answers, _ = out_of_fold(procedure, rows, labels, clips, folds)
     of_truth = answers[:, np.arange(len(labels)), ..., codes(labels)]  # (n, repeats, 2, 1 + units)
     drops = (of_truth[..., :1] - of_truth[..., 1:]).mean(axis=1)
@@ -73,31 +76,31 @@ def unit_importance(
     for emotion in emotions:
         of_it = np.full(len(labels), True) if emotion == ALL else labels == emotion
         if of_it.any():
-            parts.append(_summary(emotion, *drops[of_it].mean(axis=0)))
+            parts.append(_summary(emotion, units, *drops[of_it].mean(axis=0)))
     return pd.concat(parts, ignore_index=True)
 
 
 def textbook_agreement(importance: pd.DataFrame) -> pd.DataFrame:
     """Return, per emotion, whether the important units are those of the EMFACS prototype.
 
-    Of :func:`unit_importance`, one row per emotion that has a prototype: ``emotion``, ``prototype``
-    (its units), ``top`` (as many most important units), ``hits`` (how many are in both), ``size``
-    (of the prototype), ``auc`` (the chance that a unit of the prototype is more important than one
-    outside it; 0.5 is no agreement) and ``p`` (one-sided Mann-Whitney test).
+    Of :func:`unit_importance`, one row per emotion with a prototype that was measured: ``emotion``,
+    ``prototype`` (its units), ``top`` (as many most important units), ``hits`` (how many are in
+    both), ``size`` (of the prototype), ``auc`` (the chance that a unit of the prototype is more
+    important than one outside it; 0.5 is no agreement) and ``p`` (one-sided Mann-Whitney test).
     """
     found = []
     for emotion, part in importance.groupby("emotion", sort=False):
-        if emotion not in PROTOTYPES:
-            continue
         inside = part.prototype.to_numpy()
         drops = part.probability_drop.to_numpy()
         size = int(inside.sum())
+        if size in (0, len(part)):
+            continue
         top = part.sort_values("probability_drop", ascending=False, kind="stable").unit[:size]
         test = mannwhitneyu(drops[inside], drops[~inside], alternative="greater")
         found.append(
             {
                 "emotion": emotion,
-                "prototype": ", ".join(PROTOTYPES[emotion]),
+                "prototype": ", ".join(part.unit[inside]),
                 "top": ", ".join(top),
                 "hits": len(set(top) & set(PROTOTYPES[emotion])),
                 "size": size,
@@ -105,7 +108,8 @@ def textbook_agreement(importance: pd.DataFrame) -> pd.DataFrame:
                 "p": float(test.pvalue),
             }
         )
-    return pd.DataFrame(found)
+    columns = ["emotion", "prototype", "top", "hits", "size", "auc", "p"]
+    return pd.DataFrame(found, columns=columns)
 
 
 def textbook_hits(agreement: pd.DataFrame) -> dict[str, int]:
@@ -114,8 +118,6 @@ def textbook_hits(agreement: pd.DataFrame) -> dict[str, int]:
     ``units`` (of all prototypes), ``hits`` (how many of them were among the most important),
     ``emotions`` (with a prototype), ``emotions_above`` (whose auc exceeds 0.5).
     """
-    if agreement.empty:
-        return {"units": 0, "hits": 0, "emotions": 0, "emotions_above": 0}
     return {
         "units": int(agreement["size"].sum()),
         "hits": int(agreement["hits"].sum()),
@@ -124,7 +126,7 @@ def textbook_hits(agreement: pd.DataFrame) -> dict[str, int]:
     }
 
 
-def _shuffled(answer, shuffles, random):
+def _shuffled(answer, together, shuffles, random):
     """The procedure that answers each row (2, 1 + units, 7) as it is and with each unit shuffled.
 
     First how often it gives each emotion as its answer, then the probabilities, both means over
@@ -133,10 +135,9 @@ def _shuffled(answer, shuffles, random):
 
     def answers(rows, labels, clips, others):
         orders = np.stack([random.permutation(len(others)) for _ in range(shuffles)])
-        shown = np.broadcast_to(others, (1 + len(UNITS), shuffles, *others.shape)).copy()
-        for unit in range(len(UNITS)):
-            for column in (unit, unit + len(UNITS)):
-                shown[1 + unit, ..., column] = others[orders, column]
+        shown = np.broadcast_to(others, (1 + len(together), shuffles, *others.shape)).copy()
+        for unit, columns in enumerate(together):
+            shown[1 + unit][..., columns] = others[orders][..., columns]
         given, chosen = answer(rows, labels, clips, shown.reshape(-1, others.shape[1]))
         given = given.reshape(*shown.shape[:-1], len(EMOTIONS))
         said = np.eye(len(EMOTIONS))[given.argmax(axis=-1)]
@@ -145,14 +146,14 @@ def _shuffled(answer, shuffles, random):
     return answers
 
 
-def _summary(emotion, drop, probability_drop):
+def _summary(emotion, units, drop, probability_drop):
     return pd.DataFrame(
         {
             "emotion": emotion,
-            "unit": UNITS,
+            "unit": units,
             "drop": drop,
             "probability_drop": probability_drop,
-            "prototype": [unit in PROTOTYPES.get(emotion, ()) for unit in UNITS],
+            "prototype": [unit in PROTOTYPES.get(emotion, ()) for unit in units],
         }
     )
 
@@ -162,7 +163,7 @@ def shuffled_by_clip(labels: np.ndarray, clips: np.ndarray, random) -> np.ndarra
 
     The clips' blocks of labels change order and are laid over the faces clip by clip, so that every
     emotion stays as frequent as it was and neighbours in a clip still mostly agree: what may be
-    exchanged if the Action Units tell nothing.
+    exchanged if the features tell nothing.
     """
     order = np.argsort(clips, kind="stable")
     _, starts = np.unique(clips[order], return_index=True)
@@ -178,6 +179,7 @@ def chance_test(
     clips: np.ndarray,
     fold: np.ndarray,
     *,
+    model: MeasuredSvm,
     permutations: int = 1000,
     seed: int = 0,
 ) -> dict:
@@ -201,8 +203,7 @@ def chance_test(
     """
     labels, clips = np.asarray(labels), np.asarray(clips)
     random = np.random.default_rng(seed)
-    features = UnitFeatures().fit_transform(np.asarray(rows))
-    kernel, own = mean_rbf(features, features), np.arange(len(labels))
+    kernel, own = model.kernel(rows), np.arange(len(labels))
     wanted = (labels[:, None] == np.unique(labels)).astype(float)
 
     def answer(rows, truth, _, others):

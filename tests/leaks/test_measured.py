@@ -9,7 +9,8 @@ a test is to notice is planted once, and the alarm must go off.
 import numpy as np
 import pytest
 
-from mien.designed import action_unit_analysis, action_unit_svm
+from mien.data.measured import UNITS
+from mien.designed import measured_analysis, measured_svm
 from mien.emotions import EMOTIONS
 from mien.evaluation.cross_validation import grouped_folds, plain_folds
 
@@ -28,14 +29,17 @@ def faces():
     return rows.astype(np.float32), np.repeat(labels, 4), np.repeat(np.arange(24), 4).astype(str)
 
 
-@pytest.fixture(scope="module", params=[action_unit_svm.UnitSvm, action_unit_svm.measured_svm])
+@pytest.fixture(scope="module", params=["Action Units", "any columns"])
 def model(request):
-    return request.param(n_splits=3)
+    names = [*(f"{unit}_r" for unit in UNITS), *(f"{unit}_c" for unit in UNITS)]
+    if request.param == "any columns":
+        names[0] = "jawOpen"
+    return measured_svm.MeasuredSvm(names, n_splits=3)
 
 
 def accuracy(rows, labels, clips, folds, model):
     """Return the accuracy of what the chapter calls."""
-    shares, _ = action_unit_svm.cross_validate_units(rows, labels, clips, folds, model=model)
+    shares, _ = measured_svm.cross_validate(rows, labels, clips, folds, model=model)
     return float((np.array(EMOTIONS)[shares.argmax(axis=2)] == labels).mean())
 
 
@@ -59,7 +63,7 @@ def test_the_choice_inside_a_fold_keeps_clips_whole(faces, model):
 def test_the_alarm_goes_off_where_the_choice_ignores_clips(faces, model, monkeypatch):
     rows, labels, clips = faces
     monkeypatch.setattr(
-        action_unit_svm,
+        measured_svm,
         "grouped_folds",
         lambda labels, clips, **how: plain_folds(labels, **how),
     )
@@ -70,11 +74,11 @@ def test_a_tested_row_changes_no_other_answer(faces, model):
     """A scaler or a temperature over all rows would let one tested row move another."""
     rows, labels, clips = faces
     folds = grouped_folds(labels, clips, n_splits=4)
-    before, _ = action_unit_svm.cross_validate_units(rows, labels, clips, folds, model=model)
+    before, _ = measured_svm.cross_validate(rows, labels, clips, folds, model=model)
     moved = np.flatnonzero(folds[0] == 0)[:5]
     changed = rows.copy()
     changed[moved, :17] = 5 - changed[moved, :17]
-    after, _ = action_unit_svm.cross_validate_units(changed, labels, clips, folds, model=model)
+    after, _ = measured_svm.cross_validate(changed, labels, clips, folds, model=model)
     others = np.setdiff1d(np.flatnonzero(folds[0] == 0), moved)
     np.testing.assert_array_equal(after[0, others], before[0, others])
 
@@ -87,7 +91,7 @@ def test_the_alarm_goes_off_where_columns_are_scaled_over_all_rows(faces, model)
 
     def answers(rows):
         scaled = rows / np.maximum(rows.std(axis=0), 1e-6)
-        return action_unit_svm.cross_validate_units(scaled, labels, clips, folds, model=model)[0]
+        return measured_svm.cross_validate(scaled, labels, clips, folds, model=model)[0]
 
     changed = rows.copy()
     changed[moved, :17] *= 3
@@ -97,7 +101,7 @@ def test_the_alarm_goes_off_where_columns_are_scaled_over_all_rows(faces, model)
 def test_the_learning_curve_can_only_guess_too(faces, model):
     rows, labels, clips = faces
     folds = grouped_folds(labels, clips, n_splits=4)
-    curve = action_unit_analysis.learning_curve(rows, labels, clips, folds, model=model)
+    curve = measured_analysis.learning_curve(rows, labels, clips, folds, model=model)
     assert curve["accuracy"].max() < ALARM
 
 
@@ -105,20 +109,20 @@ def test_the_alarm_goes_off_where_the_curve_leaks(faces, model):
     rows, labels, _ = faces
     folds = plain_folds(labels, n_splits=4)
     single = np.arange(len(labels)).astype(str)
-    curve = action_unit_analysis.learning_curve(rows, labels, single, folds, model=model)
+    curve = measured_analysis.learning_curve(rows, labels, single, folds, model=model)
     assert curve["accuracy"].max() > ALARM
 
 
 def test_the_choice_in_a_fold_gets_the_clips_of_its_rows(faces, model, monkeypatch):
     rows, labels, clips = faces
     folds, given = grouped_folds(labels, clips, n_splits=4), []
-    fit = action_unit_svm.UnitSvm.fit
+    fit = measured_svm.MeasuredSvm.fit
 
     def noting(self, rows, labels, groups=None):
         given.append(groups)
         return fit(self, rows, labels, groups=groups)
 
-    monkeypatch.setattr(action_unit_svm.UnitSvm, "fit", noting)
+    monkeypatch.setattr(measured_svm.MeasuredSvm, "fit", noting)
     accuracy(rows, labels, clips, folds, model)
     for fold, groups in enumerate(given):
         assert groups.tolist() == clips[folds[0] != fold].tolist()

@@ -1,7 +1,7 @@
-"""Support vector machines on Action Units: the A2 pipeline and its honest cross-validation.
+"""Support vector machines on measured features, Action Units or blendshapes; cross-validated.
 
-Input everywhere: float32 (n, 34) rows, the 17 intensities (0..5) followed by the 17 presences
-(0 or 1) of OpenFace, NaN where a unit was not measured, as `mien.data.person.Person` has them.
+Input everywhere: float32 (n, k) rows of 0..1, NaN where something was not measured, with the names
+of the k columns, as `mien.data.measured.Measured` has them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -12,21 +12,26 @@ from scipy.spatial.distance import cdist
 from scipy.special import softmax
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin, clone
 from sklearn.impute import SimpleImputer
+from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils.validation import check_is_fitted
 
-from mien.data.measured import UNITS
 from mien.emotions import spread
 from mien.errors import DataError, ParameterError
 from mien.evaluation.calibration import fit_temperature
 from mien.evaluation.cross_validation import grouped_folds, out_of_fold
 
-#: What the inner folds choose among: every combination.
-CANDIDATES: Mapping[str, Sequence] = {"svm__C": (0.7, 1.0, 1.5, 2.0)}
+#: What the inner folds choose among, every combination: of Action Units, and of anything else.
+UNIT_CHOICES: Mapping[str, Sequence] = {"svm__C": (0.7, 1.0, 1.5, 2.0)}
+PLAIN_CHOICES: Mapping[str, Sequence] = {
+    "svm__C": (1.0, 2.0, 4.0, 8.0),
+    "features__scale__with_std": (False, True),
+}
 
-#: Intensities up to these are taken for noise, one view of the face for each (0 to 5 scale).
-NOISE = (0.0, 0.3, 0.6)
+#: Intensities up to these (0..1) are taken for noise, one view of the face for each.
+NOISE = (0.0, 0.06, 0.12)
 
 
 class UnitFeatures(TransformerMixin, BaseEstimator):
@@ -41,44 +46,59 @@ class UnitFeatures(TransformerMixin, BaseEstimator):
 
     Parameters
     ----------
+    names : sequence of str
+        Of the k columns: ``AU01_r`` or ``AU01`` an intensity, ``AU01_c`` a presence. A presence
+        without an intensity of its unit is not used; where there is no intensity at all, the
+        presences take their place.
     noise : sequence of float
-        Threshold of each view, in units of intensity (0..5).
+        Threshold of each of the views, as many as `NOISE` has.
     presence : bool
         Use the presences; the intensities alone where False.
 
     Attributes
     ----------
-    medians_ : array (17,), float32
+    medians_ : array (units,), float32
         Median intensities of the training rows; 0 for a unit that was never measured.
     scales_ : array (views, 1, 1), float32
-        What each view is divided by: the root of its variance over rows and units, times 17.
-        The mean squared distance of two faces is then 2 or a little less.
+        What each view is divided by: the root of its variance over rows and units, times their
+        number. The mean squared distance of two faces is then 2 or a little less.
     """
 
-    def __init__(self, *, noise: Sequence[float] = NOISE, presence: bool = True):
+    def __init__(
+        self, names: Sequence[str], *, noise: Sequence[float] = NOISE, presence: bool = True
+    ):
+        self.names = names
         self.noise = noise
         self.presence = presence
 
     def fit(self, rows, labels=None):
-        """Learn the medians of ``rows`` (n, 34) and the scales of their views."""
-        intensities, _ = _halves(rows)
-        self.medians_ = np.zeros(len(UNITS), np.float32)
+        """Learn the medians of ``rows`` (n, k) and the scales of their views."""
+        names = list(self.names)
+        units = [name for name in names if not name.endswith("_c")] or names
+        doubling = [unit.removesuffix("_r") + "_c" for unit in units]
+        self.units_ = np.array([names.index(unit) for unit in units])
+        self.doubling_ = np.array([names.index(c) if c in names else -1 for c in doubling])
+        intensities = np.asarray(rows)[:, self.units_]
+        self.medians_ = np.zeros(len(units), np.float32)
         known = ~np.isnan(intensities).all(axis=0)
         self.medians_[known] = np.nanmedian(intensities[:, known], axis=0)
         views = self._views(rows)
-        width = np.sqrt(views.var(axis=(1, 2), keepdims=True) * len(UNITS))
+        width = np.sqrt(views.var(axis=(1, 2), keepdims=True) * len(units))
         self.scales_ = np.where(width > 0, width, 1).astype(np.float32)
         return self
 
     def transform(self, rows) -> np.ndarray:
-        """Return the scaled views side by side, (n, 17 * views) float32."""
+        """Return the scaled views side by side, (n, units * views) float32."""
         check_is_fitted(self)
         return np.concatenate(list(self._views(rows) / self.scales_), axis=1)
 
     def _views(self, rows):
-        intensities, presences = _halves(rows)
+        rows = np.asarray(rows, np.float32)
+        intensities = rows[:, self.units_]
         intensities = np.where(np.isnan(intensities), self.medians_, intensities)
-        gain = 1 + np.nan_to_num(presences) if self.presence else np.float32(1)
+        absent = np.zeros((len(rows), 1), np.float32)
+        presences = np.hstack([np.nan_to_num(rows), absent])[:, self.doubling_]
+        gain = 1 + presences if self.presence else np.float32(1)
         return np.stack([np.maximum(intensities - level, 0) * gain for level in self.noise])
 
 
@@ -87,32 +107,35 @@ def mean_rbf(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
     A sum of kernels lets every view vote with its own distances, where one kernel on all columns
     would let the largest distance decide (Gonen and Alpaydin 2011, "Multiple kernel learning
-    algorithms": the plain mean is hard to beat). ``left`` (m, 17 * views), ``right`` (n, 17 *
-    views).
+    algorithms": the plain mean is hard to beat). ``left`` (m, units * views), ``right``
+    (n, units * views), as many views as `NOISE` has.
 
     Examples
     --------
-    >>> mean_rbf(np.zeros((1, 34)), np.array([[0.0] * 34, [1.0] * 34])).round(3).tolist()
+    >>> mean_rbf(np.zeros((1, 33)), np.array([[0.0] * 33, [1.0] * 33])).round(3).tolist()
     [[1.0, 0.0]]
     """
-    views = left.shape[1] // len(UNITS)
+    views = len(NOISE)
     pairs = zip(np.split(left, views, axis=1), np.split(right, views, axis=1), strict=True)
     return sum(np.exp(-cdist(here, there, "sqeuclidean")) for here, there in pairs) / views
 
 
-class UnitSvm(ClassifierMixin, BaseEstimator):
-    """An SVM on Action Units that chooses by inner folds, which keep clips whole.
+class MeasuredSvm(ClassifierMixin, BaseEstimator):
+    """An SVM on measured features that chooses by inner folds, which keep clips whole.
 
-    By default it chooses its penalty and nothing else: the thresholds and the presence gain of
-    :class:`UnitFeatures` are constants, set with one real person's rows in view
-    (``benchmarks/action_unit_models.py``).
+    Where all columns are Action Units it sees them as `UnitFeatures` and chooses its penalty; their
+    thresholds and the presence gain are constants, set with one real person's rows in view
+    (``benchmarks/measured_models.py``). Any other columns it takes as they are, the missing ones as
+    the training rows' medians, and chooses the penalty and whether each column gets a scale of its
+    own.
 
     Parameters
     ----------
-    pipeline : Pipeline, optional
-        Unfitted, an ``SVC`` that breaks ties last; by default views of Action Units.
-    candidates : mapping
-        Parameter of the inner pipeline -> values to try.
+    names : sequence of str
+        Of the k columns that it reads.
+    candidates : mapping, optional
+        Parameter of the inner pipeline -> values to try; by default `UNIT_CHOICES` or
+        `PLAIN_CHOICES`.
     n_splits : int
         Inner folds; fewer where there are fewer clips.
     seed : int
@@ -134,13 +157,13 @@ class UnitSvm(ClassifierMixin, BaseEstimator):
 
     def __init__(
         self,
+        names: Sequence[str],
         *,
-        pipeline: Pipeline | None = None,
-        candidates=CANDIDATES,
+        candidates: Mapping[str, Sequence] | None = None,
         n_splits: int = 5,
         seed: int = 0,
     ):
-        self.pipeline = pipeline
+        self.names = names
         self.candidates = candidates
         self.n_splits = n_splits
         self.seed = seed
@@ -150,7 +173,7 @@ class UnitSvm(ClassifierMixin, BaseEstimator):
 
         Parameters
         ----------
-        rows : array (n, 34), or what the pipeline takes
+        rows : array (n, k)
         labels : array (n,) of str
         groups : array (n,) of str, optional
             The clip of every row; each row its own clip where left out.
@@ -158,16 +181,22 @@ class UnitSvm(ClassifierMixin, BaseEstimator):
         Raises
         ------
         DataError
-            If there are no rows, or labels and rows differ in number.
+            If there are no rows, nothing in them, or labels and rows differ in number.
+        ParameterError
+            If the rows have not the columns that are named.
         """
         rows, labels = np.asarray(rows, np.float32), np.asarray(labels)
         if not len(rows) or len(rows) != len(labels):
             raise DataError(
-                f"a model of Action Units needs labelled rows; got {len(rows)} rows and "
+                f"a model of measured features needs labelled rows; got {len(rows)} rows and "
                 f"{len(labels)} labels"
             )
-        if np.isnan(_halves(rows)[0] if self.pipeline is None else rows).all():
-            raise DataError("none of the labelled faces has Action Units; run OpenFace on them")
+        if rows.ndim != 2 or rows.shape[1] != len(self.names):
+            raise ParameterError(
+                f"measured features must be an array (n, {len(self.names)}), not {rows.shape}"
+            )
+        if np.isnan(rows).all():
+            raise DataError("none of the labelled faces was measured (OpenFace, mien measure …)")
         groups = np.arange(len(rows)) if groups is None else np.asarray(groups)
         self.classes_ = np.unique(labels)
         self.chosen_, self.temperature_, self.inner_accuracy_ = {}, 1.0, np.nan
@@ -193,17 +222,38 @@ class UnitSvm(ClassifierMixin, BaseEstimator):
         """Return the most probable class of every row."""
         return self.classes_[self.decision_function(rows).argmax(axis=1)]
 
+    @property
+    def choices(self) -> Mapping[str, Sequence]:
+        """What the inner folds choose among."""
+        return self.candidates or (UNIT_CHOICES if self._of_units else PLAIN_CHOICES)
+
+    def kernel(self, rows) -> np.ndarray:
+        """Return how alike rows are before anything is chosen, (n, n), 0..1, no label looked at."""
+        features = self._made({})["features"].fit_transform(np.asarray(rows, np.float32))
+        if self._of_units:
+            return mean_rbf(features, features)
+        return rbf_kernel(features, gamma=1 / (features.shape[1] * features.var() or 1))
+
+    @property
+    def _of_units(self):
+        return all(name.startswith("AU") for name in self.names)
+
     def _made(self, chosen):
-        model = _of_units() if self.pipeline is None else clone(self.pipeline)
-        return model.set_params(**chosen)
+        # break_ties makes predict the argmax of decision_function
+        features, svm = UnitFeatures(self.names), SVC(kernel=mean_rbf, break_ties=True)
+        if not self._of_units:
+            known = SimpleImputer(strategy="median", keep_empty_features=True)
+            features = Pipeline([("missing", known), ("scale", StandardScaler(with_std=False))])
+            svm = SVC(break_ties=True)
+        return Pipeline([("features", features), ("svm", svm)]).set_params(**chosen)
 
     def _choose(self, rows, labels, groups):
         n_splits = min(self.n_splits, len(np.unique(groups)))
         folds = grouped_folds(labels, groups, n_splits=n_splits, seed=self.seed)
         codes = np.searchsorted(self.classes_, labels)
         best = None
-        for values in product(*self.candidates.values()):
-            chosen = dict(zip(self.candidates, values, strict=True))
+        for values in product(*self.choices.values()):
+            chosen = dict(zip(self.choices, values, strict=True))
             (held_out,), _ = out_of_fold(self._decided(chosen), rows, labels, groups, folds)
             accuracy = np.mean(held_out.argmax(axis=1) == codes)
             if best is None or accuracy > best[0] + 1e-9:
@@ -224,18 +274,7 @@ class UnitSvm(ClassifierMixin, BaseEstimator):
         return answer
 
 
-def measured_svm(*, n_splits: int = 5, seed: int = 0) -> UnitSvm:
-    """Return an SVM for any measured features that share a scale of 0..1, blendshapes say.
-
-    scikit-learn's ``SVC`` with its RBF kernel on the columns as they are; missing ones take the
-    training rows' mean, and the penalty is chosen by inner folds, as in :class:`UnitSvm`.
-    """
-    plain = Pipeline([("missing", SimpleImputer()), ("svm", SVC(break_ties=True))])
-    choices = {"svm__C": (1.0, 2.0, 4.0, 8.0)}
-    return UnitSvm(pipeline=plain, candidates=choices, n_splits=n_splits, seed=seed)
-
-
-def asked(model: UnitSvm) -> Callable:
+def asked(model: MeasuredSvm) -> Callable:
     """Return the procedure of an unfitted model for `out_of_fold`: probabilities, and its choice.
 
     The probabilities (k, 7) are in the order of `mien.emotions.EMOTIONS`; 0 for what the rows that
@@ -249,12 +288,17 @@ def asked(model: UnitSvm) -> Callable:
     return answer
 
 
-def cross_validate_units(
-    rows: np.ndarray, labels: np.ndarray, clips: np.ndarray, folds: np.ndarray, *, model: UnitSvm
+def cross_validate(
+    rows: np.ndarray,
+    labels: np.ndarray,
+    clips: np.ndarray,
+    folds: np.ndarray,
+    *,
+    model: MeasuredSvm,
 ) -> tuple[np.ndarray, list[dict]]:
     """Return probabilities of every labelled row by models that saw neither it nor its clip.
 
-    ``rows`` (n, 34), ``labels`` and ``clips`` (n,) of str (clips also keep the inner folds apart),
+    ``rows`` (n, k), ``labels`` and ``clips`` (n,) of str (clips also keep the inner folds apart),
     ``folds`` int (repeats, n) of :func:`mien.evaluation.cross_validation.grouped_folds`, or
     ``plain_folds``, to show the leak; ``model`` is unfitted.
 
@@ -263,28 +307,22 @@ def cross_validate_units(
     probabilities : float array (repeats, n, 7)
         As `asked` has them; the largest is the answer.
     chosen : list of dict
-        The combination (`UnitSvm.chosen_`) that every fold of every repeat has chosen.
+        The combination (`MeasuredSvm.chosen_`) that every fold of every repeat has chosen.
     """
     return out_of_fold(asked(model), rows, labels, clips, folds)
 
 
-def nearest_faces(model: UnitSvm, rows: np.ndarray, labelled: np.ndarray) -> np.ndarray:
+def nearest_faces(model: MeasuredSvm, rows: np.ndarray, labelled: np.ndarray) -> np.ndarray:
     """Return the two labelled faces that the model sees as closest to each row.
 
     Distances are Euclidean between the features of the fitted model, the ones its kernel compares.
-    ``rows`` (m, 34) are the faces to explain, ``labelled`` (n, 34) those to choose from. Returns
+    ``rows`` (m, k) are the faces to explain, ``labelled`` (n, k) those to choose from. Returns
     rows of ``labelled``, int (m, 2), the closest first.
     """
     features = model.model_["features"]
     here, there = features.transform(rows), features.transform(labelled)
     distances = np.linalg.norm(here[:, None] - there[None], axis=2)
     return distances.argsort(axis=1, kind="stable")[:, :2]
-
-
-def _of_units():
-    # break_ties makes predict the argmax of decision_function
-    svm = SVC(kernel=mean_rbf, break_ties=True)
-    return Pipeline([("features", UnitFeatures()), ("svm", svm)])
 
 
 def _decisions(model, rows, classes):
@@ -295,13 +333,3 @@ def _decisions(model, rows, classes):
     everything = np.full((len(rows), len(classes)), values.min() - 1.0)
     everything[:, np.searchsorted(classes, model.classes_)] = values
     return everything
-
-
-def _halves(rows):
-    rows = np.asarray(rows, np.float32)
-    if rows.ndim != 2 or rows.shape[1] != 2 * len(UNITS):
-        raise ParameterError(
-            f"Action Units must be an array (n, {2 * len(UNITS)}), intensities then presences, "
-            f"not {rows.shape}"
-        )
-    return rows[:, : len(UNITS)], rows[:, len(UNITS) :]

@@ -1,11 +1,11 @@
-"""What the Action Unit model looked at, and whether it is better than chance."""
+"""What a model on measured features looked at, and whether it is better than chance."""
 
 import numpy as np
 import pandas as pd
 import pytest
 
 from mien.data.measured import UNITS
-from mien.designed.action_unit_analysis import (
+from mien.designed.measured_analysis import (
     ALL,
     PROTOTYPES,
     chance_test,
@@ -16,12 +16,13 @@ from mien.designed.action_unit_analysis import (
     textbook_hits,
     unit_importance,
 )
-from mien.designed.action_unit_svm import UnitSvm
+from mien.designed.measured_svm import MeasuredSvm
 from mien.emotions import EMOTIONS
 from mien.errors import DataError
 from mien.evaluation.cross_validation import grouped_folds
 
-MODEL = UnitSvm(candidates={"svm__C": (1.0,)}, n_splits=2)
+NAMES = (*(f"{unit}_r" for unit in UNITS), *(f"{unit}_c" for unit in UNITS))
+MODEL = MeasuredSvm(NAMES, candidates={"svm__C": (1.0,)}, n_splits=2)
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +33,7 @@ def faces():
     intensities = random.uniform(0, 0.3, size=(60, 17))
     intensities[labels == "happy", UNITS.index("AU12")] += 2
     clips = np.array([f"c{i // 4}" for i in range(60)])
-    rows = np.hstack([intensities, intensities > 1]).astype(np.float32)
+    rows = np.hstack([intensities / 5, intensities > 1]).astype(np.float32)
     return rows, labels, clips, grouped_folds(labels, clips, n_repeats=2)
 
 
@@ -54,6 +55,21 @@ def test_shuffling_takes_intensity_and_presence_together(faces):
     rows, labels, clips, folds = faces
     found = unit_importance(rows, labels, clips, folds[:1], model=MODEL, shuffles=5)
     assert found.set_index(["emotion", "unit"])["drop"][ALL, "AU12"] > 0.2
+
+
+def test_sides_of_a_blendshape_are_shuffled_together_and_belong_to_no_prototype(faces):
+    rows, labels, clips, folds = faces
+    smile = rows[:, [UNITS.index("AU12")] * 2]
+    names = ("mouthSmileLeft", "mouthSmileRight", "jawLeft")
+    model = MeasuredSvm(names, candidates={"svm__C": (1.0,)}, n_splits=2)
+    rows = np.column_stack([smile, np.zeros(len(smile))]).astype("f")
+    found = unit_importance(rows, labels, clips, folds[:1], model=model, shuffles=5)
+    drops = found.set_index(["emotion", "unit"])["drop"]
+    assert drops.index.unique("unit").tolist() == ["mouthSmile", "jawLeft"]
+    assert drops[ALL, "mouthSmile"] > 0.3 and drops[ALL, "jawLeft"] == 0
+    assert not found["prototype"].any()
+    agreement = textbook_agreement(found)
+    assert agreement.empty and textbook_hits(agreement)["emotions"] == 0
 
 
 def test_there_is_a_row_for_every_unit_and_emotion(importance):
@@ -96,7 +112,7 @@ def test_agreement_by_hand():
 
 def test_units_that_tell_beat_chance(faces):
     rows, labels, clips, folds = faces
-    found = chance_test(rows, labels, clips, folds[0])
+    found = chance_test(rows, labels, clips, folds[0], model=MODEL)
     assert found["p"] == pytest.approx(1 / 1001)
     assert found["accuracy"] == 1 > found["best"] >= found["mean"]
     assert found["permutations"] == 1000
@@ -107,7 +123,7 @@ def test_noise_beats_chance_no_more_often_than_it_should(faces):
     found = [
         chance_test(
             np.random.default_rng(seed).uniform(size=(60, 34)), labels, clips, folds[0],
-            permutations=39, seed=seed,
+            model=MODEL, permutations=39, seed=seed,
         )["p"]
         for seed in range(60)
     ]  # fmt: skip
@@ -127,7 +143,7 @@ def test_shuffled_labels_keep_their_numbers_and_their_runs():
 
 def test_more_faces_read_better(faces):
     rows, labels, clips, folds = faces
-    noisy = rows + np.random.default_rng(0).normal(scale=1.0, size=rows.shape).astype("f")
+    noisy = rows + np.random.default_rng(0).normal(scale=0.3, size=rows.shape).astype("f")
     curve = learning_curve(noisy, labels, clips, folds, model=MODEL, shares=(0.1, 1.0))
     means = curve.groupby("share").mean()
     assert means.faces[1.0] == pytest.approx(48)
