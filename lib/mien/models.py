@@ -152,6 +152,37 @@ RIVALS: dict[str, Rival] = {
             learned_from="the crowd's labels, then the person's, by learned features",
             network=True,
         ),
+        Rival(
+            "NN-FER2013 + prototypes",
+            part="B3",
+            learned_from="as NN-FER2013 + LR, by the mean of every emotion",
+            network=True,
+        ),
+        Rival(
+            "NN-FER2013 + prior",
+            part="B3",
+            learned_from="the crowd's labels, and how often the person shows which emotion",
+            network=True,
+        ),
+        Rival(
+            "NN-FineTuned, other start",
+            part="B3",
+            learned_from="as NN-FineTuned, from the other of the two heads",
+            network=True,
+        ),
+        Rival(
+            "measured and NN + LR",
+            part="B3",
+            learned_from="as NN-FER2013 + LR, by learned and measured features together",
+            network=True,
+        ),
+        Rival(
+            "measured and NN, fused",
+            part="B3",
+            learned_from="as NN-FER2013 + LR, its probabilities averaged with those by measured "
+            "features",
+            network=True,
+        ),
     )
 }
 
@@ -188,6 +219,8 @@ def declared(designed: str) -> dict[tuple[str, str], str]:
         ("SVM-FER2013 + LR", "NN-FER2013 + LR"): "designed or learned features, both taught by "
         "the crowd and then, in the same way, by the person",
         ("NN-FER2013 + LR", "NN-FineTuned"): "what tuning the layers adds to a new head",
+        ("measured and NN + LR", "NN-FER2013 + LR"): "whether what people designed knows anything "
+        "that the network does not",
         ("SVM-OpenFace", "SVM-Blendshapes"): "which measured features tell more, read by an SVM",
     }
     everything = "all that was measured, or a network, with the person's labels"

@@ -54,7 +54,7 @@ def tuner(crowd, person):
 def tuned_on_all(model, faces, labels, *, epochs, tuning):
     tuner = fine_tuning.Tuner(model, faces, PERSON, tuning=tuning)
     tuner.fit(np.arange(len(faces)), labels, epochs=epochs)
-    return architecture.fuse(tuner.model)
+    return tuner.network()
 
 
 def test_zero_epochs_is_the_network_as_it_is_masked_to_the_person(crowd, person, tuner):

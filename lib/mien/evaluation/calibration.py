@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import minimize_scalar
 
+from mien.emotions import EMOTIONS
 from mien.errors import DataError
 
 _TINY = 1e-12
@@ -96,6 +97,15 @@ def reliability(
     frame.insert(1, "upper", (frame["bin"] + 1) / bins)
     gap = (frame["confidence"] - frame["accuracy"]).abs()
     return frame.drop(columns="bin"), float((gap * frame["n"]).sum() / len(right))
+
+
+def calibration_error(truth: Sequence[str], probabilities: np.ndarray) -> float:
+    """Return the expected calibration error of answers (..., n, 7), the mean over the first axes.
+
+    In the order of `mien.emotions.EMOTIONS`; see `reliability`.
+    """
+    every = probabilities.reshape(-1, *probabilities.shape[-2:])
+    return float(np.mean([reliability(truth, given, labels=EMOTIONS)[1] for given in every]))
 
 
 def noise_floor(

@@ -1,34 +1,238 @@
-"""What a linear readout finds in features: the same classifier for whatever describes a face."""
+"""What few labelled faces teach without tuning a layer: procedures on features or on answers.
 
-from collections.abc import Sequence
+Each is what `mien.evaluation.cross_validation.out_of_fold` asks: it learns from rows, labels and
+clips, and answers other rows with probabilities (k, 7) in the order of `mien.emotions.EMOTIONS`.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+import pandas as pd
+from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from mien.emotions import spread
+from mien.emotions import EMOTIONS, codes, in_order, probability_of, restrict, spread
 from mien.evaluation.cross_validation import out_of_fold
+from mien.evaluation.intervals import accuracy_interval, clustered_mean, difference_interval
 
 #: scikit-learn's C times the number of features, so that many weigh as much together as few. Set
 #: with one real person's faces in view, on which a third of it or thrice as much changes a point.
 PENALTY = 3.0
+#: Of `by_prototypes`: faces that stand at the common mean in every class, and the softmax's
+#: temperature. Chosen on pretend persons (``benchmarks/pretend_persons.py``).
+SHRINKAGE, SHARPNESS = 2.0, 0.15
+#: The logit of what nobody taught.
+_NEVER = -30.0
 
 
 def linear_probe(features: np.ndarray, labels: Sequence[str], folds: np.ndarray) -> np.ndarray:
-    """Return what logistic regression on standardised features (n, d) answers, out of fold.
+    """Return what `by_probe` answers to features (n, d) out of fold: probabilities (repeats, n, 7).
 
-    ``folds`` int (repeats, n) say which fold tests a face. Returns probabilities (repeats, n, 7) in
-    the order of `mien.emotions.EMOTIONS`, 0 for what a fold does not teach.
+    ``folds`` int (repeats, n) say which fold tests a face.
     """
     labels = np.asarray(labels).astype(str)
-    return out_of_fold(_read_out, features, labels, labels, folds)[0]  # clips are nothing to it
+    return out_of_fold(by_probe, features, labels, labels, folds)[0]  # clips are nothing to it
 
 
-def _read_out(features, labels, _, others) -> tuple[np.ndarray, None]:
+def by_probe(features, labels, _, others) -> tuple[np.ndarray, None]:
+    """Answer by logistic regression on standardised features; missing ones take the mean."""
+    features, others = _filled(features, others)
+    weights, bias = head(features, labels)
+    shares = softmax(others @ weights + bias, axis=1)
+    return np.where(np.isin(EMOTIONS, labels), shares, 0), None
+
+
+def head(features: np.ndarray, labels: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the linear probe of features (n, d) as a layer: weights (d, 7) and bias (7,).
+
+    Multinomial logistic regression on standardised features, its scaling folded in. What the
+    labels lack gets no weight and a bias of -30.
+    """
     classes = np.unique(labels)
+    weights, bias = np.zeros((features.shape[1], len(EMOTIONS))), np.full(len(EMOTIONS), _NEVER)
+    if len(classes) == 1:
+        bias[codes(classes)] = 0
+        return weights, bias
+    scale = StandardScaler().fit(features)
+    regression = LogisticRegression(C=PENALTY / features.shape[1], max_iter=2000)
+    regression.fit(scale.transform(features), labels)
+    slopes, start = regression.coef_, regression.intercept_
+    if len(classes) == 2:  # scikit-learn then has the second class's log odds alone
+        slopes, start = np.vstack([-slopes, slopes]) / 2, np.append(-start, start) / 2
+    weights[:, codes(classes)] = (slopes / scale.scale_).T
+    bias[codes(classes)] = start - slopes @ (scale.mean_ / scale.scale_)
+    return weights, bias
+
+
+def by_measures(columns, labels, _, others) -> tuple[np.ndarray, None]:
+    """Answer by scikit-learn's own logistic regression on columns that share a scale of 0..1."""
+    columns, others, classes = *_filled(columns, others), np.unique(labels)
     if len(classes) == 1:
         return spread(np.ones((len(others), 1)), classes), None
-    regression = LogisticRegression(C=PENALTY / features.shape[1], max_iter=2000)
-    probe = make_pipeline(StandardScaler(), regression).fit(features, labels)
-    return spread(probe.predict_proba(others), classes), None
+    regression = LogisticRegression(max_iter=2000).fit(columns, labels)
+    return spread(regression.predict_proba(others), classes), None
+
+
+def fused(columns: int) -> Callable:
+    """Return the mean of `by_probe`, and of `by_measures` on the last ``columns`` of features."""
+
+    def answer(features, labels, clips, others):
+        own, measured = np.s_[:, :-columns], np.s_[:, -columns:]
+        probed, _ = by_probe(features[own], labels, clips, others[own])
+        said, _ = by_measures(features[measured], labels, clips, others[measured])
+        return (probed + said) / 2, None
+
+    return answer
+
+
+def by_prototypes(features, labels, _, others) -> tuple[np.ndarray, None]:
+    """Answer by the likeness of a face to the mean of every class (Snell, Swersky, Zemel 2017).
+
+    Features are standardised and brought to length 1; a class's mean is shrunk towards that of all
+    faces as if `SHRINKAGE` more of its faces stood there. arXiv:1703.05175.
+    """
+    scale, classes = StandardScaler().fit(features), np.unique(labels)
+    known, asked = (_unit(scale.transform(rows)) for rows in (features, others))
+    sums = np.stack([known[labels == each].sum(axis=0) for each in classes])
+    sizes = np.array([(labels == each).sum() for each in classes])[:, None]
+    likeness = asked @ (sums / (sizes + SHRINKAGE)).T
+    return spread(softmax(likeness / SHARPNESS, axis=1), classes), None
+
+
+def by_prior(answers, labels, _, others) -> tuple[np.ndarray, None]:
+    """Correct a model's answers (n, 7) for how often this person shows which emotion.
+
+    Every emotion's probability is multiplied by its share of the labels (one more of each, as
+    Laplace has it) over the mean probability that the model gave it on the same faces.
+    """
+    known = in_order(labels)
+    counts = np.array([1 + (labels == emotion).sum() for emotion in known])
+    weights = np.zeros(len(EMOTIONS))
+    weights[codes(known)] = counts / counts.sum() / answers[:, codes(known)].mean(axis=0)
+    return restrict(others * weights, known), None
+
+
+def _filled(rows: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return both with the mean of ``rows`` where a number is missing; 0 where all are."""
+    empty = np.isnan(rows).all(axis=0)
+    means = np.nanmean(np.where(empty, 0, rows), axis=0)
+    return np.where(np.isnan(rows), means, rows), np.where(np.isnan(others), means, others)
+
+
+def _unit(rows: np.ndarray) -> np.ndarray:
+    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+
+
+def label_curve(
+    procedures: Mapping[str, tuple[Callable, np.ndarray]],
+    labels: Sequence[str],
+    clips: Sequence[str],
+    folds: np.ndarray,
+    *,
+    orders: Sequence[Sequence[str]],
+    sizes: Sequence[int] = (2, 4, 8, 16),
+) -> pd.DataFrame:
+    """Return how often procedures are right that learn from few clips of each training part.
+
+    Parameters
+    ----------
+    procedures : mapping of str to (procedure, rows)
+        By model; ``rows`` (n, ...) are what it reads.
+    labels, clips : array-like of str, (n,)
+    folds : ndarray of int, (repeats, n)
+        Repeat by repeat as the ``orders``.
+    orders : sequence of sequence of str
+        All clips in an order: of a training part the first ``size`` are learned from, so that
+        fewer are among more. Whoever has the same orders and folds learns from the same clips.
+    sizes : sequence of int
+        Beside these, all clips of the training part.
+
+    Returns
+    -------
+    DataFrame
+        A row for every model, size and face: ``model``, ``size`` (0: all clips), ``face`` (0..n-1),
+        ``clip``, ``learned`` (faces learned from), ``right`` and ``loss`` (minus the logarithm of
+        the probability of the truth, nats), means over the repeats. As if one more face had been
+        seen that showed every emotion in equal parts, none has the probability 0.
+    """
+    labels, clips = np.asarray(labels).astype(str), np.asarray(clips).astype(str)
+    parts = []
+    for model, (procedure, rows) in procedures.items():
+        for size in (*sizes, 0):
+            found = [
+                out_of_fold(_few(procedure, order, size, labels), rows, labels, clips, fold[None])
+                for fold, order in zip(folds, orders, strict=True)
+            ]
+            shares = np.concatenate([given for given, _ in found])
+            right = np.array(EMOTIONS)[shares.argmax(axis=2)] == labels
+            parts.append(
+                pd.DataFrame(
+                    {
+                        "model": model,
+                        "size": size,
+                        "face": np.arange(len(labels)),
+                        "clip": clips,
+                        "learned": np.mean([faces for _, faces in found]),
+                        "right": right.mean(axis=0),
+                        "loss": -np.log(probability_of(labels, shares)).mean(axis=0),
+                    }
+                )
+            )
+    return pd.concat(parts, ignore_index=True)
+
+
+def _few(procedure, order, size, everything):
+    """Return the procedure that learns from the first clips alone, and how many faces these are."""
+    allowed = np.isin(EMOTIONS, everything)
+
+    def answer(rows, labels, clips, others):
+        first = [clip for clip in order if clip in clips][: size or None]
+        used = np.isin(clips, first)
+        shares, _ = procedure(rows[used], labels[used], clips[used], others)
+        count = used.sum()
+        return (count * shares + allowed / allowed.sum()) / (count + 1), count
+
+    return answer
+
+
+def clip_orders(clips: Sequence[str], draws: int, *, seed: int = 0) -> list[np.ndarray]:
+    """Return all clips in ``draws`` orders, for `label_curve`; they hang on the clips' names."""
+    names, random = np.unique(np.asarray(clips).astype(str)), np.random.default_rng([seed, 2])
+    return [random.permutation(names) for _ in range(draws)]
+
+
+def curve_points(curve: pd.DataFrame, *, start: np.ndarray) -> pd.DataFrame:
+    """Return the points of `label_curve`, each beside a model that needs no label.
+
+    Parameters
+    ----------
+    curve : DataFrame
+    start : ndarray of float, (n,)
+        How often that model is right on each of the same faces.
+
+    Returns
+    -------
+    DataFrame
+        ``model``, ``size``, ``faces`` (learned from), ``accuracy`` with ``low`` and ``high`` (95 %
+        over clips), ``log_loss``, ``ahead`` (accuracy minus that of the start) with ``ahead_low``
+        and ``ahead_high`` (paired, over clips).
+    """
+    rows = []
+    for (model, size), own in curve.groupby(["model", "size"], sort=False):
+        own = own.sort_values("face")
+        mean = clustered_mean(own["right"].to_numpy(), own["clip"])
+        ahead = clustered_mean(own["right"].to_numpy() - start, own["clip"])
+        rows.append(
+            {
+                "model": model,
+                "size": size,
+                "faces": own["learned"].iloc[0],
+                "accuracy": mean.value,
+                **dict(zip(("low", "high"), accuracy_interval(mean), strict=True)),
+                "log_loss": own["loss"].mean(),
+                "ahead": ahead.value,
+                **dict(zip(("ahead_low", "ahead_high"), difference_interval(ahead), strict=True)),
+            }
+        )
+    return pd.DataFrame(rows)

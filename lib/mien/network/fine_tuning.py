@@ -4,9 +4,10 @@ The frozen layers answer the same for every fold and epoch, so their answers to 
 some augmented copies of them are computed once; what is tuned is the rest of the network, on those.
 """
 
+import copy
 import itertools
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
@@ -17,6 +18,7 @@ from mien.emotions import EMOTIONS, codes, restrict
 from mien.errors import DataError, ParameterError, check_ranges
 from mien.evaluation.calibration import log_loss
 from mien.evaluation.cross_validation import grouped_folds, out_of_fold
+from mien.evaluation.probing import head
 from mien.network import architecture, inference
 from mien.network.architecture import CLASSES, stage_ends
 from mien.network.backend import enough_memory
@@ -47,6 +49,9 @@ class Tuning:
     batch_size : int
     copies : int
         Augmented copies of every face; every epoch sees one of them.
+    from_probe : bool
+        Whether the head starts as the linear probe (`mien.evaluation.probing.head`) of the faces
+        learned from (Kumar et al. 2022, arXiv:2202.10054), and not as the crowd's.
     augment : Augment
 
     Raises
@@ -62,6 +67,7 @@ class Tuning:
     label_smoothing: float = 0.1
     batch_size: int = 32
     copies: int = 16
+    from_probe: bool = False
     augment: Augment = STRONG
 
     def __post_init__(self):
@@ -101,7 +107,13 @@ class Tuner:
         self.model = architecture.fuse(model)
         cut = _last_of_stage(self.model, self.tuning.frozen)
         early = keras.Model(self.model.input, cut)
-        self.late = keras.Model(cut, self.model.get_layer("logits").output)
+        # What is learned stands beside the head, so that every fold can start from its own.
+        self.head = self.model.get_layer("logits")
+        self.head.trainable = False
+        self.change = keras.layers.Dense(CLASSES, kernel_initializer="zeros", name="change")
+        change = self.change(self.model.get_layer("dropout").output)
+        self.late = keras.Model(cut, self.head.output + change)
+        self.features = inference.embed(self.model, images)
         rng = np.random.default_rng([seed, 0])
         copies = [self.tuning.augment(images, rng) for _ in range(self.tuning.copies)]
         seen = [images, images[:, :, ::-1], *copies]
@@ -125,6 +137,15 @@ class Tuner:
         self.late.optimizer.build(self.late.trainable_variables)
         self.fresh = [ops.convert_to_numpy(v) for v in self.late.optimizer.variables]
 
+    def from_other_start(self) -> "Tuner":
+        """Return a tuner of the same network and faces whose head starts as the other of the two.
+
+        They share the network: what one has fitted is gone when the other fits.
+        """
+        other = copy.copy(self)
+        other.tuning = replace(self.tuning, from_probe=not self.tuning.from_probe)
+        return other
+
     def fit(
         self,
         rows: np.ndarray,
@@ -135,6 +156,8 @@ class Tuner:
         on_epoch: Callable[[int], None] | None = None,
     ) -> None:
         """Tune the starting network on the faces ``rows`` and their labels, (k,) each.
+
+        A head that starts as the linear probe is fitted on just these faces.
 
         The weights that it ends with, and that ``on_epoch`` finds, are the mean of those after
         every epoch (stochastic weight averaging: Izmailov et al. 2018, arXiv:1803.05407); with so
@@ -159,13 +182,16 @@ class Tuner:
         if len(rows) != len(labels) or not len(rows):
             raise DataError(f"{len(rows)} faces and {len(labels)} labels: one a face, please")
         self._put(self.start)
+        if self.tuning.from_probe:
+            self.head.set_weights(head(self.features[rows], labels))
+        start = [ops.convert_to_numpy(variable) for variable in self.late.variables]
         for variable, value in zip(self.late.optimizer.variables, self.fresh, strict=True):
             variable.assign(value)
         rows, rng = np.asarray(rows), np.random.default_rng([self.seed, seed, 1])
         size, targets = min(self.tuning.batch_size, len(rows)), np.eye(CLASSES)[codes(labels)]
         if on_epoch:
             on_epoch(0)
-        mean = now = self.start
+        mean = now = start
         for epoch in range(epochs):
             self._put(now)
             copy = self.answers[2 + epoch % self.tuning.copies]
@@ -257,7 +283,14 @@ class Tuner:
         """
         epochs = self.choose_epochs(rows, labels, clips, seed=self.seed)
         self.fit(rows, labels, epochs=epochs, seed=self.seed)
-        return architecture.fuse(self.model), epochs
+        return self.network(), epochs
+
+    def network(self) -> keras.Model:
+        """Return the network as `fit` has left it, its head one layer again."""
+        plain, parts = architecture.fuse(self.model), (self.head, self.change)
+        weights = zip(*(part.get_weights() for part in parts), strict=True)
+        plain.get_layer("logits").set_weights([start + change for start, change in weights])
+        return plain
 
 
 class _Pull(keras.regularizers.Regularizer):

@@ -19,6 +19,7 @@ from mien.data.fer2013 import Fer2013, PrivateTest, load_fer2013
 from mien.data.person import Labelled, Person
 from mien.emotions import SHARES, named, probability_of
 from mien.errors import DataError, ParameterError
+from mien.evaluation.calibration import calibration_error
 from mien.evaluation.cross_validation import grouped_folds
 from mien.evaluation.scores import private_scores, repeated_scores, score_set
 from mien.models import DESIGNED, name_of
@@ -333,12 +334,13 @@ class Chapter:
     ) -> dict[str, Any]:
         """Return the score of out-of-fold answers to the k labelled faces.
 
-        ``probabilities`` have the shape (repeats, k, 7), of a network (trainings, repeats, k, 7).
+        ``probabilities`` have the shape (repeats, k, 7), of a network (trainings, repeats, k, 7);
+        the first repeats of the folds are theirs. With ``calibration_error``.
         """
-        return repeated_scores(
+        found = repeated_scores(
             labelled.truth,
             named(probabilities.argmax(axis=-1)),
-            folds,
+            folds[: probabilities.shape[-3]],
             labels=person.emotions,
             set=set,
             clips=labelled.clips,
@@ -346,6 +348,7 @@ class Chapter:
             seed=self.study.seed,
             resamples=self.study.resamples,
         )
+        return found | {"calibration_error": calibration_error(labelled.truth, probabilities)}
 
     def score_rivals(
         self,

@@ -95,15 +95,16 @@ def rivals_table(
 ) -> pd.DataFrame:
     """Return the answers of rivals (`mien.models.RIVALS`) as `repeats_table`, with ``model``.
 
-    Their probabilities have the shape (repeats, k, 7), of networks (trainings, repeats, k, 7).
+    Their probabilities have the shape (repeats, k, 7), of networks (trainings, repeats, k, 7); the
+    first repeats of ``folds`` are theirs.
     Without rivals the table has no line.
     """
     if not rivals:
         return pd.DataFrame(columns=["file_name", "model"])
     tables = [
-        repeats_table(person, rows, given.reshape(-1, *given.shape[-3:]), folds=folds).assign(
-            model=name
-        )
+        repeats_table(
+            person, rows, given.reshape(-1, *given.shape[-3:]), folds=folds[: given.shape[-3]]
+        ).assign(model=name)
         for name, given in rivals.items()
     ]
     return pd.concat(tables, ignore_index=True)
