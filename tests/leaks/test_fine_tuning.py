@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mien.emotions import EMOTIONS, codes, named
+from mien.emotions import EMOTIONS, codes, in_order, named
 from mien.evaluation.cross_validation import grouped_folds, plain_folds
 from mien.evaluation.probing import linear_probe
 from mien.network import architecture, fine_tuning, inference
@@ -70,6 +70,15 @@ def test_the_alarm_goes_off_where_a_clip_stands_on_both_sides(tuner, faces):
     _, labels, _ = faces
     folds = plain_folds(labels, n_splits=2)
     assert accuracy(tuner, folds, np.arange(64).astype(str), labels) > ALARM
+
+
+def test_tuning_that_starts_from_the_probe_can_only_guess_and_its_alarm_goes_off(network, faces):
+    images, labels, clips = faces
+    probed = replace(TUNING, epochs=0, from_probe=True)
+    tuner = fine_tuning.Tuner(network, images, in_order(labels), tuning=probed)
+    assert accuracy(tuner, grouped_folds(labels, clips, n_splits=4), clips, labels) < 0.65
+    single = np.arange(64).astype(str)
+    assert accuracy(tuner, plain_folds(labels, n_splits=4), single, labels) > 0.65
 
 
 def splits_of(tuner, rows, labels, clips, monkeypatch):

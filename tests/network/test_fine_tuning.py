@@ -8,6 +8,7 @@ import pytest
 from mien.emotions import EMOTIONS, codes, restrict
 from mien.errors import DataError, ParameterError
 from mien.evaluation.cross_validation import grouped_folds
+from mien.evaluation.probing import by_probe
 from mien.network import architecture, fine_tuning, inference, pretrained, training
 from mien.network.training import Augment
 
@@ -67,6 +68,25 @@ def test_zero_epochs_is_the_network_as_it_is_masked_to_the_person(crowd, person,
     absent = [code for code, emotion in enumerate(EMOTIONS) if emotion not in PERSON]
     assert not answers[:, absent].any()
     np.testing.assert_allclose(answers.sum(axis=1), 1, atol=1e-5)
+
+
+def test_zero_epochs_from_the_probe_is_the_probe_of_the_faces_learned_from(person, tuner):
+    _, labels, _ = person
+    rows, learn, probing = np.arange(60), np.arange(40), tuner.from_other_start()
+    probing.fit(learn, labels[:40], epochs=0)
+    probed, _ = by_probe(tuner.features[:40], labels[:40], None, tuner.features)
+    np.testing.assert_allclose(probing.predict(rows), probed, atol=0.05)
+    tuner.fit(learn, labels[:40], epochs=0)
+    assert np.abs(tuner.predict(rows) - probed).max() > 0.1
+    assert not tuner.tuning.from_probe and probing.tuning.from_probe
+
+
+def test_a_network_that_started_from_the_probe_has_one_head(person, tuner):
+    faces, labels, _ = person
+    rows, probing = np.arange(60), tuner.from_other_start()
+    probing.fit(rows, labels, epochs=2)
+    alone = restrict(inference.predict(probing.network(), faces), PERSON)
+    np.testing.assert_allclose(alone, probing.predict(rows), atol=1e-4)
 
 
 def test_tuning_helps_out_of_fold(crowd, person, tuner):
