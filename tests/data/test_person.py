@@ -647,6 +647,7 @@ def test_labels_csv_labels_an_unknown_face_and_no_other(folder):
     add_person(folder)
     before = load_person(folder).faces.set_index("file_name")
     lines = ["10_7.jpg,sad,2 of 2 raters", "99_1.jpg,sad,by hand", "10_7.jpg,bored,by hand"]
+    lines += ["1_01.jpg,sad,by hand"]  # its folder says happy, and counts
     (folder / "labels.csv").write_text("\n".join(["file_name,label,how", *lines]))
     person = load_person(folder)
     after = person.faces.set_index("file_name")

@@ -234,7 +234,7 @@ def test_a_killed_training_goes_on_where_it_was(eagerly, tmp_path):
 
 def test_a_checkpoint_of_another_training_is_not_continued(eagerly, tmp_path):
     faces, codes = patterns(64)
-    for epochs in (1, 2):
+    for epochs, seed in ((1, 0), (1, 1), (2, 1)):
         seen = []
         training.train(
             architecture.build(**TINY),
@@ -242,8 +242,33 @@ def test_a_checkpoint_of_another_training_is_not_continued(eagerly, tmp_path):
             Recipe(epochs=epochs, batch_size=32),
             checkpoint=tmp_path / "checkpoint.npz",
             on_epoch=seen.append,
+            seed=seed,
         )
         assert [row["epoch"] for row in seen] == [1, 2][:epochs]
+
+
+def test_the_best_epoch_is_kept_over_a_break_too(eagerly, tmp_path, monkeypatch):
+    faces, codes = patterns(64)
+    accuracies, after = iter([0.5, 0.6, 0.4, 0.3]), []
+    monkeypatch.setattr(
+        training, "_validate", lambda *_: {"val_loss": 1.0, "val_accuracy": next(accuracies)}
+    )
+
+    def note(row):
+        after.append(model.get_weights())
+        if row["epoch"] == 3:
+            raise KeyboardInterrupt
+
+    recipe = Recipe(epochs=4, batch_size=8)
+    given = (faces, codes, faces, codes, recipe)
+    model = architecture.build(**TINY)
+    with pytest.raises(KeyboardInterrupt):
+        training.train(model, *given, checkpoint=tmp_path / "checkpoint.npz", on_epoch=note)
+    again = architecture.build(**TINY)
+    training.train(again, *given, checkpoint=tmp_path / "checkpoint.npz")
+    for kept, best in zip(again.get_weights(), after[1], strict=True):
+        np.testing.assert_array_equal(kept, best)
+    assert not np.array_equal(after[2][0], after[1][0])
 
 
 def test_a_torn_checkpoint_is_named(tmp_path):

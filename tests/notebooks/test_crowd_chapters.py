@@ -8,7 +8,7 @@ from mien.data.fer2013 import Fer2013, PrivateTest
 from mien.designed import image_svm, storage
 from mien.emotions import codes, named, restrict, spread
 from mien.evaluation.calibration import apply_temperature
-from mien.network import ablation, inference, training
+from mien.network import ablation, inference, pretrained, training
 from mien.running import record
 from mien.study import predictions, results
 
@@ -209,5 +209,10 @@ def test_b1_teaches_watches_chooses_and_answers_as_it_says(execute, tmp_path, ta
     ]
     assert scores["PublicTest"]["accuracy"] == pytest.approx((np.stack(of_public) == truth).mean())
     assert codes(table["truth"][:14]).tolist() == crowd.private_test()._labels.tolist()
+    stored = [pretrained.load(path) for path in results.models_of(out, "B1")]
+    for network, again in zip(networks, stored, strict=True):
+        np.testing.assert_allclose(
+            inference.predict(again, public), inference.predict(network, public), atol=1e-5
+        )
     both = zip(*(network.get_weights() for network in networks), strict=True)
     assert not all(np.allclose(first, second) for first, second in both)

@@ -9,7 +9,7 @@ import pytest
 from sklearn.base import clone
 
 from mien.designed import measured_analysis, measured_svm, storage
-from mien.emotions import EMOTIONS, named, restrict
+from mien.emotions import EMOTIONS, named, probability_of, restrict
 from mien.evaluation import heat_maps
 from mien.evaluation.calibration import apply_temperature
 from mien.evaluation.probing import linear_probe
@@ -239,6 +239,8 @@ def test_b2_answers_with_every_network_at_its_own_temperature(execute, given, ne
     labelled = (faces["set"] == "labelled").to_numpy()
     for number, own in repeats.groupby("training"):
         assert own["predicted"].tolist() == named(expected[number][labelled].argmax(1)).tolist()
+        of_truth = probability_of(own["truth"], expected[number][labelled])
+        np.testing.assert_allclose(own["p_truth"], of_truth, atol=1e-4)
     score = results.scores_by_set(results.load_metrics(out, "B2"))["target-labelled"]
     assert score["accuracy"] == pytest.approx(mean_right(repeats))
     a2 = results.load_table(out, "A2", "predictions").set_index("file_name")
