@@ -7,7 +7,7 @@ STUDY  ?= demo
 PIP    := $(if $(shell uv --version 2>/dev/null),uv pip install --python $(BIN)/python --compile-bytecode,$(BIN)/python -m pip install --disable-pip-version-check)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup report test mutants lint lab publish lock clean
+.PHONY: help setup report test leaks mutants lint lab publish lock clean
 
 help: ## list these targets
 	@awk -F':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -28,6 +28,9 @@ report: setup ## run a study and print where its report is (STUDY=demo)
 
 test: setup ## run the whole test suite (TESTS="-m numerics": a part of it)
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations=20 $(TESTS)
+
+leaks: setup ## compute guides/leaks.md anew: planted leaks, and that they are seen
+	@MIEN_LEAKS=guides/leaks.md $(BIN)/python -m pytest -q tests/leaks
 
 mutants: setup ## plant falsifications one by one: each must make its test fail
 	@$(BIN)/python tests/mutants/plant.py

@@ -141,6 +141,29 @@ def mien_here(monkeypatch, capsys):
     return run
 
 
+@pytest.fixture(scope="session")
+def leaks():
+    """Collect the leaks that were planted; ``make leaks`` writes them into guides/leaks.md."""
+    found: list[str] = []
+    yield found
+    if guide := os.environ.get("MIEN_LEAKS"):
+        path = ROOT / guide
+        by_hand, line, _ = path.read_text(encoding="utf-8").partition("| --- |" + 4 * " --- |")
+        path.write_text(f"{by_hand}{line}\n{''.join(found)}", encoding="utf-8")
+
+
+@pytest.fixture
+def alarm(leaks, request):
+    """Return what asserts that a planted leak is seen: a score with it, and without."""
+
+    def check(leak: str, score: str, *, without: float, planted: float, between: float):
+        test = request.node.nodeid.partition("[")[0].replace("::", " :: ")
+        leaks.append(f"| {leak} | {score} | {without:.3f} | {planted:.3f} | `{test}` |\n")
+        assert without < between < planted, f"{leak}: {score} {without:.3f}, {planted:.3f}"
+
+    return check
+
+
 @pytest.fixture
 def eagerly():
     """Let TensorFlow compute step by step: a few steps are over before they are compiled."""

@@ -143,7 +143,7 @@ def test_one_face_of_an_emotion_is_no_obstacle():
 def test_what_an_inner_fold_lacks_is_never_its_answer():
     rows, labels, clips = made_up()
     keep = (labels != "sad") | (clips == "clip0")
-    model = UnitSvm(candidates=FEW).fit(rows[keep], labels[keep], groups=clips[keep])
+    model = MeasuredSvm(NAMES, candidates=FEW).fit(rows[keep], labels[keep], groups=clips[keep])
     assert model.inner_accuracy_ > 0.9
 
 
@@ -151,7 +151,7 @@ def test_two_faces_lie_as_far_apart_in_every_view():
     rows, *_ = made_up()
     for factor in (1, 0.1):
         rows[:, :17] *= factor
-        features = UnitFeatures(noise=(0.0, 0.01)).fit_transform(rows)
+        features = UnitFeatures(NAMES, noise=(0.0, 0.01)).fit_transform(rows)
         for view in np.split(features, 2, axis=1):
             distances = np.square(view[:, None] - view[None]).sum(axis=2)
             assert 1.5 < distances.mean() <= 2 + 1e-5

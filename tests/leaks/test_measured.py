@@ -10,12 +10,19 @@ import numpy as np
 import pytest
 
 from mien.data.measured import UNITS
+from mien.data.person import Labelled
 from mien.designed import measured_analysis, measured_svm
 from mien.emotions import EMOTIONS
 from mien.evaluation.cross_validation import grouped_folds, plain_folds
 
 #: Between what guessing reaches here and what a leak reaches.
 ALARM = 0.75
+UNIT_COLUMNS = [*(f"{unit}_r" for unit in UNITS), *(f"{unit}_c" for unit in UNITS)]
+MODELS = {
+    "SVM on Action Units": UNIT_COLUMNS,
+    "SVM on any columns": ["jawOpen", *UNIT_COLUMNS[1:]],
+}
+OF_UNITS = measured_svm.MeasuredSvm(UNIT_COLUMNS, n_splits=3)
 
 
 @pytest.fixture(scope="module")
@@ -29,88 +36,162 @@ def faces():
     return rows.astype(np.float32), np.repeat(labels, 4), np.repeat(np.arange(24), 4).astype(str)
 
 
-@pytest.fixture(scope="module", params=["Action Units", "any columns"])
+@pytest.fixture(scope="module", params=MODELS)
 def model(request):
-    names = [*(f"{unit}_r" for unit in UNITS), *(f"{unit}_c" for unit in UNITS)]
-    if request.param == "any columns":
-        names[0] = "jawOpen"
-    return measured_svm.MeasuredSvm(names, n_splits=3)
+    return measured_svm.MeasuredSvm(MODELS[request.param], n_splits=3)
+
+
+@pytest.fixture
+def name(request):
+    return request.node.callspec.params["model"]
+
+
+def answers(rows, labels, clips, folds, model):
+    """Return what the chapter gets."""
+    return measured_svm.cross_validate(rows, labels, clips, folds, model=model)[0]
 
 
 def accuracy(rows, labels, clips, folds, model):
     """Return the accuracy of what the chapter calls."""
-    shares, _ = measured_svm.cross_validate(rows, labels, clips, folds, model=model)
+    shares = answers(rows, labels, clips, folds, model)
     return float((np.array(EMOTIONS)[shares.argmax(axis=2)] == labels).mean())
 
 
-def test_folds_that_keep_clips_whole_can_only_guess(faces, model):
+def ignoring_clips(labels, clips, **how):
+    """Folds with their guard taken away."""
+    return plain_folds(labels, **how)
+
+
+def fitted_on_all(rows, labels, clips):
+    """Return what asks a model that has learned from every row, for `measured_svm.asked`."""
+    asked = measured_svm.asked
+
+    def leaking(model):
+        return lambda *given: asked(model)(rows, labels, clips, given[-1])
+
+    return leaking
+
+
+def test_folds_that_keep_clips_whole_can_only_guess(faces, model, name, alarm):
     rows, labels, clips = faces
-    folds = grouped_folds(labels, clips, n_splits=4, n_repeats=2)
-    assert accuracy(rows, labels, clips, folds, model) < ALARM
-
-
-def test_the_alarm_goes_off_where_a_clip_stands_on_both_sides(faces, model):
-    rows, labels, clips = faces
-    folds = plain_folds(labels, n_splits=4, n_repeats=2)
-    assert accuracy(rows, labels, clips, folds, model) > ALARM
-
-
-def test_the_choice_inside_a_fold_keeps_clips_whole(faces, model):
-    rows, labels, clips = faces
-    assert model.fit(rows, labels, groups=clips).inner_accuracy_ < ALARM
-
-
-def test_the_alarm_goes_off_where_the_choice_ignores_clips(faces, model, monkeypatch):
-    rows, labels, clips = faces
-    monkeypatch.setattr(
-        measured_svm,
-        "grouped_folds",
-        lambda labels, clips, **how: plain_folds(labels, **how),
+    honest, leaking = (
+        deal(labels, clips, n_splits=4, n_repeats=2) for deal in (grouped_folds, ignoring_clips)
     )
-    assert model.fit(rows, labels, groups=clips).inner_accuracy_ > ALARM
+    alarm(
+        f"{name}: a clip on both sides of a fold",
+        "accuracy out of fold",
+        without=accuracy(rows, labels, clips, honest, model),
+        planted=accuracy(rows, labels, clips, leaking, model),
+        between=ALARM,
+    )
 
 
-def test_a_tested_row_changes_no_other_answer(faces, model):
+def test_the_choice_inside_a_fold_keeps_clips_whole(faces, model, name, alarm, monkeypatch):
+    rows, labels, clips = faces
+    without = model.fit(rows, labels, groups=clips).inner_accuracy_
+    monkeypatch.setattr(measured_svm, "grouped_folds", ignoring_clips)
+    alarm(
+        f"{name}: the choice of the penalty ignores clips",
+        "accuracy in the inner folds",
+        without=without,
+        planted=model.fit(rows, labels, groups=clips).inner_accuracy_,
+        between=ALARM,
+    )
+
+
+def test_a_tested_row_changes_no_other_answer(faces, model, name, alarm):
     """A scaler or a temperature over all rows would let one tested row move another."""
     rows, labels, clips = faces
     folds = grouped_folds(labels, clips, n_splits=4)
-    before, _ = measured_svm.cross_validate(rows, labels, clips, folds, model=model)
-    moved = np.flatnonzero(folds[0] == 0)[:5]
-    changed = rows.copy()
-    changed[moved, :17] = 5 - changed[moved, :17]
-    after, _ = measured_svm.cross_validate(changed, labels, clips, folds, model=model)
-    others = np.setdiff1d(np.flatnonzero(folds[0] == 0), moved)
-    np.testing.assert_array_equal(after[0, others], before[0, others])
-
-
-def test_the_alarm_goes_off_where_columns_are_scaled_over_all_rows(faces, model):
-    rows, labels, clips = faces
-    folds = grouped_folds(labels, clips, n_splits=4)
     moved = np.flatnonzero(folds[0] == 0)[:5]
     others = np.setdiff1d(np.flatnonzero(folds[0] == 0), moved)
-
-    def answers(rows):
-        scaled = rows / np.maximum(rows.std(axis=0), 1e-6)
-        return measured_svm.cross_validate(scaled, labels, clips, folds, model=model)[0]
-
     changed = rows.copy()
     changed[moved, :17] *= 3
-    assert np.abs(answers(changed)[0, others] - answers(rows)[0, others]).max() > 1e-3
+
+    def difference(prepare):
+        first, second = (
+            answers(prepare(given), labels, clips, folds, model)[0, others]
+            for given in (rows, changed)
+        )
+        return np.abs(first - second).max()
+
+    alarm(
+        f"{name}: columns scaled over all rows",
+        "largest change of another tested row's probability",
+        without=difference(lambda given: given),
+        planted=difference(lambda given: given / np.maximum(given.std(axis=0), 1e-6)),
+        between=1e-3,
+    )
 
 
-def test_the_learning_curve_can_only_guess_too(faces, model):
+def curve(faces, clips, folds):
+    """Return the accuracy of the learning curve where it ends."""
+    found = measured_analysis.learning_curve(
+        *faces[:2],
+        clips,
+        folds,
+        model=OF_UNITS,
+        shares=(1.0,),
+    )
+    return found["accuracy"].mean()
+
+
+def test_the_learning_curve_can_only_guess_too(faces, alarm, monkeypatch):
+    rows, labels, clips = faces
+    single, folds = np.arange(96).astype(str), grouped_folds(labels, clips, n_splits=4)
+    told = {"without": curve(faces, clips, folds), "between": ALARM}
+    score = "accuracy where the curve ends"
+    planted = curve(faces, single, plain_folds(labels, n_splits=4))
+    alarm("the learning curve ignores clips", score, planted=planted, **told)
+    monkeypatch.setattr(measured_analysis, "asked", fitted_on_all(rows, labels, clips))
+    planted = curve(faces, clips, folds)
+    alarm("the learning curve learns from tested rows", score, planted=planted, **told)
+
+
+def test_no_unit_matters_where_none_tells_of_the_emotion(faces, alarm, monkeypatch):
+    """Shuffling hurts a model that knows the tested rows, and none that has to guess."""
     rows, labels, clips = faces
     folds = grouped_folds(labels, clips, n_splits=4)
-    curve = measured_analysis.learning_curve(rows, labels, clips, folds, model=model)
-    assert curve["accuracy"].max() < ALARM
+
+    def fall():
+        found = measured_analysis.unit_importance(
+            rows,
+            labels,
+            clips,
+            folds,
+            model=OF_UNITS,
+            shuffles=3,
+        )
+        return found.loc[found["emotion"] == "all", "probability_drop"].sum()
+
+    without = fall()
+    monkeypatch.setattr(measured_analysis, "asked", fitted_on_all(rows, labels, clips))
+    alarm(
+        "importance by a model that knows the tested rows",
+        "fall of the true emotion's probability, sum over the units",
+        without=without,
+        planted=fall(),
+        between=0.1,
+    )
 
 
-def test_the_alarm_goes_off_where_the_curve_leaks(faces, model):
-    rows, labels, _ = faces
-    folds = plain_folds(labels, n_splits=4)
-    single = np.arange(len(labels)).astype(str)
-    curve = measured_analysis.learning_curve(rows, labels, single, folds, model=model)
-    assert curve["accuracy"].max() > ALARM
+def test_who_answers_unknown_faces_has_not_learned_from_their_clips(faces, model, name, alarm):
+    """Every second frame of six clips is unknown; the rest is labelled."""
+    rows, labels, clips = faces
+    unknown = np.isin(clips, clips[:24]) & (np.arange(96) % 2 == 0)
+    labelled = Labelled(np.flatnonzero(~unknown), labels[~unknown], clips[~unknown])
+
+    def right(apart):
+        fitted = model.fit(rows[~unknown][apart], labelled.truth[apart], labelled.clips[apart])
+        return (fitted.predict(rows[unknown]) == labels[unknown]).mean()
+
+    alarm(
+        f"{name}: unknown faces answered by who knows their clips",
+        "accuracy on the unknown faces",
+        without=right(labelled.outside(clips[unknown])),
+        planted=right(np.full(len(labelled.rows), True)),
+        between=ALARM,
+    )
 
 
 def test_the_choice_in_a_fold_gets_the_clips_of_its_rows(faces, model, monkeypatch):

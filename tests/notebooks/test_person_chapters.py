@@ -314,6 +314,35 @@ def test_b3_tunes_every_network_in_the_persons_own_folds(
     )
 
 
+@pytest.fixture
+def played(monkeypatch):
+    """Let the tuning note what it gets, and learn nothing; return the notes."""
+    notes = []
+
+    def fit(self, rows, labels, *, epochs, seed=0, **_):
+        notes.append((list(rows), list(labels), epochs, seed, self.seed))
+
+    monkeypatch.setattr(fine_tuning.Tuner, "choose_epochs", lambda *given, **_: 1)
+    monkeypatch.setattr(fine_tuning.Tuner, "fit", fit)
+    return notes
+
+
+@pytest.mark.filterwarnings("ignore:Even though the `tf.config")
+def test_ratings_change_no_model_of_b3(
+    execute, given, networks, person_folder, tmp_path, quick_pictures, played
+):
+    learned = []
+    for name in ("one", "other"):
+        leave_answers(given, "B2", seed=1)
+        execute("B3_fine_tuning", **given)
+        shutil.copytree(tmp_path / "out", tmp_path / name)
+        learned.append(played.copy())
+        played.clear()
+        rated_otherwise(person_folder)
+    assert learned[0] == learned[1] and len(learned[0]) > 6
+    assert_truths_of_unknown_faces_alone_differ(tmp_path / "one", tmp_path / "other", "B3")
+
+
 # C
 
 
