@@ -209,7 +209,7 @@ def test_b1_teaches_watches_chooses_and_answers_as_it_says(execute, tmp_path, ta
     ]
     assert scores["PublicTest"]["accuracy"] == pytest.approx((np.stack(of_public) == truth).mean())
     assert codes(table["truth"][:14]).tolist() == crowd.private_test()._labels.tolist()
-    stored = [pretrained.load(path) for path in results.models_of(out, "B1")]
+    stored = [pretrained.load(out / "models" / f"{name}.keras") for name in ("B1", "B1-2")]
     for network, again in zip(networks, stored, strict=True):
         np.testing.assert_allclose(
             inference.predict(again, public), inference.predict(network, public), atol=1e-5
