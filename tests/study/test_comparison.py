@@ -81,8 +81,7 @@ def test_models_are_compared_on_the_faces_that_all_could_read(chapter):
         "NN-FER2013": (1, 1, 2),
         "NN-FineTuned": (1, 1, 2),
         "SVM-Blendshapes": (1, 1, 2),  # and no SVM-Measured, which this study does not have
-        "untrained NN + LR": (1, 1, 2),
-        "NN-FER2013 + LR": (1, 1, 2),
+        **{name: (1, 1, 2) for name, rival in RIVALS.items() if rival.part == "B3"},
     }
     assert answers.of_truth["NN-FineTuned"].tolist() == [[[0.5, 0.5]]]
     assert "NN-FER2013" not in answers.folds and "NN-FER2013 + LR" in answers.folds
