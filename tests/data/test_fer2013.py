@@ -161,6 +161,13 @@ def test_a_subset_is_stratified_in_order_and_chosen_by_its_seed():
         crowd.subset(0, seed=0)
 
 
+def test_an_empty_split_of_few_images_gets_one_of_each_emotion(tmp_path):
+    images = np.random.default_rng(0).integers(0, 256, (6, 48, 48)).astype(np.uint8)
+    drawn = images, np.repeat([3, 4], 3), np.array(["Training"] * 6)
+    crowd = load_fer2013(write(tmp_path, text_of(rows_of(drawn))), public_share=0.1)
+    assert [(crowd.usage == usage).sum() for usage in ("PublicTest", "PrivateTest")] == [2, 2]
+
+
 def test_an_empty_split_is_taken_from_training_by_content(tmp_path):
     random = np.random.default_rng(0)
     images = random.integers(0, 256, (200, 48, 48)).astype(np.uint8)

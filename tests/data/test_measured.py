@@ -263,3 +263,16 @@ def test_columns_that_are_not_used_are_named(folder):
     )
     unused = lost(load_person(folder))
     assert unused["where"].tolist() == ["AU01_x in t.csv", "mood in t.csv"]
+
+
+def test_a_table_whose_decimal_commas_are_its_delimiters_says_so(folder):
+    (folder / "a.csv").write_text("file_name,AU01_r,AU12_r\n1_01.png,1,5,2,0\n2_07.png,0,1,3,0\n")
+    (told,) = lost(load_person(folder)).to_dict("records")
+    assert (told["what"], told["where"]) == ("table", "a.csv")
+    assert "not the 3 fields" in told["reason"] and "decimal comma" in told["remedy"]
+
+
+def test_a_confidence_in_percent_counts_as_a_share(folder):
+    (folder / "a.csv").write_text("file_name,confidence,AU12_r\n1_01.png,98,1\n2_07.png,40,2\n")
+    assert load_person(folder).faces["confidence"].tolist() == [0.98, 0.4]
+    assert load_person(folder, min_confidence=0.5).faces["has_units"].tolist() == [True, False]

@@ -80,6 +80,11 @@ def test_what_is_designed_is_checked_like_any_parameter():
         make_study({"desinged": "both"})
 
 
+def test_an_empty_setting_leaves_the_choice(tmp_path):
+    (tmp_path / "mine.yaml").write_text("target: photos\ndesigned: both\n")
+    assert load_study(tmp_path / "mine.yaml", ["designed="]).designed == ""
+
+
 def test_action_units_of_one_emotion_are_not_enough(folder):
     (table,) = folder.glob("*_AU.csv")
     header, *rows = table.read_text().splitlines()

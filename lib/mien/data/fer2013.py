@@ -213,7 +213,8 @@ def _share_out(rows: Rows, share: float) -> tuple[np.ndarray, tuple[str, ...]]:
         chosen: set[str] = set()
         for label in range(len(EMOTIONS)):
             own = np.sort(digests[training & (rows.labels == label)])
-            chosen.update(own[: round(share * len(own))].tolist())
+            least = int(len(own) > 1)  # of few images, too, one that tests
+            chosen.update(own[: max(least, round(share * len(own)))].tolist())
         usages[training & np.isin(digests, list(chosen))] = code
         filled.append(USAGES[code])
     return usages, tuple(filled)

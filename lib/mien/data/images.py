@@ -7,7 +7,7 @@ import math
 import re
 import threading
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from pathlib import Path
 
@@ -47,10 +47,8 @@ def open_image(path: str | Path) -> Image.Image:
     `DataError` if the file is missing, damaged, cut off, no image, or larger than `MAX_PIXELS`.
     """
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow's, of odd metadata and of sizes refused below
-            with _opened(Path(path)) as image:
-                return _decoded(image)
+        with quiet_pillow(), _opened(Path(path)) as image:
+            return _decoded(image)
     except FileNotFoundError as error:
         raise DataError(f"{path} does not exist") from error
     except Image.DecompressionBombError as error:
@@ -59,6 +57,14 @@ def open_image(path: str | Path) -> Image.Image:
         raise DataError(f"{path} {error}") from error
     except Exception as error:  # Pillow raises many kinds on damaged files
         raise DataError(f"{path} is damaged, cut off or no image that mien can read") from error
+
+
+@contextlib.contextmanager
+def quiet_pillow() -> Iterator[None]:
+    """Let Pillow warn of nothing: of odd metadata, of sizes that are refused anyway."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
 
 
 def _opened(path: Path) -> Image.Image:
@@ -142,7 +148,11 @@ def shooting_time(path: Path | None, name: str = "") -> datetime | None:
     """Return when a photo was taken: by its EXIF, else by date and time in a name."""
     texts = [name]
     if path is not None:
-        with contextlib.suppress(Exception), Image.open(path, formats=_FORMATS) as image:
+        with (
+            contextlib.suppress(Exception),
+            quiet_pillow(),
+            Image.open(path, formats=_FORMATS) as image,
+        ):
             exif = image.getexif()
             texts = [str(exif.get_ifd(0x8769).get(0x9003, "")), str(exif.get(0x0132, "")), name]
     date, clock = r"(\d{4})[-_.:]?(\d\d)[-_.:]?(\d\d)", r"(\d\d)[-_.:]?(\d\d)[-_.:]?(\d\d)"

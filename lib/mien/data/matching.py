@@ -238,7 +238,10 @@ def _tell(
     served = {id(row) for face in known for row in face.rows.values()}
     kinds = [(PurePath(table.place).parent, table.tool.name) for table in tables]
     alive = {kind for kind, t in zip(kinds, tables, strict=True) if served & set(map(id, t.rows))}
+    useless = {finding.where for finding in findings if finding.what == "table"}
     for table, kind, own in zip(tables, kinds, owners, strict=True):
+        if not table.rows and table.place in useless:
+            continue
         told: dict[tuple[str, str, bool], list[Row]] = defaultdict(list)
         for row, face in zip(table.rows, own, strict=True):
             told[_fate(row, face, id(row) in served, min_confidence)].append(row)

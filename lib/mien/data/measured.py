@@ -373,7 +373,8 @@ def _table(
     if short:
         reason = f"has not the {len(sheet.header)} fields that the header names"
         remedy = "save the table anew; a decimal comma needs another delimiter"
-        findings.append(Finding("row", rows_at(place, short), reason, remedy, count=len(short)))
+        what, where = ("row", rows_at(place, short)) if rows else ("table", place)
+        findings.append(Finding(what, where, reason, remedy, count=len(short)))
     named = re.search(r"(?im)^\W*file ?name\W+(.+?)[\s;,\"]*$", "".join(sheet.preamble))
     return Table(place, tool, tuple(first), tops, rows, named[1] if named else place, {})
 
@@ -429,6 +430,7 @@ class _RowReader:
         elif not np.isfinite(values).any():
             failure = NO_NUMBER
         confidence = box[4] if len(box) > 4 else self._number(fields, self.confidence)
+        confidence /= 100 if confidence > 1 else 1  # percent
         return Row(
             number,
             {name: fields[place].strip() for name, place in self.texts.items()},

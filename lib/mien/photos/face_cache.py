@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from mien import system
-from mien.data.images import find_images, open_image
+from mien.data.images import find_images, open_image, quiet_pillow
 from mien.errors import DataError, Finding
 from mien.files import cache_dir, keep
 from mien.photos import face_finder, landmarks
@@ -135,7 +135,7 @@ def uncropped(folder: Path) -> list[Finding]:
 
 
 def _is_large(path: Path) -> bool:
-    with contextlib.suppress(Exception), Image.open(path) as image:
+    with contextlib.suppress(Exception), quiet_pillow(), Image.open(path) as image:
         return min(image.size) >= _SMALL
     return False
 

@@ -490,28 +490,29 @@ def raters(pairs: pd.DataFrame) -> str:
 
 
 def measured(model: str, read: Mapping[str, Any], sources: Iterable[str]) -> str:
-    """Return what a model on measured features reads, and what there is.
+    """Return what a model on measured features reads, and all sources that there are.
 
-    ``read`` has ``kind``, ``source`` and ``names`` of its columns (`mien.data.measured.Measured`);
-    ``sources`` are all that measured the person.
+    ``read`` has ``kind``, ``source`` and ``names`` of its columns (`mien.data.measured.Measured`).
 
     Examples
     --------
     >>> measured("SVM-OpenFace", {"kind": "Action Units", "source": "OpenFace 2",
     ...                           "names": ("AU01_r", "AU01_c")}, ["OpenFace 2", "blendshapes"])
-    'SVM-OpenFace reads 2 columns of Action Units (source: OpenFace 2), 1 of them presences. \
-This person was measured by OpenFace 2 and blendshapes.'
+    'SVM-OpenFace reads 2 columns of Action Units, 1 of them presences, from OpenFace 2. Sources \
+of this person are OpenFace 2 and blendshapes.'
     """
     names = read["names"]
     presences = [name for name in names if name.endswith("_c")]
-    told = f", {len(presences)} of them presences" if presences else ""
+    told = f", {len(presences)} of them presences," if presences else ""
     alone = [name for name in presences if {name[:-2], name[:-2] + "_r"}.isdisjoint(names)]
     if alone and len(alone) < len(names):
         told += f" (of {listed(alone)} there is no intensity to double, so they change nothing)"
+    if read["source"] != read["kind"]:
+        told += f" from {escape(read['source'])}"
+    sources = listed([escape(source) for source in sources])
     return (
-        f"{model} reads {count(len(names), 'column')} of {read['kind']} (source: "
-        f"{escape(read['source'])}){told}. This person was measured by "
-        f"{listed(list(map(escape, sources)))}."
+        f"{model} reads {count(len(names), 'column')} of {read['kind']}{told}. Sources of this "
+        f"person are {sources}."
     )
 
 

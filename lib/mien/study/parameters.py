@@ -330,7 +330,7 @@ def _setting(text: str) -> tuple[str, Any]:
         raise ParameterError(f"--set takes NAME=VALUE, not {text!r}")
     name, value = name.strip(), value.strip()
     field = Study.model_fields.get(name)
-    if field is not None and field.annotation is str:
+    if field is not None and field.annotation not in (bool, int, float):
         return name, value
     try:
         return name, yaml.safe_load(value)
