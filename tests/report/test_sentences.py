@@ -1,10 +1,13 @@
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 
+from mien.designed import measured_svm
 from mien.evaluation.paired_tests import compare
 from mien.evaluation.rater_agreement import rater_agreement
+from mien.network import fine_tuning, training
 from mien.report import sentences
 
 SCORE = {"set": "target-labelled", "n": 86, "accuracy": 0.581, "accuracy_ci95": [0.472, 0.689],
@@ -118,6 +121,23 @@ def test_ferplus_is_told_where_it_was_asked():
     said = sentences.ferplus({"network": network, "labels": {"accuracy": 1.0}})
     assert "On the 2 PrivateTest faces" in said and "on 50.0 % (95 % interval 9.0 to 91.0" in said
     assert "labels on 100.0 %" in said
+
+
+def test_procedures_are_told_as_they_are_set():
+    model = measured_svm.MeasuredSvm(["AU01_r", "AU01_c"], n_splits=3)
+    said = sentences.measured_procedure(model.describe())
+    assert "take up to 0, 0.06 and 0.12 of 1 for noise, and what is called present" in said
+    assert "3 inner folds that keep clips whole choose *C* among 0.7, 1, 1.5 and 2." in said
+    other = measured_svm.MeasuredSvm(["jawOpen"], candidates={"svm__C": (3.0,)})
+    assert "It sees the columns as they are." in sentences.measured_procedure(other.describe())
+    recipe = training.Recipe(epochs=1, ema=0.9)
+    assert "momentum 0.9 a step" in sentences.trained(recipe.settings())
+    assert "found best" in sentences.trained(recipe.settings())
+    assert "was the last" in sentences.trained(replace(recipe, keep="last").settings())
+    tuning = fine_tuning.Tuning(frozen=1, epochs=7, augment=training.Augment(shift=0.05))
+    said = sentences.tuned({**vars(tuning), "inner_folds": 3})
+    assert "from the input on: 1 stage. The rest" in said
+    assert "among 0 to 7." in said and "moved by up to 5 %" in said
 
 
 def test_chosen_epochs_are_told_by_range_and_middle():

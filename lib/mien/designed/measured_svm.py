@@ -6,6 +6,7 @@ of the k columns, as `mien.data.measured.Measured` has them.
 
 from collections.abc import Callable, Mapping, Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
 from scipy.spatial.distance import cdist
@@ -169,7 +170,7 @@ class MeasuredSvm(ClassifierMixin, BaseEstimator):
         self.seed = seed
 
     def fit(self, rows, labels, groups=None):
-        """Choose, calibrate and fit to rows (n, 34) and labels (n,) of str.
+        """Choose, calibrate and fit.
 
         Parameters
         ----------
@@ -226,6 +227,19 @@ class MeasuredSvm(ClassifierMixin, BaseEstimator):
     def choices(self) -> Mapping[str, Sequence]:
         """What the inner folds choose among."""
         return self.candidates or (UNIT_CHOICES if self._of_units else PLAIN_CHOICES)
+
+    def describe(self) -> dict[str, Any]:
+        """Return ``views`` (thresholds of noise; none of other columns), ``choices``, ``n_splits``.
+
+        With ``presence``: whether intensities grow by what is called present.
+        """
+        units = self._made({})["features"] if self._of_units else None
+        return {
+            "views": list(units.noise) if units else [],
+            "presence": bool(units and units.presence),
+            "choices": self.choices,
+            "n_splits": self.n_splits,
+        }
 
     def kernel(self, rows) -> np.ndarray:
         """Return how alike rows are before anything is chosen, (n, n), 0..1, no label looked at."""

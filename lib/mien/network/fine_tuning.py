@@ -8,6 +8,7 @@ import copy
 import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import keras
 import numpy as np
@@ -119,6 +120,10 @@ class Tuner:
         seen = [images, images[:, :, ::-1], *copies]
         self.answers = np.stack([_outputs(early, faces) for faces in seen])
         self._compile()
+
+    def describe(self) -> dict[str, Any]:
+        """Return every setting by name, and ``inner_folds``, in which the epochs are chosen."""
+        return {**vars(self.tuning), "inner_folds": _INNER_FOLDS}
 
     def _compile(self) -> None:
         allowed = np.isin(EMOTIONS, self.emotions)

@@ -300,8 +300,7 @@ def overfitting(turning: Mapping) -> str:
         return said + "Its loss did not turn upwards, so over-fitting is not visible."
     return said + (
         f"Its loss was lowest in epoch {turning['lowest_loss_epoch']} and ended "
-        f"{percent(turning['loss_rise'])} higher: the network over-fits towards the end, and "
-        "keeping the best epoch guards against it."
+        f"{percent(turning['loss_rise'])} higher: the network over-fits towards the end."
     )
 
 
@@ -372,13 +371,71 @@ def choices(candidates: Mapping[str, Sequence[float]], chosen: Sequence[Mapping]
     told = []
     for name, values in candidates.items():
         times = [sum(choice.get(name) == value for choice in chosen) for value in values]
-        words = [("no", "yes")[v] if isinstance(v, bool) else f"{v:g}" for v in values]
-        pairs = [f"{word} ({n})" for word, n in zip(words, times, strict=True)]
-        name = name.rpartition("__")[2]
-        told.append(f"*{_CHOICES.get(name, name)}* {listed(pairs)}")
+        pairs = [f"{_value(value)} ({n})" for value, n in zip(values, times, strict=True)]
+        told.append(f"*{_choice(name)}* {listed(pairs)}")
     return (
         f"What the inner folds chose in {count(len(chosen), 'fold')}, and how often: "
         f"{'; '.join(told)}."
+    )
+
+
+def _choice(name: str) -> str:
+    name = name.rpartition("__")[2]
+    return _CHOICES.get(name, name)
+
+
+def _value(value: float) -> str:
+    return ("no", "yes")[value] if isinstance(value, bool) else f"{value:g}"
+
+
+def measured_procedure(described: Mapping[str, Any]) -> str:
+    """Return how a model sees measured features, and what is chosen inside a training fold.
+
+    Parameters
+    ----------
+    described : mapping
+        Of `mien.designed.measured_svm.MeasuredSvm.describe`.
+
+    Examples
+    --------
+    >>> measured_procedure({"views": [], "presence": False, "choices": {"svm__C": (1.0, 2.0)},
+    ...                     "n_splits": 5})
+    'It sees the columns as they are. Inside every training fold, 5 inner folds that keep clips \
+whole choose *C* among 1 and 2.'
+    """
+    seen = "It sees the columns as they are."
+    if described["views"]:
+        levels = listed([f"{level:g}" for level in described["views"]])
+        seen = f"Its {count(len(described['views']), 'view')} take up to {levels} of 1 for noise"
+        seen += ", and what is called present counts double." if described["presence"] else "."
+    told = [
+        f"*{_choice(name)}* among {listed([_value(value) for value in values])}"
+        for name, values in described["choices"].items()
+    ]
+    return (
+        f"{seen} Inside every training fold, {count(described['n_splits'], 'inner fold')} that "
+        f"keep clips whole choose {listed(told)}."
+    )
+
+
+def trained(settings: Mapping[str, Any]) -> str:
+    """Return which weights a training ends with (`mien.network.training.Recipe.settings`)."""
+    kept = {"best": "that PublicTest found best", "last": "that was the last"}[settings["keep"]]
+    return (
+        f"What PublicTest looks at is a moving average of the weights (momentum "
+        f"{settings['ema']:g} a step); kept are those of the epoch {kept}."
+    )
+
+
+def tuned(described: Mapping[str, Any]) -> str:
+    """Return how a network is tuned (`mien.network.fine_tuning.Tuner.describe`)."""
+    frozen = count(described["frozen"], "stage") if described["frozen"] else "nothing"
+    return (
+        f"Frozen, from the input on: {frozen}. The rest learns at a rate "
+        f"of {described['learning_rate']:g}, pulled to its start with a weight of "
+        f"{described['l2_to_start']:g}. {augmented(vars(described['augment']))} Inside every "
+        f"training fold, {count(described['inner_folds'], 'inner fold')} that keep clips whole "
+        f"choose after how many epochs to stop, among 0 to {described['epochs']}."
     )
 
 
