@@ -42,18 +42,9 @@ def unit_importance(
     Breiman's permutation importance (2001, "Random forests"), on the faces that the model was not
     fitted on. A unit is an Action Unit or a blendshape; its intensity and presence, its left and
     right side are exchanged together, since either tells of the other
-    (`mien.data.measured.unit_of`).
-
-    Parameters
-    ----------
-    rows : array (n, k)
-    labels, clips : arrays (n,) of str
-    folds : int array (repeats, n)
-        From :func:`mien.evaluation.cross_validation.grouped_folds`.
-    model : MeasuredSvm
-        Unfitted.
-    shuffles : int
-        How often each unit is shuffled in each fold.
+    (`mien.data.measured.unit_of`). Arguments are those of
+    :func:`mien.designed.measured_svm.cross_validate`; ``shuffles`` is how often each unit is
+    shuffled in each fold.
 
     Returns
     -------

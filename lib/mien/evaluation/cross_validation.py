@@ -29,29 +29,17 @@ def grouped_folds(
     `StratifiedGroupKFold`, shuffled anew for every repeat). An emotion that occurs in one clip only
     is still tested, by a model that never saw it: the training part of that fold lacks it.
 
-    Parameters
-    ----------
-    labels, clips : array-like of str, shape (n,)
-        Emotion and clip of every image.
-    n_splits : int, at least 2
-        Number of folds, at most the number of clips.
-    n_repeats : int, at least 1
-        How often the images are dealt anew.
-    seed : int
-        Repeat r uses ``seed + r``, so fewer repeats are the first of many.
+    Of n images with ``labels`` and ``clips`` they are ``n_splits`` folds, 2 or more, dealt
+    ``n_repeats`` times; repeat r uses ``seed + r``, so fewer repeats are the first of many. Returns
+    int (n_repeats, n): the number, from 0, of the fold that tests an image; the others train on it.
+    It does not depend on the order of the images. `DataError` if there are fewer clips than folds,
+    `ParameterError` if a number is out of range.
 
-    Returns
-    -------
-    ndarray of int, shape (n_repeats, n)
-        Fold number 0..n_splits - 1; the image is tested in that fold and trained on in the others.
-        It does not depend on the order of the images.
-
-    Raises
-    ------
-    DataError
-        If there are fewer clips than folds.
-    ParameterError
-        If ``n_splits`` or ``n_repeats`` is out of range.
+    Examples
+    --------
+    >>> folds = grouped_folds(["sad"] * 4, ["a", "a", "b", "b"], n_splits=2)
+    >>> bool(folds[0, 0] == folds[0, 1] != folds[0, 2] == folds[0, 3])
+    True
     """
     labels, clips = np.asarray(labels).astype(str), np.asarray(clips).astype(str)
     if labels.shape != clips.shape:
@@ -92,21 +80,10 @@ def out_of_fold(
     Every score of what learns from the person is of such answers: of chapters' models and rivals,
     curves and importance, and of what is chosen inside a fold.
 
-    Parameters
-    ----------
-    answer : callable
-        ``answer(rows, labels, clips, others)``: learns, and chooses whatever it chooses, from the
-        rows of all folds but one, and returns its answers (k, ...) to that fold's k rows, and what
-        it has chosen.
-    rows : ndarray, shape (n, ...)
-    labels, clips : array-like of str, shape (n,)
-    folds : ndarray of int, shape (repeats, n)
-
-    Returns
-    -------
-    answers : ndarray, shape (repeats, n, ...)
-    chosen : list
-        What was chosen in every fold of every repeat.
+    ``answer(rows, labels, clips, others)`` learns, and chooses whatever it chooses, from the rows
+    of all folds but one, and returns its answers (k, ...) to that fold's k rows, and what it has
+    chosen. ``rows`` are (n, ...), ``labels`` and ``clips`` (n,), ``folds`` int (repeats, n).
+    Returns the answers (repeats, n, ...), and a list of what every fold of every repeat has chosen.
     """
     labels, clips = np.asarray(labels), np.asarray(clips)
     repeats, chosen = [], []
@@ -135,9 +112,8 @@ def _check(n_splits: int, n_repeats: int, available: int, what: str) -> None:
 
 
 def _repeat(makers, labels, clips, n_splits, n_repeats, seed) -> np.ndarray:
-    return np.stack(
-        [_deal(makers, labels, clips, n_splits, seed + repeat) for repeat in range(n_repeats)]
-    )
+    dealt = [_deal(makers, labels, clips, n_splits, seed + repeat) for repeat in range(n_repeats)]
+    return np.stack(dealt)
 
 
 def _deal(makers, labels, clips, n_splits, seed) -> np.ndarray:

@@ -162,27 +162,13 @@ class Tuner:
     ) -> None:
         """Tune the starting network on the faces ``rows`` and their labels, (k,) each.
 
-        A head that starts as the linear probe is fitted on just these faces.
+        A head that starts as the linear probe is fitted on just these faces. 0 epochs leave the
+        starting network; ``on_epoch`` is called with the number of epochs done, 0 first.
+        `DataError` if there are not as many labels as faces, or none.
 
         The weights that it ends with, and that ``on_epoch`` finds, are the mean of those after
         every epoch (stochastic weight averaging: Izmailov et al. 2018, arXiv:1803.05407); with so
         few faces the last ones alone hang on the last batches.
-
-        Parameters
-        ----------
-        rows : ndarray of int
-            Which faces to learn from.
-        labels : sequence of str
-        epochs : int
-            0 leaves the starting network.
-        seed : int
-        on_epoch : callable, optional
-            Called with the number of epochs done, 0 first.
-
-        Raises
-        ------
-        DataError
-            If there are not as many labels as faces, or none.
         """
         if len(rows) != len(labels) or not len(rows):
             raise DataError(f"{len(rows)} faces and {len(labels)} labels: one a face, please")
@@ -255,17 +241,9 @@ class Tuner:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return answers to every face by networks that have not seen its clip.
 
-        Parameters
-        ----------
-        labels, clips : sequence of str, (n,)
-        folds : ndarray of int, (repeats, n)
-            The fold that tests a face (`mien.evaluation.cross_validation.grouped_folds`).
-
-        Returns
-        -------
-        probabilities : ndarray of float32, (repeats, n, 7)
-        epochs : ndarray of int, (repeats x folds,)
-            The number of epochs that each fold's training part chose.
+        ``labels`` and ``clips`` are (n,), ``folds`` int (repeats, n), the fold that tests a face
+        (`mien.evaluation.cross_validation.grouped_folds`). Returns probabilities, float32 (repeats,
+        n, 7), and the number of epochs that each fold has chosen, int (repeats x folds,).
         """
         seeds = itertools.cycle(np.unique(folds).tolist())
 

@@ -60,10 +60,8 @@ macro F1 44.0 %).'
 def unmasked(restricted: Mapping, free: Mapping) -> str:
     """Return what it costs a crowd's model that it may name emotions which the person never shows.
 
-    Parameters
-    ----------
-    restricted, free : mapping
-        Scores on the same faces, with the person's emotions and with all seven allowed.
+    ``restricted`` and ``free`` are scores on the same faces, with the person's emotions and with
+    all seven allowed.
     """
     change = free["accuracy"] - restricted["accuracy"]
     return (
@@ -84,13 +82,7 @@ def one_pair(row: Mapping) -> str:
 
 
 def private_reads(reads: pd.DataFrame) -> str:
-    """Return how often FER2013's PrivateTest was read in the project's history.
-
-    Parameters
-    ----------
-    reads : DataFrame
-        `mien.study.provenance.private_reads`.
-    """
+    """Return how often FER2013's PrivateTest was read (`mien.study.provenance.private_reads`)."""
     times = int((reads["set"] == "PrivateTest").sum())
     told = "In this study PrivateTest is read once, after everything was chosen."
     if times:
@@ -104,12 +96,8 @@ def private_reads(reads: pd.DataFrame) -> str:
 def calibration(bins: pd.DataFrame, error: float, floor: float) -> str:
     """Return how far confidence and accuracy are apart, and to which side.
 
-    Parameters
-    ----------
-    bins, error
-        Of `mien.evaluation.calibration.reliability`.
-    floor : float
-        Of `mien.evaluation.calibration.noise_floor`.
+    ``bins`` and ``error`` are of `mien.evaluation.calibration.reliability`, ``floor`` of
+    `mien.evaluation.calibration.noise_floor`.
     """
     n = int(bins["n"].sum())
     over = float(((bins["confidence"] - bins["accuracy"]) * bins["n"]).sum()) / n
@@ -163,10 +151,7 @@ def best_and_worst(score: Mapping) -> str:
 def highest(board: Mapping[str, Mapping]) -> str:
     """Return whose accuracy is highest, and whose intervals overlap with its own.
 
-    Parameters
-    ----------
-    board : mapping of str to mapping
-        Scores by the name of the model or step.
+    ``board`` has scores by the name of the model or step.
     """
     if not board:
         return "No model has answered a face whose emotion is known."
@@ -185,10 +170,7 @@ def highest(board: Mapping[str, Mapping]) -> str:
 def answered(predictions: pd.DataFrame) -> str:
     """Return what unknown faces were answered, and how often as the raters' majority says.
 
-    Parameters
-    ----------
-    predictions : DataFrame
-        ``predicted``, ``truth`` (empty where the raters have no majority).
+    ``predictions`` have ``predicted`` and ``truth``, empty where the raters have no majority.
     """
     predictions = predictions[predictions["predicted"] != ""]  # of a face that could not be read
     if predictions.empty:
@@ -356,12 +338,8 @@ _CHOICES = {"with_std": "a scale of its own for every column"}
 def choices(candidates: Mapping[str, Sequence[float]], chosen: Sequence[Mapping]) -> str:
     """Return among what the inner folds of a model chose, and how often each was chosen.
 
-    Parameters
-    ----------
-    candidates : mapping of str to sequence of float
-        The values of every parameter (`mien.designed.measured_svm.MeasuredSvm`).
-    chosen : sequence of mapping
-        What each fold has chosen.
+    ``candidates`` are the values of every parameter, ``chosen`` what each fold has chosen
+    (`mien.designed.measured_svm.MeasuredSvm`).
 
     Examples
     --------
@@ -391,10 +369,7 @@ def _value(value: float) -> str:
 def measured_procedure(described: Mapping[str, Any]) -> str:
     """Return how a model sees measured features, and what is chosen inside a training fold.
 
-    Parameters
-    ----------
-    described : mapping
-        Of `mien.designed.measured_svm.MeasuredSvm.describe`.
+    ``described`` is of `mien.designed.measured_svm.MeasuredSvm.describe`.
 
     Examples
     --------

@@ -242,26 +242,11 @@ class Chapter:
         """Open PrivateTest, once, and score answers that are there already.
 
         Every reading is noted in metrics.json (``private_reads`` of ``provenance``: ``model``,
-        ``set``, ``n``, ``when``); no other score of PrivateTest can be saved.
-
-        Parameters
-        ----------
-        private : PrivateTest
-        answers : mapping of str to array
-            By model: emotions, str (n,), or probabilities, float (n, 7) or (trainings, n, 7).
-        copied : ndarray of bool, shape (n,)
-            As for `mien.evaluation.scores.private_scores`.
-
-        Returns
-        -------
-        truth : ndarray of str, shape (n,)
-        scores : dict of str to list of dict
-            Of every model, as `mien.evaluation.scores.private_scores`.
-
-        Raises
-        ------
-        ParameterError
-            If this chapter has opened it before.
+        ``set``, ``n``, ``when``); no other score of PrivateTest can be saved. ``answers`` are by
+        model: emotions, str (n,), or probabilities, float (n, 7) or (trainings, n, 7); ``copied``
+        is bool (n,). Returns the truth, str (n,), and every model's scores
+        (`mien.evaluation.scores.private_scores`). `ParameterError` if this chapter has opened it
+        before.
         """
         if self._private_reads:
             raise ParameterError(

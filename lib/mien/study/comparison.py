@@ -333,13 +333,9 @@ def limits(
 def set_in_view(models: Collection[str]) -> pd.DataFrame:
     """Return the choices behind these models that the labels of README's person have influenced.
 
-    Returns
-    -------
-    DataFrame
-        ``models`` (names, by ``;``), ``choice``, ``among`` (what else was tried), ``worth``.
+    ``models`` (names, by ``;``), ``choice``, ``among`` (what else was tried), ``worth``.
     """
-    with resources.files(__package__).joinpath("set_in_view.csv").open(encoding="utf-8") as file:
-        choices = pd.read_csv(file)
+    choices = _recorded("set_in_view.csv")
     used = [not set(models).isdisjoint(names.split(";")) for names in choices["models"]]
     return choices[used]
 
@@ -351,8 +347,11 @@ def other_trainings() -> pd.DataFrame:
     ``fine_tuned`` (on the labelled faces of the person of README, out of fold), ``recorded`` (the
     commit, or where the figure stands).
     """
-    path = resources.files("mien.study") / "other_trainings.csv"
-    with path.open(encoding="utf-8") as file:
+    return _recorded("other_trainings.csv")
+
+
+def _recorded(name: str) -> pd.DataFrame:
+    with (resources.files("mien.study") / name).open(encoding="utf-8") as file:
         return pd.read_csv(file)
 
 

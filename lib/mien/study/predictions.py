@@ -23,19 +23,13 @@ if TYPE_CHECKING:
 def person_predictions(
     person: Person, rows: np.ndarray, probabilities: np.ndarray, *, fold: np.ndarray | int = -1
 ) -> pd.DataFrame:
-    """Return predictions on k faces of the person in the columns of predictions.csv.
+    """Return predictions on some faces of the person in the columns of predictions.csv, a row each.
 
-    The truth of an unknown face is its raters' majority, empty where there is none.
-
-    Parameters
-    ----------
-    rows : array of bool or int
-        The faces (rows of ``person.faces``) that were predicted.
-    probabilities : array of float, shape (k, 7)
-        In the order of `mien.emotions.EMOTIONS`; 0 for what a model cannot answer. The largest is
-        the answer.
-    fold : array of int, shape (k,), or int
-        The fold in which a face was held out; -1 (written as an empty cell) for none.
+    ``rows`` (bool or int) are the k faces of ``person.faces`` that were predicted,
+    ``probabilities`` (k, 7) in the order of `mien.emotions.EMOTIONS`, 0 for what a model cannot
+    answer; the largest is the answer. ``fold`` (k,) is where a face was held out; -1, written as an
+    empty cell, for none. The truth of an unknown face is its raters' majority, empty where there is
+    none.
     """
     faces = person.faces.loc[rows].reset_index(drop=True)
     majority = person.majority().loc[rows].reset_index(drop=True)
@@ -51,16 +45,11 @@ def person_predictions(
 def repeats_table(
     person: Person, rows: np.ndarray, probabilities: np.ndarray, *, folds: np.ndarray | int = -1
 ) -> pd.DataFrame:
-    """Return every answer of every training and repeat to k labelled faces, one row each.
+    """Return every answer of every training and repeat to labelled faces, one row each.
 
-    Parameters
-    ----------
-    rows : array of bool or int
-        The faces that were predicted.
-    probabilities : array of float, shape (trainings, repeats, k, 7)
-        One training of what is no network, one repeat of what was not cross-validated.
-    folds : array of int, shape (repeats, k)
-        -1 for what was not cross-validated.
+    ``rows`` (bool or int) are the k faces that were predicted, ``probabilities`` (trainings,
+    repeats, k, 7): one training of what is no network, one repeat of what was not cross-validated.
+    ``folds`` are int (repeats, k), -1 for what was not cross-validated.
 
     Returns
     -------
@@ -140,15 +129,8 @@ def by_repeat(repeats: pd.DataFrame, column: str, names: Sequence[str]) -> np.nd
 def checked_faces(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Return the faces that tables of answers are about, once they say the same of each.
 
-    Parameters
-    ----------
-    tables : mapping of model to DataFrame
-        With ``file_name, clip, truth``, and perhaps ``training`` and ``repeat``.
-
-    Returns
-    -------
-    DataFrame
-        ``file_name, clip, truth`` of every face that stands in any of them.
+    The tables, by model, have ``file_name, clip, truth``, and perhaps ``training`` and ``repeat``;
+    the result has the first three of every face that stands in any of them.
 
     Raises
     ------
@@ -179,20 +161,11 @@ def checked_faces(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
 def side_by_side(
     predictions: Mapping[str, pd.DataFrame], which: str, *, how: str = "inner"
 ) -> pd.DataFrame:
-    """Return what several models answered to the faces of a set.
+    """Return what several models answered to the faces of a set, ``labelled`` or ``unknown``.
 
-    Parameters
-    ----------
-    predictions : mapping of model to DataFrame
-        In the columns of predictions.csv.
-    which : {"labelled", "unknown"}
-    how : {"inner", "outer"}
-        Faces that all of them answered, or any of them; they are checked (`checked_faces`).
-
-    Returns
-    -------
-    DataFrame
-        ``file_name, clip, truth`` and a column of answers for every model.
+    ``predictions`` are those of predictions.csv by model; ``how`` is ``inner`` for the faces that
+    all of them answered, ``outer`` for any; they are checked (`checked_faces`). Returns
+    ``file_name, clip, truth`` and a column of answers for every model.
     """
     chosen = {model: frame[frame["set"] == which] for model, frame in predictions.items()}
     checked_faces(chosen)
@@ -230,7 +203,8 @@ def answers_on_person(
 ) -> PersonAnswers:
     """Return a crowd model's answers to the person, restricted to its emotions and not, scored.
 
-    ``probabilities`` (k, 7), of a network (trainings, k, 7), are those of the faces ``rows``.
+    ``probabilities`` (k, 7), of a network (trainings, k, 7), are of the k faces ``rows`` (int), in
+    the order of `mien.emotions.EMOTIONS`.
     """
     network = probabilities.ndim == 3
     unrestricted = probabilities.reshape(-1, len(rows), len(EMOTIONS))
@@ -253,17 +227,8 @@ def answers_on_person(
 def private_table(truth: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
     """Return the answers to every PrivateTest image, so that models can be paired on them.
 
-    Parameters
-    ----------
-    truth : array of str, shape (n,)
-        True emotions.
-    probabilities : array of float, shape (trainings, n, 7)
-        One training of what is no network.
-
-    Returns
-    -------
-    DataFrame
-        ``image`` (from 0, in the order of PrivateTest), ``truth, training, predicted, p_…``.
+    Of true emotions (n,) and probabilities (trainings, n, 7), one training of what is no network:
+    ``image`` (from 0, in the order of PrivateTest), ``truth, training, predicted, p_…``.
     """
     frame = pd.DataFrame({"image": np.arange(len(truth)), "truth": truth})
     tables = [
@@ -284,19 +249,11 @@ def agreement_with_ferplus(
 ) -> dict[str, Any] | None:
     """Return how far a model and FER2013's labels agree with FER+ on PrivateTest.
 
-    Parameters
-    ----------
-    crowd : Fer2013
-    answers, labels : array of str
-        Emotions, one for every PrivateTest face: the model's, and FER2013's own.
-
-    Returns
-    -------
-    dict or None
-        Scores (`mien.evaluation.scores.score_set`) of the ``network`` and of the ``labels`` on
-        the faces for which FER+ has a majority (`mien.data.ferplus.majority`), which counts as
-        truth; empty where there is no such face, None where FER+ does not lie beside FER2013,
-        ``unfit`` and why where it cannot be asked.
+    ``answers`` and ``labels`` are the emotions of every PrivateTest face: the model's, and
+    FER2013's own. Returns scores (`mien.evaluation.scores.score_set`) of the ``network`` and of the
+    ``labels`` on the faces for which FER+ has a majority (`mien.data.ferplus.majority`), which
+    counts as truth; empty where there is no such face, None where FER+ does not lie beside FER2013,
+    ``unfit`` and why where it cannot be asked.
     """
     try:
         seen = ferplus.majority(crowd)
