@@ -9,8 +9,6 @@ from mien.designed.measured_analysis import (
     ALL,
     PROTOTYPES,
     chance_test,
-    curve_estimate,
-    learning_curve,
     shuffled_by_clip,
     textbook_agreement,
     textbook_hits,
@@ -18,7 +16,6 @@ from mien.designed.measured_analysis import (
 )
 from mien.designed.measured_svm import MeasuredSvm
 from mien.emotions import EMOTIONS
-from mien.errors import DataError
 from mien.evaluation.cross_validation import grouped_folds
 
 NAMES = (*(f"{unit}_r" for unit in UNITS), *(f"{unit}_c" for unit in UNITS))
@@ -139,31 +136,3 @@ def test_shuffled_labels_keep_their_numbers_and_their_runs():
     assert np.array_equal(np.bincount(shuffled), np.bincount(labels))
     assert all(len(set(shuffled[clips == clip])) == 1 for clip in range(20))
     assert not np.array_equal(shuffled, labels)
-
-
-def test_more_faces_read_better(faces):
-    rows, labels, clips, folds = faces
-    noisy = rows + np.random.default_rng(0).normal(scale=0.3, size=rows.shape).astype("f")
-    curve = learning_curve(noisy, labels, clips, folds, model=MODEL, shares=(0.1, 1.0))
-    means = curve.groupby("share").mean()
-    assert means.faces[1.0] == pytest.approx(48)
-    assert means.faces[0.1] < 10
-    assert means.accuracy[1.0] > means.accuracy[0.1]
-    assert set(curve.repeat) == {0, 1}
-
-
-def test_folds_of_other_faces_are_refused(faces):
-    rows, labels, clips, folds = faces
-    with pytest.raises(DataError, match="folds are for 60 faces"):
-        learning_curve(rows[:9], labels[:9], clips[:9], folds, model=MODEL)
-
-
-def test_a_curve_says_how_many_faces_ten_points_would_take():
-    curve = pd.DataFrame({"share": [0.5, 1.0], "faces": [10, 100], "accuracy": [0.4, 0.5]})
-    found = curve_estimate(curve)
-    assert (found["fewest"], found["most"]) == (10, 100)
-    assert (found["accuracy_of_fewest"], found["accuracy_of_most"]) == (0.4, 0.5)
-    assert found["goal"] == pytest.approx(0.6)
-    assert found["faces_needed"] == pytest.approx(1000)
-    assert curve_estimate(curve.assign(accuracy=[0.5, 0.4]))["faces_needed"] is None
-    assert curve_estimate(curve.assign(accuracy=[0.8, 0.95]))["faces_needed"] is None

@@ -1,4 +1,5 @@
 import numpy as np
+import pandas as pd
 import pytest
 from scipy.special import softmax
 
@@ -6,6 +7,8 @@ from mien.emotions import EMOTIONS, codes, named
 from mien.evaluation.calibration import log_loss
 from mien.evaluation.cross_validation import grouped_folds, out_of_fold
 from mien.evaluation.probing import (
+    ahead_from,
+    best_at,
     by_measures,
     by_prior,
     by_probe,
@@ -186,7 +189,7 @@ def test_a_curve_learns_from_nested_clips_of_the_training_part_alone(learnable):
     rows, seen = np.hstack([clips[:, None].astype(float), rows]), []
     orders = clip_orders(clips, 2)
     curve = label_curve(
-        {"a": (noted(seen), rows)}, labels, clips, folds, orders=orders, sizes=(2, 8)
+        {"a": (noted(seen), rows)}, labels, clips, folds, orders=orders, names=clips, sizes=(2, 8)
     )
     few, some, everything = seen[:10], seen[10:20], seen[20:]
     for two, eight, every in zip(few, some, everything, strict=True):
@@ -194,7 +197,9 @@ def test_a_curve_learns_from_nested_clips_of_the_training_part_alone(learnable):
         assert two[0] < eight[0] < every[0]
         assert not {float(clip) for clip in every[0]} & every[1]
     again = []
-    label_curve({"b": (noted(again), rows)}, labels, clips, folds, orders=orders, sizes=(2,))
+    label_curve(
+        {"b": (noted(again), rows)}, labels, clips, folds, orders=orders, names=clips, sizes=(2,)
+    )
     assert [clips for clips, _ in again[:10]] == [clips for clips, _ in few]
     learned = curve.groupby("size")["learned"].first().to_dict()
     assert learned == {2: 4, 8: 16, 0: 48}
@@ -203,7 +208,9 @@ def test_a_curve_learns_from_nested_clips_of_the_training_part_alone(learnable):
 def test_a_curve_rises_with_what_can_be_learned_and_never_says_never(learnable):
     rows, labels, clips, folds = learnable
     orders = clip_orders(clips, 2)
-    curve = label_curve({"a": (by_probe, rows)}, labels, clips, folds, orders=orders, sizes=(1, 4))
+    curve = label_curve(
+        {"a": (by_probe, rows)}, labels, clips, folds, orders=orders, names=clips, sizes=(1, 4)
+    )
     right, loss = (curve.groupby("size")[what].mean() for what in ("right", "loss"))
     assert right[1] < right[4] < right[0]
     assert np.isfinite(loss).all() and loss[0] < loss[1]
@@ -217,7 +224,14 @@ def test_a_curve_can_only_guess_and_the_alarm_goes_off_where_clips_leak(faces):
     labels, folds, noise = faces
     clips, leaking = np.repeat(np.arange(30), 2).astype(str), np.stack([np.arange(60) % 2] * 2)
     honest, leaked = (
-        label_curve({"a": (by_probe, noise)}, labels, clips, dealt, orders=clip_orders(clips, 2))
+        label_curve(
+            {"a": (by_probe, noise)},
+            labels,
+            clips,
+            dealt,
+            orders=clip_orders(clips, 2),
+            names=clips,
+        )
         for dealt in (folds, leaking)
     )
     highest = [curve.groupby("size")["right"].mean().max() for curve in (honest, leaked)]
@@ -226,11 +240,42 @@ def test_a_curve_can_only_guess_and_the_alarm_goes_off_where_clips_leak(faces):
 
 def test_points_stand_beside_a_model_that_needs_no_label(learnable):
     rows, labels, clips, folds = learnable
-    orders = clip_orders(clips, 2)
-    curve = label_curve({"a": (by_probe, rows)}, labels, clips, folds, orders=orders, sizes=(4,))
-    points = curve_points(curve, start=(labels == "happy").astype(float))
+    orders, names = clip_orders(clips, 2), np.arange(60).astype(str)
+    curve = label_curve(
+        {"a": (by_probe, rows)}, labels, clips, folds, orders=orders, names=names, sizes=(4,)
+    )
+    start = pd.Series((labels == "happy").astype(float), names)[::-1]
+    points = curve_points(curve, start=start)
     for _, point in points.iterrows():
         assert point["ahead"] == pytest.approx(point["accuracy"] - 1 / 3)
         assert point["low"] < point["accuracy"] < point["high"]
         assert point["ahead_low"] < point["ahead"] < point["ahead_high"]
     assert points["faces"].tolist() == [8, 48]
+    assert "ahead" not in curve_points(curve)
+
+
+POINTS = pd.DataFrame(
+    {
+        "model": ["a"] * 3 + ["b"] * 3,
+        "size": [2, 8, 0] * 2,
+        "faces": [4.0, 16, 64] * 2,
+        "accuracy": [0.3, 0.7, 0.8, 0.5, 0.6, 0.7],
+        "ahead": [-0.3, 0.1, 0.2, -0.1, 0.0, 0.1],
+        "ahead_low": -0.05,
+        "ahead_high": 0.4,
+    }
+)
+
+
+def test_the_best_guess_lies_between_the_points_and_may_need_no_label():
+    found = best_at(POINTS, [2, 8, 32, 99], start=0.55)
+    assert found["model"].tolist() == ["", "", "a", ""]
+    assert found["accuracy"].tolist() == pytest.approx([0.55, 0.55, 0.75, 0.55])
+    assert best_at(POINTS, [8], start=0.1)["model"].tolist() == ["b"]
+
+
+def test_a_model_is_ahead_from_where_it_stays_ahead():
+    found = ahead_from(POINTS)
+    assert (found["model"], found["faces"], found["ahead"]) == ("a", 16, 0.2)
+    assert ahead_from(POINTS.assign(ahead=[0.1, -0.1, 0.2, 0, 0, 0]))["faces"] == 64
+    assert ahead_from(POINTS.assign(ahead=-0.1))["faces"] is None

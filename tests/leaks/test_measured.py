@@ -14,6 +14,7 @@ from mien.data.person import Labelled
 from mien.designed import measured_analysis, measured_svm
 from mien.emotions import EMOTIONS
 from mien.evaluation.cross_validation import grouped_folds, plain_folds
+from mien.evaluation.probing import clip_orders, label_curve
 
 #: Between what guessing reaches here and what a leak reaches.
 ALARM = 0.75
@@ -124,27 +125,30 @@ def test_a_tested_row_changes_no_other_answer(faces, model, name, alarm):
     )
 
 
-def curve(faces, clips, folds):
+def curve(faces, clips, folds, *, answer=None):
     """Return the accuracy of the learning curve where it ends."""
-    found = measured_analysis.learning_curve(
-        *faces[:2],
+    rows, labels, _ = faces
+    found = label_curve(
+        {"SVM": (answer or measured_svm.asked(OF_UNITS), rows)},
+        labels,
         clips,
         folds,
-        model=OF_UNITS,
-        shares=(1.0,),
+        orders=clip_orders(clips, len(folds)),
+        names=clips,
+        sizes=(),
     )
-    return found["accuracy"].mean()
+    return found["right"].mean()
 
 
-def test_the_learning_curve_can_only_guess_too(faces, alarm, monkeypatch):
+def test_the_learning_curve_can_only_guess_too(faces, alarm):
     rows, labels, clips = faces
     single, folds = np.arange(96).astype(str), grouped_folds(labels, clips, n_splits=4)
     told = {"without": curve(faces, clips, folds), "between": ALARM}
     score = "accuracy where the curve ends"
     planted = curve(faces, single, plain_folds(labels, n_splits=4))
     alarm("the learning curve ignores clips", score, planted=planted, **told)
-    monkeypatch.setattr(measured_analysis, "asked", fitted_on_all(rows, labels, clips))
-    planted = curve(faces, clips, folds)
+    knowing = fitted_on_all(rows, labels, clips)(OF_UNITS)
+    planted = curve(faces, clips, folds, answer=knowing)
     alarm("the learning curve learns from tested rows", score, planted=planted, **told)
 
 

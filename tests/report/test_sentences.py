@@ -213,16 +213,6 @@ def test_the_textbook_and_chance():
     )
 
 
-def test_a_learning_curve_is_continued_only_where_it_rises():
-    found = {"fewest": 10.0, "accuracy_of_fewest": 0.4, "most": 100.0, "accuracy_of_most": 0.5,
-             "goal": 0.6, "faces_needed": 1004.0}  # fmt: skip
-    said = sentences.curve(found)
-    assert "from 40.0 % to 50.0 %" in said and "60.0 % would take about 1,000" in said
-    assert "would not help" in sentences.curve(found | {"faces_needed": None})
-    full = sentences.curve(found | {"goal": 1.05, "faces_needed": None})
-    assert "would not help" not in full and "left to be gained" in full
-
-
 def test_calibration_says_to_which_side_it_errs():
     bins = pd.DataFrame({"n": [10, 30], "confidence": [0.5, 0.9], "accuracy": [0.5, 0.7]})
     told = sentences.calibration(bins, 0.15, 0.02)

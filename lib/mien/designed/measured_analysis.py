@@ -8,7 +8,6 @@ from scipy.stats import mannwhitneyu
 from mien.data.measured import unit_of
 from mien.designed.measured_svm import MeasuredSvm, asked
 from mien.emotions import EMOTIONS, codes
-from mien.errors import DataError
 from mien.evaluation.cross_validation import out_of_fold
 
 #: The Action Units of each emotion's prototype that OpenFace measures (Ekman, Friesen and Hager
@@ -218,83 +217,4 @@ def chance_test(
         "best": max(chance),
         "permutations": permutations,
         "p": (as_good + 1) / (permutations + 1),
-    }
-
-
-def learning_curve(
-    rows: np.ndarray,
-    labels: np.ndarray,
-    clips: np.ndarray,
-    folds: np.ndarray,
-    *,
-    model,
-    shares=(0.25, 0.4, 0.55, 0.7, 0.85, 1.0),
-    seed: int = 0,
-) -> pd.DataFrame:
-    """Return the accuracy out of fold when only a share of the training clips is used.
-
-    ``shares`` of each fold's training clips are drawn anew for every repeat, the smaller inside the
-    larger. `DataError` if labels and folds differ in number.
-
-    Returns
-    -------
-    DataFrame
-        One row per share and repeat: ``share``, ``repeat``, ``faces`` (mean number of training
-        faces), ``accuracy`` and ``balanced_accuracy``.
-    """
-    rows, labels, clips = np.asarray(rows), np.asarray(labels), np.asarray(clips)
-    if folds.shape[1] != len(labels):
-        raise DataError(f"folds are for {folds.shape[1]} faces, but {len(labels)} are labelled")
-    return pd.DataFrame(
-        {"share": share, "repeat": repeat}
-        | _partial(rows, labels, clips, fold, model, share, seed + repeat)
-        for share in shares
-        for repeat, fold in enumerate(folds)
-    )
-
-
-def curve_estimate(curve: pd.DataFrame) -> dict[str, float | None]:
-    """Extrapolate a :func:`learning_curve`: how many labelled faces would bring ten points more?
-
-    A straight line in the logarithm of the number of faces is fitted to the mean accuracies; a
-    rough guide, since real curves flatten. ``fewest``, ``most`` (training faces at both ends),
-    ``accuracy_of_fewest``, ``accuracy_of_most`` (0..1), ``goal`` (the latter and 0.1),
-    ``faces_needed`` for it (None where the curve does not rise, or the goal is 1 or more).
-
-    Examples
-    --------
-    >>> curve = pd.DataFrame({"share": [0.5, 1.0], "faces": [10, 100], "accuracy": [0.4, 0.5]})
-    >>> round(curve_estimate(curve)["faces_needed"])
-    1000
-    """
-    means = curve.groupby("share")[["faces", "accuracy"]].mean()
-    first, last = means.iloc[0], means.iloc[-1]
-    slope, height = np.polyfit(np.log(means.faces), means.accuracy, 1)
-    goal = float(last.accuracy) + 0.1
-    return {
-        "fewest": float(first.faces),
-        "accuracy_of_fewest": float(first.accuracy),
-        "most": float(last.faces),
-        "accuracy_of_most": float(last.accuracy),
-        "goal": goal,
-        "faces_needed": float(np.exp((goal - height) / slope)) if slope > 0 and goal < 1 else None,
-    }
-
-
-def _partial(rows, labels, clips, fold, model, share, seed):
-    """Mean training faces, accuracy and balanced accuracy with a share of the training clips."""
-    random, answer = np.random.default_rng(seed), asked(model)
-
-    def some(rows, labels, clips, others):
-        order = random.permutation(np.unique(clips))
-        used = np.isin(clips, order[: max(1, round(share * len(order)))])
-        return answer(rows[used], labels[used], clips[used], others)[0], used.sum()
-
-    (answers,), faces = out_of_fold(some, rows, labels, clips, fold[None])
-    right = answers.argmax(axis=1) == codes(labels)
-    recalls = [right[labels == emotion].mean() for emotion in np.unique(labels)]
-    return {
-        "faces": np.mean(faces),
-        "accuracy": right.mean(),
-        "balanced_accuracy": np.mean(recalls),
     }

@@ -131,6 +131,7 @@ def label_curve(
     folds: np.ndarray,
     *,
     orders: Sequence[Sequence[str]],
+    names: Sequence[str],
     sizes: Sequence[int] = (2, 4, 8, 16),
 ) -> pd.DataFrame:
     """Return how often procedures are right that learn from few clips of each training part.
@@ -145,13 +146,15 @@ def label_curve(
     orders : sequence of sequence of str
         All clips in an order: of a training part the first ``size`` are learned from, so that
         fewer are among more. Whoever has the same orders and folds learns from the same clips.
+    names : array-like of str, (n,)
+        Of the faces' files.
     sizes : sequence of int
         Beside these, all clips of the training part.
 
     Returns
     -------
     DataFrame
-        A row for every model, size and face: ``model``, ``size`` (0: all clips), ``face`` (0..n-1),
+        A row for every model, size and face: ``model``, ``size`` (0: all clips), ``file_name``,
         ``clip``, ``learned`` (faces learned from), ``right`` and ``loss`` (minus the logarithm of
         the probability of the truth, nats), means over the repeats. As if one more face had been
         seen that showed every emotion in equal parts, none has the probability 0.
@@ -171,7 +174,7 @@ def label_curve(
                     {
                         "model": model,
                         "size": size,
-                        "face": np.arange(len(labels)),
+                        "file_name": names,
                         "clip": clips,
                         "learned": np.mean([faces for _, faces in found]),
                         "right": right.mean(axis=0),
@@ -202,37 +205,76 @@ def clip_orders(clips: Sequence[str], draws: int, *, seed: int = 0) -> list[np.n
     return [random.permutation(names) for _ in range(draws)]
 
 
-def curve_points(curve: pd.DataFrame, *, start: np.ndarray) -> pd.DataFrame:
+def curve_points(curve: pd.DataFrame, *, start: pd.Series | None = None) -> pd.DataFrame:
     """Return the points of `label_curve`, each beside a model that needs no label.
 
     Parameters
     ----------
     curve : DataFrame
-    start : ndarray of float, (n,)
-        How often that model is right on each of the same faces.
+    start : Series, optional
+        How often that model is right (0..1) on each face, by file name.
 
     Returns
     -------
     DataFrame
         ``model``, ``size``, ``faces`` (learned from), ``accuracy`` with ``low`` and ``high`` (95 %
-        over clips), ``log_loss``, ``ahead`` (accuracy minus that of the start) with ``ahead_low``
-        and ``ahead_high`` (paired, over clips).
+        over clips), ``log_loss``; where there is a start also ``ahead`` (accuracy minus its own)
+        with ``ahead_low`` and ``ahead_high`` (paired, over clips).
     """
     rows = []
     for (model, size), own in curve.groupby(["model", "size"], sort=False):
-        own = own.sort_values("face")
-        mean = clustered_mean(own["right"].to_numpy(), own["clip"])
-        ahead = clustered_mean(own["right"].to_numpy() - start, own["clip"])
-        rows.append(
-            {
-                "model": model,
-                "size": size,
-                "faces": own["learned"].iloc[0],
-                "accuracy": mean.value,
-                **dict(zip(("low", "high"), accuracy_interval(mean), strict=True)),
-                "log_loss": own["loss"].mean(),
-                "ahead": ahead.value,
-                **dict(zip(("ahead_low", "ahead_high"), difference_interval(ahead), strict=True)),
-            }
-        )
+        right = own["right"].to_numpy()
+        mean = clustered_mean(right, own["clip"])
+        row = {"model": model, "size": size, "faces": own["learned"].iloc[0]}
+        row |= {"accuracy": mean.value, "log_loss": own["loss"].mean()}
+        row |= dict(zip(("low", "high"), accuracy_interval(mean), strict=True))
+        if start is not None:
+            ahead = clustered_mean(right - start[own["file_name"]].to_numpy(), own["clip"])
+            ends = zip(("ahead_low", "ahead_high"), difference_interval(ahead), strict=True)
+            row |= {"ahead": ahead.value, **dict(ends)}
+        rows.append(row)
     return pd.DataFrame(rows)
+
+
+def best_at(points: pd.DataFrame, faces: Sequence[int], *, start: float) -> pd.DataFrame:
+    """Return which model is right most often with so many labelled faces.
+
+    Between points of a curve the accuracy is taken as straight in the logarithm of the number.
+    A curve counts from its first point to its last, ``start`` (the accuracy of the model that
+    needs no label) everywhere.
+
+    Returns
+    -------
+    DataFrame
+        ``faces``, ``model`` (empty: the one that needs no label), ``accuracy``.
+    """
+    rows = []
+    for count in faces:
+        found = {"": start}
+        for model, own in points.sort_values("faces").groupby("model", sort=False):
+            if own["faces"].min() <= count <= own["faces"].max():
+                known = np.log(own["faces"]), own["accuracy"]
+                found[model] = float(np.interp(np.log(count), *known))
+        best = max(found, key=found.get)
+        rows.append({"faces": count, "model": best, "accuracy": found[best]})
+    return pd.DataFrame(rows)
+
+
+def ahead_from(points: pd.DataFrame) -> dict:
+    """Return from where the model is ahead of the start that is best with all labels.
+
+    Returns
+    -------
+    dict
+        ``model``, ``faces`` (the fewest from which on it stays ahead; None where it is not), and
+        ``ahead``, ``ahead_low``, ``ahead_high`` with all labels.
+    """
+    last = points[points["size"] == 0]
+    best = last.loc[last["accuracy"].idxmax()]
+    own = points[points["model"] == best["model"]].sort_values("faces", ascending=False)
+    stays = own[(own["ahead"] > 0).cumprod().astype(bool)]
+    return {
+        "model": best["model"],
+        "faces": float(stays["faces"].min()) if len(stays) else None,
+        **{name: float(best[name]) for name in ("ahead", "ahead_low", "ahead_high")},
+    }

@@ -200,6 +200,43 @@ def restricted(scores: Mapping[tuple[str, str, str], Mapping]) -> str:
     return bullets(told) if told else "No model of the crowd answers here."
 
 
+def labels_needed(ahead: Mapping, best: pd.DataFrame) -> str:
+    """Return how many labelled faces a model of one's own needs to beat the network as it is.
+
+    From `mien.evaluation.probing.ahead_from` and `best_at`, of the points of chapters A2 and B3.
+    """
+    bounds = interval((ahead["ahead_low"], ahead["ahead_high"]), signed=True)
+    told = (
+        f"{points(ahead['ahead'])} (95 % interval {bounds}, paired, over clips, of this pair alone"
+    )
+    told += "; the data cannot tell the two apart)" if ahead["ahead_low"] <= 0 else ")"
+    said = (
+        f"{ahead['model']}, the best with all labels, is never ahead of NN-FER2013 to stay: {told}."
+    )
+    if ahead["faces"] is not None:
+        said = (
+            f"{ahead['model']}, the best with all labels, is ahead of NN-FER2013 from "
+            f"{ahead['faces']:.0f} labelled faces on; with all of them by {told}."
+        )
+    guesses = [
+        f"with {row.faces} {row.model or 'NN-FER2013 as it is'} ({percent(row.accuracy)})"
+        for row in best.itertuples()
+    ]
+    return f"{said} The best guess is, {listed(guesses)}." if guesses else said
+
+
+def curve(found: pd.DataFrame) -> str:
+    """Return what each model has with few labelled faces and with all (`curve_points`)."""
+    told = []
+    for model, own in found.sort_values("faces").groupby("model", sort=False):
+        first, last = own.iloc[0], own.iloc[-1]
+        told.append(
+            f"{model} {percent(first['accuracy'])} with {first['faces']:.0f} and "
+            f"{percent(last['accuracy'])} with {last['faces']:.0f}"
+        )
+    return f"Right, by the number of faces learned from: {'; '.join(told)}."
+
+
 def disputed(faces: int, of: int) -> str:
     """Return on how many of the labelled faces models disagree."""
     if not faces:

@@ -1,6 +1,6 @@
 """Figures of data, training and importance, drawn as `mien.report.figures` draws scores."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from mien.report.style import (
     Picture,
     blank,
     heat,
+    look,
     percent_axis,
     style,
 )
@@ -113,7 +114,7 @@ def accuracy_by_minutes(progress: pd.DataFrame) -> Picture:
                 f"{label} {percent(last['PublicTest accuracy'])} after "
                 f"{last['minutes']:.1f} minutes"
             )
-        _minutes_axis(axes, progress["minutes"])
+        _log_axis(axes, progress["minutes"])
         axes.set_xlabel("minutes of training (logarithmic)")
         axes.set_ylabel("PublicTest accuracy")
         axes.grid(axis="y")
@@ -189,44 +190,48 @@ def fold_leak(*, plain: Sequence[float], grouped: Sequence[float]) -> Picture:
     return Picture(figure, alt)
 
 
-def learning_curve_labels(curve: pd.DataFrame) -> Picture:
-    """Show the accuracy out of fold over the number of labelled faces learned from.
+def label_curve(points: pd.DataFrame, *, start: Mapping[str, float] | None = None) -> Picture:
+    """Show accuracy and log loss over the number of labelled faces learned from.
 
-    ``curve`` is of `mien.designed.measured_analysis.learning_curve`.
+    ``points`` are of `mien.evaluation.probing.curve_points`; ``start`` are ``accuracy`` and
+    ``log_loss`` of NN-FER2013, which needs no label.
     """
-    means = curve.groupby("share")[["faces", "accuracy", "balanced_accuracy"]].mean()
-    measures = {"accuracy": "accuracy", "balanced_accuracy": "balanced accuracy"}
-    long = curve.assign(faces=curve["share"].map(means["faces"])).rename(columns=measures)
-    long = long.melt("faces", list(measures.values()), "measure", "rate")
+    best = points.loc[points["accuracy"].idxmax(), "model"]
+    colours = {name: look(name)[0] for name in points["model"].unique()}
+    others = iter(seaborn.color_palette("colorblind", len(colours)).as_hex())
+    ends = []
     with style():
-        figure, axes = blank(2.9)
-        seaborn.lineplot(
-            long,
-            x="faces",
-            y="rate",
-            hue="measure",
-            style="measure",
-            markers=["o", "s"],
-            palette=[MODELS["SVM-OpenFace"].colour, MODELS["NN-FER2013"].colour],
-            errorbar="sd",
-            ax=axes,
-        )
-        axes.set_ylim(0, 1)
-        axes.grid(axis="y")
-        percent_axis(axes.yaxis)
-        axes.set_xlabel("labelled faces in training; band: one standard deviation", size=9)
-        axes.set_ylabel("")
-        axes.legend(loc="lower right")
-    first, last = means.iloc[0], means.iloc[-1]
-    alt = (
-        f"Accuracy over the number of labelled faces: {percent(first['accuracy'])} with "
-        f"{first['faces']:.0f}, {percent(last['accuracy'])} with {last['faces']:.0f}."
-    )
+        figure, axes = blank(3.4, ncols=2, width=WIDE)
+        for name, own in points.sort_values("faces").groupby("model", sort=False):
+            colour = next(others) if colours[name] == INK else colours[name]
+            for place, what in zip(axes, ("accuracy", "log_loss"), strict=True):
+                place.plot(own["faces"], own[what], marker=look(name)[1], ms=4, color=colour,
+                           label=printable(name))  # fmt: skip
+            if name == best:
+                axes[0].fill_between(
+                    own["faces"], own["low"], own["high"], color=colour, alpha=0.15
+                )
+            ends.append(
+                f"{printable(name)} {percent(own['accuracy'].iloc[0])} with "
+                f"{own['faces'].iloc[0]:.0f}, {percent(own['accuracy'].iloc[-1])} with "
+                f"{own['faces'].iloc[-1]:.0f}"
+            )
+        for place, what in zip(axes, ("accuracy", "log_loss"), strict=True):
+            if start:
+                place.axhline(start[what], ls="--", color=MODELS["NN-FER2013"].colour,
+                              label="NN-FER2013, no label")  # fmt: skip
+            _log_axis(place, points["faces"])
+            place.set_xlabel("labelled faces learned from (logarithmic)")
+            place.set_title(what.replace("_", " "))
+            place.grid(axis="y")
+        percent_axis(axes[0].yaxis)
+        figure.legend(*axes[0].get_legend_handles_labels(), loc="outside upper left", ncols=3)
+    alt = f"Accuracy by labelled faces: {'; '.join(ends)}. The band is {printable(best)}'s, 95 %."
     return Picture(figure, alt)
 
 
-def _minutes_axis(axes, minutes: pd.Series) -> None:
+def _log_axis(axes, numbers: pd.Series) -> None:
     axes.set_xscale("log")
-    axes.set_xlim(minutes.min() / 2, minutes.max() * 2)
+    axes.set_xlim(numbers.min() / 2, numbers.max() * 2)
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.xaxis.set_minor_formatter(NullFormatter())

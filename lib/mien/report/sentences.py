@@ -606,21 +606,3 @@ def textbook(hits: Mapping[str, int]) -> str:
         f"prototype has, {hits['hits']} are the textbook's; textbook units rank above the others "
         f"in {hits['emotions_above']} of {count(hits['emotions'], 'emotion')}."
     )
-
-
-def curve(found: Mapping[str, Any]) -> str:
-    """Return what more labelled faces would bring, from `curve_estimate`."""
-    said = (
-        f"From {found['fewest']:.0f} training faces to {found['most']:.0f}, accuracy went from "
-        f"{percent(found['accuracy_of_fewest'])} to {percent(found['accuracy_of_most'])}."
-    )
-    if found["goal"] >= 1:
-        return f"{said} Less than ten points are left to be gained."
-    if found["faces_needed"] is None:
-        return f"{said} The curve does not rise, so more faces of this kind would not help."
-    needed = float(f"{found['faces_needed']:.2g}")
-    return (
-        f"{said} If it went on like this, straight in the logarithm of the number, "
-        f"{percent(found['goal'])} would take about {needed:,.0f} labelled faces; "
-        "real curves flatten."
-    )

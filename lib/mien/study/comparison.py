@@ -12,6 +12,7 @@ from mien.data.person import Person
 from mien.emotions import EMOTIONS
 from mien.errors import DataError
 from mien.evaluation import paired_tests, rater_agreement, scores
+from mien.evaluation.probing import curve_points
 from mien.models import DESIGNED, MODELS, RIVALS, Model, competitors, declared, is_network
 from mien.network import SHIPPED
 from mien.report.face_sheets import Answer, GalleryItem
@@ -167,6 +168,22 @@ def labelled_scores(
             score = scores.score_set(answers.truth, given, of_truth=of_truth, **how)
         found[model] = {"model": model, **score}
     return found
+
+
+def label_curve(chapter: Chapter, answers: Answers) -> tuple[pd.DataFrame, dict[str, float]]:
+    """Return the curves of chapters A2 and B3 on the same faces, and what needs no label.
+
+    ``points`` (`mien.evaluation.probing.curve_points`, beside NN-FER2013), and ``accuracy`` and
+    ``log_loss`` of the latter on these faces.
+    """
+    tables = [chapter.table(part, "curve") for part in ("A2", "B3") if part not in chapter.missing]
+    shared = set(answers.file_name).intersection(*(table["file_name"] for table in tables))
+    name, kept = "NN-FER2013", np.isin(answers.file_name, list(shared))
+    right = (answers.given[name] == answers.truth).mean(axis=(0, 1))
+    loss = -np.log(np.maximum(answers.of_truth[name], 1e-7)).mean(axis=(0, 1))
+    curve = pd.concat([table[table["file_name"].isin(shared)] for table in tables])
+    points = curve_points(curve, start=pd.Series(right, answers.file_name))
+    return points, {"accuracy": float(right[kept].mean()), "log_loss": float(loss[kept].mean())}
 
 
 def declared_pairs(answers: Answers) -> pd.DataFrame:

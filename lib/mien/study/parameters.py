@@ -126,7 +126,7 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
         reads=("B1", "B2"),
         data=("target",),
         parameters=(*_PERSON, *_FOLD, "fine_tune_epochs", "fine_tune_rate", "weights", "resamples"),
-        settings=("tuning", "tuning_repeats"),
+        settings=("tuning", "tuning_repeats", "curve_repeats"),
         library=(*_ALWAYS, "network"),
     ),
     ChapterPlan(

@@ -12,11 +12,12 @@ import pandas as pd
 from mien.data import ferplus
 from mien.emotions import EMOTIONS, SHARES, named, probability_of, restrict
 from mien.errors import DataError
+from mien.evaluation import probing
 from mien.evaluation.scores import score_set
 
 if TYPE_CHECKING:
     from mien.data.fer2013 import Fer2013
-    from mien.data.person import Person
+    from mien.data.person import Labelled, Person
     from mien.study.chapter import Chapter
 
 
@@ -97,6 +98,25 @@ def rivals_table(
         for name, given in rivals.items()
     ]
     return pd.concat(tables, ignore_index=True)
+
+
+def label_curve(
+    chapter: Chapter, person: Person, labelled: Labelled, procedures: Mapping[str, Any]
+) -> pd.DataFrame:
+    """Return `mien.evaluation.probing.label_curve` of procedures on the k labelled faces.
+
+    All chapters of a study deal the same folds and draw the same clips, of all labelled ones.
+    """
+    draws, faces = chapter.setting("curve_repeats"), person.faces
+    clips = faces.loc[faces["set"] == "labelled", "clip"]
+    return probing.label_curve(
+        procedures,
+        labelled.truth,
+        labelled.clips,
+        chapter.person_folds(person, repeats=draws)[:, labelled.rows],
+        orders=probing.clip_orders(clips, draws, seed=chapter.study.seed),
+        names=faces["file_name"].to_numpy(str)[labelled.rows],
+    )
 
 
 def shared_answers(
