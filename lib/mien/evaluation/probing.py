@@ -20,7 +20,7 @@ from mien.evaluation.intervals import accuracy_interval, clustered_mean, differe
 #: with one real person's faces in view, on which a third of it or thrice as much changes a point.
 PENALTY = 3.0
 #: Of `by_prototypes`: faces that stand at the common mean in every class, and the softmax's
-#: temperature. Chosen on pretend persons (``benchmarks/pretend_persons.py``).
+#: temperature. Set with one real person's faces in view (``mien/study/set_in_view.csv``).
 SHRINKAGE, SHARPNESS = 2.0, 0.15
 #: The logit of what nobody taught.
 _NEVER = -30.0
