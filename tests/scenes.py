@@ -11,7 +11,7 @@ from mien.synthetic.anatomy import Identity, colour
 from mien.synthetic.rendering import draw_face
 
 ANN = Identity()
-BEN = Identity(skin=colour("94603c"), hair=colour("1d1a1c"), style="curls", beard=0.9, jaw=1.2)
+BEN = Identity(skin=colour("eebd95"), hair=colour("d9b36c"), style="long", width=1.08, jaw=1.2)
 #: Faces that are no near-duplicates of each other.
 LOOKS = (
     {"AU06": 4.0, "AU12": 5.0, "AU25": 3.0},

@@ -187,21 +187,10 @@ def test_a_drawing_is_the_same_every_time():
 
 
 @pytest.mark.parametrize("style", STYLES)
-@pytest.mark.parametrize("glasses", ["", "round", "square"])
-def test_every_style_can_be_drawn(style, glasses):
-    who = replace(WHO, style=style, glasses=glasses, beard=0.8, freckles=1.0)
-    picture = draw_face({}, who, size=(50, 65))
+def test_every_style_can_be_drawn(style):
+    picture = draw_face({}, replace(WHO, style=style), size=(50, 65))
     assert picture.size == (50, 65) and picture.mode == "RGB"
     assert np.asarray(picture).std() > 20
-
-
-def test_a_beard_goes_with_the_jaw():
-    who = replace(WHO, beard=1.0)
-    for units in ({}, {"AU26": 5}):
-        bottom = shapes(units, who)["head"][:, 1].max() - 0.1
-        row = int(View(zoom=0.8).place(np.array([(0, bottom)]), (96, 96))[0, 1])
-        bearded, shaven = (pixels(units, one, zoom=0.8)[row, 48].sum() for one in (who, WHO))
-        assert bearded < shaven - 60
 
 
 def test_turning_the_head_moves_the_nose_over_the_cheek():

@@ -1,4 +1,7 @@
-"""Who a drawn face is, and where its parts move when muscles pull. Nobody living is drawn."""
+"""Who a drawn face is, where its parts move when muscles pull, and what frames it.
+
+Nobody living is drawn. Face units: the face is about 1.5 wide and 2.1 high, its middle at 0, 0.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +15,7 @@ SKINS = ("fbe0cf", "f6d0b1", "eebd95", "e0a877", "cd9160", "b3774a", "94603c", "
 HAIRS = ("1d1a1c", "33241d", "553826", "7d5232", "b07c45", "d9b36c", "a14a2a", "9b9ba0", "e4e2dd")
 IRISES = ("3b2417", "5d3a1f", "7b5a2e", "5f7a4a", "4f7fa3", "7c8f9c")
 CLOTHS = ("33658a", "86bbd8", "758e4f", "f6ae2d", "f26419", "7a4b8c", "c44569", "f0ead6", "3d3d46")
-STYLES = ("short", "parted", "fringe", "curtain", "long", "bob", "bun", "curls", "bald", "scarf")
+STYLES = ("short", "parted", "long")
 Colour = tuple[int, int, int]
 
 
@@ -23,11 +26,11 @@ def colour(text: str) -> Colour:
 
 @dataclass(frozen=True)
 class Identity:
-    """What stays the same when a face moves: proportions, colours, hair, glasses.
+    """What stays the same when a face moves: proportions, colours, hair.
 
     Proportions are factors around 1, colours red, green and blue in 0..255; ``age`` (lines at
-    rest), ``beard``, ``freckles``, ``crease`` (fold of the upper lid) and ``makeup`` are amounts
-    in 0..1, ``lopsided`` is how much stronger (-0.3..0.3) the right half of the picture moves.
+    rest) is in 0..1, ``lopsided`` is how much stronger (-0.3..0.3) the right half of the picture
+    moves.
     """
 
     skin: Colour = (238, 189, 149)
@@ -35,7 +38,6 @@ class Identity:
     iris: Colour = (93, 58, 31)
     cloth: Colour = (51, 101, 138)
     style: str = "short"
-    glasses: str = ""
     width: float = 1.0
     jaw: float = 1.0
     eye_size: float = 1.0
@@ -48,38 +50,21 @@ class Identity:
     mouth_width: float = 1.0
     lips: float = 1.0
     age: float = 0.1
-    beard: float = 0.0
-    freckles: float = 0.0
-    crease: float = 0.7
-    makeup: float = 0.2
     lopsided: float = 0.0
 
     @classmethod
     def random(cls, rng: np.random.Generator) -> "Identity":
-        """Return somebody whom nobody knows.
-
-        Examples
-        --------
-        >>> Identity.random(np.random.default_rng(1)) == Identity.random(np.random.default_rng(1))
-        True
-        """
+        """Return somebody whom nobody knows."""
         tone = rng.integers(len(SKINS))
         age = float(rng.beta(1.3, 2.2))
-        style = str(
-            rng.choice(STYLES, p=(0.18, 0.14, 0.12, 0.1, 0.12, 0.09, 0.07, 0.1, 0.05, 0.03))
-        )
-        shade = (
-            rng.integers(7, 9) if rng.random() < age - 0.35 else rng.integers(3 if tone > 4 else 7)
-        )
-        shaven = style in ("long", "bob", "bun", "scarf", "fringe") or rng.random() < 0.6
-        beard = 0.0 if shaven else float(rng.uniform(0.25, 1))
+        grey = rng.random() < age - 0.35
+        shade = rng.integers(7, 9) if grey else rng.integers(3 if tone > 4 else 7)
         return cls(
             skin=colour(SKINS[tone]),
             hair=colour(HAIRS[shade]),
             iris=colour(IRISES[rng.integers(3 if tone > 4 else len(IRISES))]),
             cloth=colour(CLOTHS[rng.integers(len(CLOTHS))]),
-            style=style,
-            glasses=str(rng.choice(("", "round", "square"), p=(0.82, 0.1, 0.08))),
+            style=str(rng.choice(STYLES)),
             width=rng.uniform(0.92, 1.08),
             jaw=rng.uniform(0.86, 1.12),
             eye_size=rng.uniform(0.88, 1.14),
@@ -92,25 +77,11 @@ class Identity:
             mouth_width=rng.uniform(0.86, 1.14),
             lips=rng.uniform(0.7, 1.35),
             age=age,
-            beard=beard,
-            freckles=float(rng.uniform(0.4, 1)) if tone < 3 and rng.random() < 0.25 else 0.0,
-            crease=rng.uniform(0.1, 1),
-            makeup=0.0 if beard else float(rng.beta(1, 2)),
             lopsided=float(np.clip(rng.normal(0, 0.1), -0.3, 0.3)),
         )
 
 
 Shapes = dict[str, np.ndarray]
-
-_CHIN_SPOTS = (
-    (-0.09, 0.03),
-    (-0.03, 0),
-    (0.04, 0.02),
-    (0.1, 0.035),
-    (-0.06, 0.075),
-    (0.01, 0.06),
-    (0.07, 0.08),
-)
 
 
 def strengths(units: Mapping[str, float]) -> dict[str, float]:
@@ -150,18 +121,6 @@ def spline(points: object, *, closed: bool = False, steps: int = 5) -> np.ndarra
     return _basis(len(points), closed, steps) @ points
 
 
-@lru_cache(maxsize=16)
-def _circle(n: int) -> np.ndarray:
-    angle = np.linspace(0, 2 * np.pi, n, endpoint=False)
-    return line(np.cos(angle), np.sin(angle))
-
-
-@lru_cache(maxsize=16)
-def _steps(n: int) -> np.ndarray:
-    """Return ``n`` numbers from -1 to 1."""
-    return np.linspace(-1, 1, n)
-
-
 def line(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Return points from their coordinates, float64 (n, 2); quicker than `numpy.stack`."""
     return np.array((x, y)).T
@@ -169,33 +128,18 @@ def line(x: np.ndarray, y: np.ndarray) -> np.ndarray:
 
 def ellipse(x: float, y: float, rx: float, ry: float, *, n: int = 20) -> np.ndarray:
     """Return ``n`` points on an ellipse around (x, y), float64 (n, 2)."""
-    return _circle(n) * (rx, ry) + (x, y)
+    angle = np.linspace(0, 2 * np.pi, n, endpoint=False)
+    return line(x + rx * np.cos(angle), y + ry * np.sin(angle))
 
 
 def shapes(
     units: Mapping[str, float], identity: Identity, *, gaze: tuple[float, float] = (0.0, 0.0)
 ) -> Shapes:
-    """Return every curve of a face that muscles move.
+    """Return every curve of a face that muscles move: outlines and centre lines, float64 (n, 2).
 
-    Parameters
-    ----------
-    units : mapping of str to float
-        Intensities 0..5 by Action Unit (``"AU01"`` … ``"AU45"``); what is not named rests at 0.
-    identity : Identity
-        Whose face it is.
-    gaze : (float, float)
-        Where the eyes look, right and down, in face units (about ±0.05).
-
-    Returns
-    -------
-    dict of str to float64 array (n, 2)
-        Outlines and centre lines in face units. ``*_left`` is the picture's left.
-
-    Examples
-    --------
-    >>> rest, smile = shapes({}, Identity()), shapes({"AU12": 4}, Identity())
-    >>> bool(smile["mouth_line"][0, 1] < rest["mouth_line"][0, 1])
-    True
+    In face units; ``*_left`` is the picture's left. ``units`` are intensities 0..5 by Action Unit
+    (``"AU01"`` … ``"AU45"``), what is not named rests at 0; ``gaze`` is where the eyes look, right
+    and down, in face units (about ±0.05).
     """
     pull = strengths(units)
     found = _head(pull, identity) | _nose(pull, identity) | _mouth(pull, identity)
@@ -246,7 +190,6 @@ def _head(pull: dict[str, float], who: Identity) -> Shapes:
     return {
         "head": spline(np.concatenate([right, left]), closed=True, steps=4),
         "chin_line": spline([(-0.13, chin - 0.05), (0, chin - 0.08), (0.13, chin - 0.05)]),
-        "chin_spots": np.array(_CHIN_SPOTS) + (0, chin),
     }
 
 
@@ -276,7 +219,7 @@ def _brow(pull: dict[str, float], who: Identity) -> Shapes:
 
 def _eye(pull: dict[str, float], who: Identity, gaze: tuple[float, float]) -> Shapes:
     size, cx, cy = who.eye_size, 0.355 * who.eye_gap * who.width, -0.15
-    t = _steps(13)  # inner corner to outer corner
+    t = np.linspace(-1, 1, 13)  # inner corner to outer corner
     squint = max(pull["AU07"], 0.85 * pull["AU06"], 0.75 * pull["AU09"])
     grief = pull["AU01"] * (1 - pull["AU02"])
     high = 0.1 * size * (1 + 0.62 * pull["AU05"] - 0.5 * squint - 0.12 * pull["AU04"])
@@ -343,7 +286,7 @@ def _nose(pull: dict[str, float], who: Identity) -> Shapes:
 
 
 def _mouth(pull: dict[str, float], who: Identity) -> Shapes:
-    t = _steps(17)
+    t = np.linspace(-1, 1, 17)
     flat, bow = 1 - np.abs(t) ** 2.4, 1 - t**2
     reach = 0.1 * pull["AU12"] + 0.12 * pull["AU20"] + 0.02 * pull["AU14"] + 0.015 * pull["AU15"]
     reach -= 0.05 * pull["AU23"] + 0.035 * pull["AU17"] + 0.05 * pull["AU26"]
@@ -365,7 +308,6 @@ def _mouth(pull: dict[str, float], who: Identity) -> Shapes:
     top = inner_top - (0.062 * who.lips * thin + 0.035 * raised) * cupid - sneer * (1 - gape)
     bottom = inner_bottom + 0.078 * who.lips * thin * (1 + 0.35 * pull["AU17"]) * bow**0.8
     teeth = np.minimum(inner_bottom, inner_top + 0.085 * flat)
-    tongue = np.maximum(inner_top, inner_bottom - 0.4 * open_ * np.clip(1 - (t / 0.7) ** 2, 0, 1))
     back = slice(None, None, -1)
 
     def between(above: np.ndarray, below: np.ndarray) -> np.ndarray:
@@ -376,9 +318,7 @@ def _mouth(pull: dict[str, float], who: Identity) -> Shapes:
         "lower_lip": between(inner_bottom, bottom),
         "opening": between(inner_top, inner_bottom),
         "teeth": between(inner_top, teeth)[1:-1],
-        "tongue": between(tongue, inner_bottom),
         "mouth_line": line(x, (inner_top + inner_bottom) / 2),
-        "lip_shine": line(x, inner_bottom * 0.45 + bottom * 0.55)[5:12],
         "under_lip": line(0.8 * x, bottom + 0.035)[4:13],
     }
 
@@ -399,3 +339,41 @@ def _cheek(pull: dict[str, float], who: Identity, corner: np.ndarray) -> Shapes:
         ),
         "cheek": ellipse(0.47 * who.width, 0.24 - rise, 0.19, 0.15 - 0.02 * pull["AU06"]),
     }
+
+
+# Hair lines from the picture's left temple to its right one, in face units.
+_HIGH = [(-0.75, -0.2), (-0.68, -0.56), (-0.45, -0.8), (0, -0.85)]
+_HIGH += [(0.45, -0.8), (0.68, -0.56), (0.75, -0.2)]
+_SIDE = [(-0.76, -0.15), (-0.68, -0.55), (-0.42, -0.88), (0.1, -0.77)]
+_SIDE += [(0.48, -0.66), (0.68, -0.45), (0.76, -0.1)]
+
+
+def frame(who: Identity) -> Shapes:
+    """Return the curves that frame somebody's face: ``name`` to float64 (n, 2) in face units."""
+    w, thickness = who.width, 0.07 if who.style == "short" else 0.11
+    shoulders = [(-1.75, 2.4), (-1.45, 1.62), (-0.55, 1.36), (0, 1.5), (0.55, 1.36), (1.45, 1.62)]
+    hair_line = spline(_HIGH if who.style == "short" else _SIDE)[::-1] * (w, 1)
+    found = {
+        "neck": np.array(
+            [(-0.42, 0.5), (0.42, 0.5), (0.44, 1.25), (0.6, 1.5), (-0.6, 1.5), (-0.44, 1.25)]
+        ),
+        "neck_shade": ellipse(0, 0.98, 0.41, 0.26),
+        "shoulders": spline([*shoulders, (1.75, 2.4)]),
+        "ear_left": ellipse(-0.79 * w, -0.03, 0.1, 0.19),
+        "ear_right": ellipse(0.79 * w, -0.03, 0.1, 0.19),
+        "temple_left": ellipse(-0.6 * w, 0.1, 0.2, 0.6),
+        "temple_right": ellipse(0.6 * w, 0.1, 0.2, 0.6),
+        "hair_front": np.concatenate([_skull(w, thickness, 102), hair_line]),
+    }
+    if who.style == "long":
+        sides = spline([(w, 0.2), (w + 0.04, 1.02), (0.92 * w, 1.7), (0.5 * w, 1.76)])
+        around = [_skull(w, thickness, 90), sides, (sides * (-1, 1))[::-1]]
+        found["hair_back"] = np.concatenate(around)
+    return found
+
+
+def _skull(w: float, thickness: float, reach: float) -> np.ndarray:
+    """Return the upper contour of hair, from the left temple over the crown to the right one."""
+    angle = np.deg2rad(np.linspace(-reach, reach, 41))
+    x, y = (0.785 * w + thickness) * np.sin(angle), (0.94 + thickness) * np.cos(angle)
+    return np.stack([x, -0.2 - y], 1)

@@ -1,8 +1,7 @@
-"""Drawing a face from Action Units with Pillow: skin, light, hair, glasses, pose.
+"""Drawing a face from Action Units with Pillow: skin, light, hair, pose.
 
-`mien.synthetic.anatomy` and `mien.synthetic.appearance` say where everything is; here it is seen
-from somewhere and painted: what lies behind, neck and head, soft shading, the features, then what
-lies over them.
+`mien.synthetic.anatomy` says where everything is; here it is seen from somewhere and painted: what
+lies behind, neck and head, soft shading, the features, then what lies over them.
 """
 
 from collections.abc import Mapping
@@ -12,8 +11,7 @@ from functools import lru_cache
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from mien.synthetic.anatomy import Colour, Identity, Shapes, creases, shapes
-from mien.synthetic.appearance import attire
+from mien.synthetic.anatomy import Colour, Identity, Shapes, creases, frame, shapes
 
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 SUPERSAMPLING = 3  # drawn this much larger, then averaged down: Pillow's polygons have hard edges
@@ -26,8 +24,8 @@ class View:
     ``yaw``, ``pitch`` and ``roll`` in degrees (right, down, clockwise), ``zoom`` 1 for a face that
     fills the frame's width, ``shift`` and ``gaze`` in face units, ``light`` the direction from
     which light falls (degrees, 0 from above, 90 from the right) with ``contrast_light`` 0..1,
-    ``brightness`` and ``contrast`` factors, ``warmth`` -1..1, ``blur`` in pixels of the picture,
-    ``noise`` the standard deviation in grey levels; ``seed`` draws noise and background.
+    ``brightness`` and ``contrast`` factors, ``blur`` in pixels of the picture, ``noise`` the
+    standard deviation in grey levels; ``seed`` draws noise and background.
     """
 
     yaw: float = 0.0
@@ -40,7 +38,6 @@ class View:
     contrast_light: float = 0.3
     brightness: float = 1.0
     contrast: float = 1.0
-    warmth: float = 0.0
     blur: float = 0.0
     noise: float = 0.0
     backdrop: Colour = (150, 165, 180)
@@ -61,7 +58,6 @@ class View:
             contrast_light=float(rng.uniform(0.05, 0.3 + 0.4 * s)),
             brightness=float(np.exp(rng.normal(0, 0.17 * s))),
             contrast=float(np.exp(rng.normal(0, 0.14 * s))),
-            warmth=float(rng.normal(0, 0.25 * s)),
             blur=float(max(0, rng.normal(0.2, 0.3))) * s,
             noise=float(abs(rng.normal(0, 3.5))) * s,
             backdrop=mix(tuple(rng.integers(30, 230, 3).tolist()), (128, 132, 140), 0.55),
@@ -91,33 +87,15 @@ def draw_face(
     size: int | tuple[int, int] = 48,
     view: View | None = None,
 ) -> Image.Image:
-    """Draw somebody's face with the muscles that Action Units name pulled.
+    """Draw somebody's face with the muscles that Action Units name pulled, mode ``"RGB"``.
 
-    Parameters
-    ----------
-    units : mapping of str to float
-        Intensities 0..5 by Action Unit (``"AU01"`` … ``"AU45"``); what is not named rests at 0.
-    identity : Identity
-        Whose face it is.
-    size : int or (int, int), default 48
-        Pixels, one side of a square or width and height; the face fills the width.
-    view : View, optional
-        Pose, light and camera; by default straight from the front.
-
-    Returns
-    -------
-    PIL.Image.Image
-        The picture, mode ``"RGB"``.
-
-    Examples
-    --------
-    >>> draw_face({"AU06": 3, "AU12": 4}, Identity(), size=64).size
-    (64, 64)
+    ``units`` as of `mien.synthetic.anatomy.shapes`; ``size`` in pixels, one side of a square or
+    width and height, the face fills the width; by default it is seen straight from the front.
     """
     view = view or View()
     size = (size, size) if isinstance(size, int) else tuple(size)
     large = (size[0] * SUPERSAMPLING, size[1] * SUPERSAMPLING)
-    found = shapes(units, identity, gaze=view.gaze) | attire(identity)
+    found = shapes(units, identity, gaze=view.gaze) | frame(identity)
     placed, curves, start = view.place(np.concatenate(list(found.values())), large), {}, 0
     for name, points in found.items():
         curves[name] = placed[start : start + len(points)]
@@ -129,7 +107,7 @@ def draw_face(
     canvas.folds(identity, depth)
     canvas.eyes(identity)
     canvas.mouth(identity)
-    canvas.above(identity)
+    canvas.fill("hair_front", identity.hair)
     exposure = max(1.0, (150 / np.dot(identity.skin, (0.299, 0.587, 0.114))) ** 0.5)
     return _photograph(canvas.image.reduce(SUPERSAMPLING), view, exposure)
 
@@ -190,11 +168,6 @@ class Canvas:
         """Paint what lies behind the head: hair, neck, clothes, ears."""
         if "hair_back" in self.curves:
             self.fill("hair_back", mix(who.hair, BLACK, 0.25))
-        if "bun" in self.curves:
-            self.fill("bun", who.hair)
-        if "scarf_outer" in self.curves:
-            self.fill("scarf_outer", mix(who.cloth, BLACK, 0.08))
-            return
         neck = tint(who.skin, (222, 200, 194))
         self.fill("neck", neck)
         self.fill("neck_shade", tint(neck, (205, 180, 175)), 0.7)
@@ -207,14 +180,9 @@ class Canvas:
         size = self.image.size
         shade = self._shade(who, depth).resize(size, Image.Resampling.BILINEAR)
         skin = ImageChops.multiply(Image.new("RGB", size, who.skin), shade)
-        if who.beard:
-            self._beard(who, skin)
         mask = Image.new("L", size)
         ImageDraw.Draw(mask).polygon(self.curves["head"].ravel().tolist(), 255)
         self.image.paste(skin, mask=mask)
-        for x, y in self.curves.get("freckles", ()):
-            r = 0.012 * self.unit
-            self.pen.ellipse((x - r, y - r, x + r, y + r), (*tint(who.skin, (190, 130, 100)), 150))
 
     def _shade(self, who: Identity, depth: dict[str, float]) -> Image.Image:
         """Return light and shadow on the head, blurred, in half the picture's size."""
@@ -236,24 +204,13 @@ class Canvas:
         soft("head", (243, 238, 236), 1.0, 0.14 + 0.32 * strong)
         for side in ("left", "right"):
             soft(f"socket_{side}", dusk, 0.3)
-            soft(f"cheek_{side}", rose, 0.3 + 0.15 * who.makeup)
+            soft(f"cheek_{side}", rose, 0.33)
             soft(f"cheek_{side}", WHITE, 0.35 + 0.5 * depth["cheek"], 0.07)
         soft("nose", dusk, 0.25 + 0.3 * strong, -0.05)
         soft("nose", (250, 246, 244), 0.75, 0.03)
         soft("under_lip", dusk, 0.6)
         broad = ImageFilter.BoxBlur(0.045 * self.unit)
         return shade.filter(broad).filter(ImageFilter.BoxBlur(0.03 * self.unit))
-
-    def _beard(self, who: Identity, skin: Image.Image) -> None:
-        """Paint a beard with a soft edge onto the skin; the jaw carries it along."""
-        jaw = self.curves["head"][13:52]
-        centre = jaw.mean(0)
-        area = np.concatenate([centre + 1.2 * (jaw - centre), self.curves["beard"][::-1]])
-        mask = Image.new("L", (skin.width // 2, skin.height // 2))
-        amount = int(255 * (0.2 + 0.7 * who.beard))
-        ImageDraw.Draw(mask).polygon((area / 2).ravel().tolist(), amount)
-        mask = mask.filter(ImageFilter.BoxBlur(0.025 * self.unit)).resize(skin.size)
-        skin.paste(mix(who.hair, tint(who.skin, (150, 120, 110)), 0.2), mask=mask)
 
     def folds(self, who: Identity, depth: dict[str, float]) -> None:
         """Paint wrinkles, folds and the nose, each as deep as the muscles make it."""
@@ -271,10 +228,6 @@ class Canvas:
         for i in range(3):
             self.stroke(f"bridge_{i}", 0.038, line, 0.85 * depth["bridge"])
         self.stroke("chin_line", 0.045, line, 0.12 + 0.6 * depth["chin"])
-        if depth["chin"] > 0.1:
-            r = 0.02 * self.unit
-            for x, y in self.curves["chin_spots"]:
-                self.pen.ellipse((x - r, y - r, x + r, y + r), (*line, int(120 * depth["chin"])))
         self._nose(line)
 
     def _nose(self, line: Colour) -> None:
@@ -293,44 +246,19 @@ class Canvas:
             self.fill(f"iris_{side}", who.iris)
             self.fill(f"pupil_{side}", (12, 9, 10))
             self.fill(f"glint_{side}", WHITE, 0.9)
-            self.stroke(f"upper_lid_{side}", 0.05 + 0.025 * who.makeup, lash)
+            self.stroke(f"upper_lid_{side}", 0.055, lash)
             self.stroke(f"lower_lid_{side}", 0.022, lash, 0.6)
-            self.stroke(f"lid_fold_{side}", 0.026, tint(who.skin, (140, 92, 84)), 0.75 * who.crease)
+            self.stroke(f"lid_fold_{side}", 0.026, tint(who.skin, (140, 92, 84)), 0.52)
             self.stroke(f"brow_{side}", 0.095 * who.brow_weight, brow, 0.94)
 
     def mouth(self, who: Identity) -> None:
-        """Paint the lips and, between them, teeth and tongue."""
-        red = mix(tint(who.skin, (220, 138, 136)), (196, 42, 66), 0.06 + 0.5 * who.makeup)
+        """Paint the lips and, between them, teeth."""
+        red = mix(tint(who.skin, (220, 138, 136)), (196, 42, 66), 0.16)
         self.fill("opening", (64, 20, 26))
-        self.fill("tongue", (190, 84, 90))
         self.fill("teeth", (244, 240, 234))
         self.fill("upper_lip", mix(red, BLACK, 0.1))
         self.fill("lower_lip", mix(red, WHITE, 0.06))
-        self.stroke("lip_shine", 0.03, WHITE, 0.25)
         self.stroke("mouth_line", 0.035, mix(red, (40, 8, 12), 0.75), 0.9)
-
-    def above(self, who: Identity) -> None:
-        """Paint what lies over the face: hair, scarf, glasses."""
-        if "hair_front" in self.curves:
-            self.fill("hair_front", who.hair)
-        if "scarf_inner" in self.curves:
-            self._scarf(who)
-        for i in range(4):
-            if f"strand_{i}" in self.curves:
-                paint = who.cloth if who.style == "scarf" else who.hair
-                line = mix(paint, BLACK if sum(paint) > 330 else WHITE, 0.2)
-                self.stroke(f"strand_{i}", 0.035, line, 0.5)
-        for name in ("lens_left", "lens_right", "lens_bridge", "lens_arm_left", "lens_arm_right"):
-            if name in self.curves:
-                line = [tuple(point) for point in self.curves[name].tolist()]
-                self.pen.line(line, (38, 32, 36, 235), max(2, round(0.035 * self.unit)), "curve")
-
-    def _scarf(self, who: Identity) -> None:
-        mask = Image.new("L", self.image.size)
-        pen = ImageDraw.Draw(mask)
-        pen.polygon(self.curves["scarf_outer"].ravel().tolist(), 255)
-        pen.polygon(self.curves["scarf_inner"].ravel().tolist(), 0)
-        self.image.paste(who.cloth, mask=mask)
 
 
 def _backdrop(size: tuple[int, int], view: View) -> Image.Image:
@@ -349,9 +277,8 @@ def _photograph(image: Image.Image, view: View, exposure: float) -> Image.Image:
     angle = np.deg2rad(view.light)
     x, y = np.linspace(-1, 1, width), np.linspace(-1, 1, height)[:, None]
     falling = 1 + 0.5 * view.contrast_light * (x * np.sin(angle) - y * np.cos(angle))
-    colour = np.array((1 + 0.12 * view.warmth, 1, 1 - 0.12 * view.warmth))
-    colour *= view.brightness * exposure
-    pixels = np.asarray(image, np.float32) * (falling[..., None] * colour).astype(np.float32)
+    falling = (falling * view.brightness * exposure).astype(np.float32)
+    pixels = np.asarray(image, np.float32) * falling[..., None]
     pixels = 128 + (pixels - 128) * np.float32(view.contrast)
     if view.noise > 0.05:
         rng = np.random.default_rng(view.seed)
