@@ -8,24 +8,24 @@ import pandas as pd
 from mien.evaluation.scores import repeated_scores, score_set
 from mien.study import results
 from mien.sweep import planning
-from mien.sweep.runs import Progress, Status
+from mien.sweep.runs import Status
 
 LABELS = ["happy", "sad", "neutral"]
 FACES, REPEATS, FOLDS = 60, 2, 5
 
 
-def write_sweep(out: Path, *items: str, failed: str = "") -> tuple[planning.Sweep, Progress]:
+def write_sweep(out: Path, *items: str, failed: str = "") -> tuple[planning.Sweep, dict]:
     """Write the runs of a sweep of the demo study; the run called ``failed`` has failed."""
     planned = planning.plan("notebooks/studies/demo.yaml", planning.read_grid(items), out=str(out))
-    progress = Progress({})
+    statuses = {}
     for run in planned.runs:
         status = Status(run.label, "done", 61.5, "", "here")
         if run.label == failed:
             status = Status(run.label, "failed", 3, "chapter B1 stopped in cell 4:\n<b>no</b>")
         else:
             write_run(Path(run.study.out), run)
-        progress.statuses[run.label] = status
-    return planned, progress
+        statuses[run.label] = status
+    return planned, statuses
 
 
 def write_run(folder: Path, run: planning.Run) -> None:

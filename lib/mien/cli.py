@@ -112,7 +112,7 @@ def sweep(
     """Run a study for every combination of some parameters' values, then compare them."""
     from concurrent.futures import ThreadPoolExecutor
 
-    from mien.sweep import console, planning, runs
+    from mien.sweep import planning, runs
 
     if scheduler and jobs > 1:
         raise ParameterError("--jobs is for this machine, --scheduler for a cluster; leave one out")
@@ -125,15 +125,20 @@ def sweep(
     with pool as executor:
         planning.check_data(planned)
         out_console.print(f"Sweep {planned.name}: {len(planned.runs)} runs", markup=False)
-        tell = console.Teller(out_console)
-        progress = runs.run(planned, executor, threads=threads, tell=tell)
-    console.tell_failures(progress, error_console)
+        statuses = runs.run(planned, executor, threads=threads, tell=_tell_run)
     from mien.sweep import pages  # here, because importing nbconvert takes seconds
 
-    page = pages.render(planned, progress)
+    page = pages.render(planned, statuses)
     out_console.print(f"The sweep's page is in [bold]{_shown(page)}[/bold]")
-    if progress.count("done") < len(planned.runs):
+    if any(status.state != "done" for status in statuses.values()):
         raise typer.Exit(CHAPTER_FAILED)
+
+
+def _tell_run(status) -> None:
+    if status.message:
+        error_console.print(str(status), markup=False, style="red")
+    else:
+        out_console.print(str(status), markup=False)
 
 
 @app.command()

@@ -1,9 +1,8 @@
-"""What is made of a sweep's scores: who chooses, which interval, and what choosing flatters."""
+"""What is made of a sweep's scores: who chooses, and which interval."""
 
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
 import sample_sweep
 from scipy import stats
@@ -16,14 +15,7 @@ from mien.evaluation.intervals import (
 )
 from mien.study import results
 from mien.sweep.planning import dependants
-from mien.sweep.scores import Board, Outcome, boards, held_out, unflattered
-
-
-def outcomes_of(planned) -> list[Outcome]:
-    return [
-        Outcome(run.label, {name: getattr(run.study, name) for name in run.point}, run.study.folder)
-        for run in planned.runs
-    ]
+from mien.sweep.scores import Board, boards, held_out
 
 
 @pytest.fixture(scope="module")
@@ -32,8 +24,7 @@ def swept(tmp_path_factory):
     planned, _ = sample_sweep.write_sweep(
         out, "seed=0,1,2", "hog_cell=4,8", "fine_tune_rate=0.01,0.3"
     )
-    outcomes = outcomes_of(planned)
-    return outcomes, boards(outcomes, dependants(list(planned.grid)))
+    return planned.runs, boards(planned.runs, dependants(list(planned.grid)))
 
 
 def test_runs_that_share_a_chapter_count_once(swept):
@@ -62,12 +53,12 @@ def test_seeds_on_the_same_images_get_the_images_part_too(swept):
     assert row["spread"] == pytest.approx(values.std(ddof=1))
 
 
-def answers_of(outcomes, part: str, rate: float) -> tuple[np.ndarray, np.ndarray]:
+def answers_of(runs, part: str, rate: float) -> tuple[np.ndarray, np.ndarray]:
     """Mean correctness (seeds, faces) of the runs of a setting, and the faces' clips."""
     rows = []
-    for outcome in outcomes:
-        if outcome.point["fine_tune_rate"] == rate and outcome.point["hog_cell"] == 4:
-            table = results.load_table(outcome.folder, part, "repeats")
+    for run in runs:
+        if run.study.fine_tune_rate == rate and run.study.hog_cell == 4:
+            table = results.load_table(run.study.folder, part, "repeats")
             right = (table["truth"] == table["predicted"]).groupby(table["file_name"]).mean()
             rows.append(right)
             clips = (
@@ -77,9 +68,9 @@ def answers_of(outcomes, part: str, rate: float) -> tuple[np.ndarray, np.ndarray
 
 
 def test_the_interval_on_the_person_is_over_clips_and_seeds(swept):
-    outcomes, found = swept
+    runs, found = swept
     row = found["B3", "target-labelled"].settings.loc["fine_tune_rate 0.3"]
-    right, clips = answers_of(outcomes, "B3", 0.3)
+    right, clips = answers_of(runs, "B3", 0.3)
     assert right.shape == (3, 60)
     assert row["interval"] == "t over clips and seeds"
     expected = accuracy_interval(clustered_mean(right, clips))
@@ -90,10 +81,10 @@ def test_the_interval_on_the_person_is_over_clips_and_seeds(swept):
 
 
 def test_the_lead_is_paired_over_clips_and_seeds(swept):
-    outcomes, found = swept
+    runs, found = swept
     second, gap, bounds = found["B3", "target-labelled"].lead()
-    best, clips = answers_of(outcomes, "B3", 0.3)
-    other, _ = answers_of(outcomes, "B3", 0.01)
+    best, clips = answers_of(runs, "B3", 0.3)
+    other, _ = answers_of(runs, "B3", 0.01)
     assert second == "fine_tune_rate 0.01"
     expected = clustered_mean(best - other, clips)
     assert gap == pytest.approx(expected.value)
@@ -115,7 +106,7 @@ def test_seeds_that_read_other_faces_are_independent(swept):
 
 def test_one_run_keeps_its_own_interval(tmp_path):
     planned, _ = sample_sweep.write_sweep(tmp_path, "hog_cell=4,8")
-    board = boards(outcomes_of(planned), dependants(["hog_cell"]))["A1", "PublicTest"]
+    board = boards(planned.runs, dependants(["hog_cell"]))["A1", "PublicTest"]
     assert set(board.settings["interval"]) == {"Wilson"}
     assert board.settings["spread"].isna().all()
     assert board.lead()[2] is None
@@ -135,52 +126,25 @@ def _rewrite(folder: Path, part: str, change) -> None:
 def test_what_is_held_out_never_chooses(tmp_path, set_):
     """The chosen settings stay the same when held-out scores say the opposite."""
     planned, _ = sample_sweep.write_sweep(tmp_path, "hog_cell=4,8", "fine_tune_rate=0.01,0.3")
-    outcomes, parts = outcomes_of(planned), dependants(list(planned.grid))
-    before = {key: board.best for key, board in boards(outcomes, parts).items() if board.chooses}
-    for outcome in outcomes:
+    runs, parts = planned.runs, dependants(list(planned.grid))
+    before = {key: board.best for key, board in boards(runs, parts).items() if board.chooses}
+    for run in runs:
         for part in ("A1", "A2", "B1", "B3"):
 
             def turn(score):
                 if score["set"] == set_:
                     score["accuracy"] = 1 - score["accuracy"]
 
-            _rewrite(outcome.folder, part, turn)
-    after = {key: board.best for key, board in boards(outcomes, parts).items() if board.chooses}
+            _rewrite(run.study.folder, part, turn)
+    after = {key: board.best for key, board in boards(runs, parts).items() if board.chooses}
     assert before == after
     assert before["A1", "PublicTest"] == "hog_cell 8"
     assert before["B3", "target-labelled"] == "fine_tune_rate 0.3"
 
 
 def test_of_held_out_sets_only_the_chosen_settings_are_read(swept):
-    outcomes, found = swept
+    runs, found = swept
     board = found["A1", "PublicTest"]
-    read = held_out(board, outcomes, "A1")
+    read = held_out(board, runs, "A1")
     assert list(read) == ["PrivateTest-deduplicated"]
     assert list(read["PrivateTest-deduplicated"].settings.index) == [board.best]
-
-
-def test_the_choice_among_equals_flatters_and_the_correction_takes_that_back(tmp_path):
-    """Thirty settings that only guess: the best looks better than chance, choosing does not."""
-    random = np.random.default_rng(0)
-    outcomes = []
-    truth = random.integers(0, 2, 60)
-    for rate in range(30):
-        folder = tmp_path / str(rate)
-        answers = pd.DataFrame(
-            {
-                "file_name": [f"{face}.jpg" for face in range(60)],
-                "clip": [str(face) for face in range(60)],
-                "truth": truth.astype(str),
-                "repeat": 0,
-                "fold": np.arange(60) % 5,
-                "predicted": random.integers(0, 2, 60).astype(str),
-            }
-        )
-        accuracy = float((answers["truth"] == answers["predicted"]).mean())
-        score = {"set": "target-labelled", "n": 60, "accuracy": accuracy, "f1_macro": accuracy}
-        score |= {"accuracy_ci95": [0, 1], "accuracy_ci95_method": "Wilson"}
-        results.save(folder, "B3", {"scores": [score]}, tables={"repeats": answers})
-        outcomes.append(Outcome(str(rate), {"fine_tune_rate": rate}, folder))
-    board = boards(outcomes, {"fine_tune_rate": frozenset({"B3"})})["B3", "target-labelled"]
-    assert board.settings["accuracy"].max() > 0.6
-    assert 0.45 < unflattered(board) < 0.55

@@ -21,16 +21,14 @@ from mien.running.html import Page, exporter
 from mien.study import provenance
 from mien.study.parameters import CHAPTERS
 from mien.sweep.planning import Run, Sweep, dependants
-from mien.sweep.runs import Progress
+from mien.sweep.runs import Status
 from mien.sweep.scores import (
     CLIPS_AND_SEEDS,
     IMAGES_AND_SEEDS,
     OVER_SEEDS,
     Board,
-    Outcome,
     boards,
     held_out,
-    unflattered,
 )
 
 #: Settings that one figure shows; of more, those with the highest accuracy.
@@ -58,20 +56,16 @@ _HELD_OUT = {
 }
 
 
-def render(sweep: Sweep, progress: Progress) -> Path:
+def render(sweep: Sweep, statuses: Mapping[str, Status]) -> Path:
     """Write ``index.html`` of a sweep and return its path; failed runs are listed only."""
-    outcomes = [
-        Outcome(run.label, run.values, Path(run.study.out))
-        for run in _in_grid_order(sweep)
-        if progress.statuses[run.label].state == "done"
-    ]
-    found = boards(outcomes, dependants(list(sweep.grid)))
+    ended = [run for run in _in_grid_order(sweep) if statuses[run.label].state == "done"]
+    found = boards(ended, dependants(list(sweep.grid)))
     notebook = nbformat.v4.new_notebook(
         cells=[
-            *_opening(sweep, progress),
-            *_choice(found, outcomes),
+            _opening(sweep, len(ended)),
+            *_choice(found, ended),
             *itertools.chain.from_iterable(_scores(board) for board in found.values()),
-            *_runs(sweep, progress),
+            *_runs(sweep, statuses),
         ]
     )
     title = f"Sweep of {', '.join(sweep.grid)}"
@@ -81,8 +75,7 @@ def render(sweep: Sweep, progress: Progress) -> Path:
     return sweep.folder / "index.html"
 
 
-def _opening(sweep: Sweep, progress: Progress) -> list[NotebookNode]:
-    done = progress.count("done")
+def _opening(sweep: Sweep, done: int) -> NotebookNode:
     varied = listed(
         [f"**{name}** ({', '.join(map(escape, texts))})" for name, texts in sweep.grid.items()]
     )
@@ -91,12 +84,10 @@ def _opening(sweep: Sweep, progress: Progress) -> list[NotebookNode]:
     if done < len(sweep.runs):
         text += f" **{count(len(sweep.runs) - done, 'run')} did not end well**; they are listed"
         text += " [below](#runs), and nothing on this page comes from them."
-    return [_prose(text)]
+    return _prose(text)
 
 
-def _choice(
-    found: Mapping[tuple[str, str], Board], outcomes: list[Outcome]
-) -> Iterator[NotebookNode]:
+def _choice(found: Mapping[tuple[str, str], Board], runs: list[Run]) -> Iterator[NotebookNode]:
     choosers = [board for board in found.values() if board.chooses]
     if not choosers:
         return
@@ -111,7 +102,7 @@ def _choice(
         (board, other)
         for board in choosers
         for part in dict.fromkeys(o.part for o in found.values() if o.model == board.model)
-        for other in held_out(board, outcomes, part).values()
+        for other in held_out(board, runs, part).values()
     ]
     if scored:
         yield _shown(_held_out_table(scored))
@@ -129,14 +120,7 @@ def _verdict(board: Board) -> str:
     if bounds:
         ahead += f" (paired, 95 % interval {interval(bounds, signed=True)}"
         ahead += ")" if bounds[0] > 0 else "; the runs do not separate the two)"
-    told = f"**{board.model}**: **{escape(board.best)}**, {right}; {ahead}."
-    honest = unflattered(board) if board.set == "target-labelled" else None
-    if honest is None:
-        return told
-    return (
-        f"{told} Judged on clips that did not choose (BBC-CV), choosing like this is right on "
-        f"{percent(honest)}."
-    )
+    return f"**{board.model}**: **{escape(board.best)}**, {right}; {ahead}."
 
 
 def _held_out_table(scored: list[tuple[Board, Board]]) -> Table:
@@ -206,10 +190,10 @@ def _how(board: Board) -> str:
     return " ".join(text for kind, text in told.items() if kind in kinds)
 
 
-def _runs(sweep: Sweep, progress: Progress) -> Iterator[NotebookNode]:
+def _runs(sweep: Sweep, statuses: Mapping[str, Status]) -> Iterator[NotebookNode]:
     rows = []
     for run in _in_grid_order(sweep):
-        status = progress.statuses[run.label]
+        status = statuses[run.label]
         page = _page_of(Path(run.study.out), status.state)
         shown = Link(run.label, os.path.relpath(page, sweep.folder)) if page else run.label
         rows.append(
@@ -220,7 +204,7 @@ def _runs(sweep: Sweep, progress: Progress) -> Iterator[NotebookNode]:
     failures = [
         f"**{run.label}**\n\n" + "\n".join(f"    {line}" for line in status.message.splitlines())
         for run in sweep.runs
-        if (status := progress.statuses[run.label]).state != "done"
+        if (status := statuses[run.label]).state != "done"
     ]
     if failures:
         yield _prose("### What went wrong\n\n" + "\n\n".join(failures))

@@ -1,8 +1,8 @@
 """Many studies at once: the grid, checked before anything runs, and what its runs depend on.
 
 A sweep's folder holds ``index.html`` (its page), ``sweep.json`` (grid and state of every run),
-``runs/<label>/`` (each a study's folder), ``tasks/`` (what runs print and note while they work)
-and ``store/`` (the chapters that runs have in common).
+``runs/<label>/`` (each a study's folder), ``logs/`` (what runs print) and ``store/`` (the chapters
+that runs have in common).
 """
 
 import hashlib
@@ -35,26 +35,16 @@ class Task:
     """What a worker is told.
 
     The run's ``label``; the ``command`` of the worker's Python (``--threads`` is added there), in
-    ``cwd``; ``notes``, the folder for its log and its `Status`; ``stop``, the file at whose sight
-    it ends; ``threads`` that it may use (0: the worker's cores shared by its tasks).
+    ``cwd``; ``log``, the file for what it prints; ``stop``, the file at whose sight it ends;
+    ``threads`` that it may use (0: the worker's cores shared by its tasks).
     """
 
     label: str
     command: tuple[str, ...]
     cwd: str
-    notes: str
-    stop: str
+    log: Path
+    stop: Path
     threads: int = 0
-
-    @property
-    def log(self) -> Path:
-        """What the run has printed."""
-        return Path(self.notes) / f"{self.label}.log"
-
-    @property
-    def status_file(self) -> Path:
-        """The run's status while it works."""
-        return Path(self.notes) / f"{self.label}.json"
 
 
 @dataclass(frozen=True)
@@ -120,8 +110,8 @@ class Sweep:
                     *_set(run.settings),
                 ),
                 cwd=str(Path.cwd()),
-                notes=str(self.folder / "tasks"),
-                stop=str(self.folder / f".stop-{token}"),
+                log=self.folder / "logs" / f"{run.label}.log",
+                stop=self.folder / f".stop-{token}",
                 threads=threads,
             )
             for run in self.runs
@@ -159,20 +149,10 @@ def plan(
 ) -> Sweep:
     """Check every run of a grid (`read_grid`) and return the sweep; nothing is run.
 
-    Parameters
-    ----------
-    settings : sequence of str
-        ``NAME=VALUE`` for every run.
-    out : str
-        The sweep's folder; empty: what the study says, else ``reports/<study>-by-<names>``.
-    only : str
-        ``"A1,B1"``: the chapters to run; empty: all.
-
-    Raises
-    ------
-    ParameterError
-        If a parameter does not exist, a value is not allowed or comes twice, or a parameter is both
-        in the grid and in ``settings``.
+    ``settings`` (``NAME=VALUE``) are for every run; ``out`` is the sweep's folder, by default what
+    the study says, else ``reports/<study>-by-<names>``; ``only`` are the chapters to run, as
+    ``"A1,B1"``. `ParameterError` if a parameter does not exist, a value is not allowed or comes
+    twice, or a parameter is both in the grid and in ``settings``.
     """
     fixed = {text.partition("=")[0].strip() for text in settings}
     if both := fixed & set(grid):

@@ -3,7 +3,6 @@
 import asyncio
 import concurrent.futures as cf
 import contextlib
-import json
 import logging
 import os
 import re
@@ -12,16 +11,15 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import filelock
 
 from mien import system
 from mien.errors import MienError, ParameterError
-from mien.running.record import Record
 from mien.study import provenance, results
 from mien.sweep.planning import Sweep, Task
 
@@ -38,6 +36,13 @@ class Status:
     message: str = ""
     host: str = ""
 
+    def __str__(self) -> str:
+        """Return what to say of it: a line, and what went wrong."""
+        where = f" on {self.host}" if self.host and self.message else ""
+        took = f" after {self.seconds:.0f} s" if self.seconds else ""
+        lines = [f"{self.label} {self.state}{where}{took}", *self.message.splitlines()]
+        return "\n    ".join(lines)
+
 
 def run_task(task: Task) -> Status:
     """Run one study in a subprocess, and end it when the sweep says so or its worker dies.
@@ -45,27 +50,18 @@ def run_task(task: Task) -> Status:
     Returns done, failed (with the last words of ``mien run``) or stopped; never raises an exception
     of the study's own.
     """
-    if Path(task.stop).exists():
+    if task.stop.exists():
         return Status(task.label, "stopped")
-    _note(task, Status(task.label, "running", host=socket.gethostname()))
     start = time.perf_counter()
     try:
         with task.log.open("wb") as log:
             code = _run_here(task, log)
     except OSError as error:
-        return _note(task, Status(task.label, "failed", message=f"it cannot be started: {error}"))
+        return Status(task.label, "failed", message=f"it cannot be started: {error}")
     state = "stopped" if code is None else "failed" if code else "done"
     message = _last_words(task.log, code) if state == "failed" else ""
     seconds = round(time.perf_counter() - start, 1)
-    return _note(task, Status(task.label, state, seconds, message, socket.gethostname()))
-
-
-def read_status(task: Task) -> Status:
-    """Return the status that a run has noted; waiting, where it has noted none."""
-    try:
-        return Status(**json.loads(task.status_file.read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return Status(task.label)
+    return Status(task.label, state, seconds, message, socket.gethostname())
 
 
 def _run_here(task: Task, log) -> int | None:
@@ -80,7 +76,7 @@ def _run_here(task: Task, log) -> int | None:
         **system.out_of_reach(),  # Ctrl-C at the terminal is for the sweep, which ends its runs
     )
     try:
-        while not Path(task.stop).exists():
+        while not task.stop.exists():
             with contextlib.suppress(subprocess.TimeoutExpired):
                 return process.wait(_PROCESS_LOOK_SECONDS)
         return None
@@ -116,12 +112,6 @@ def _last_words(log: Path, code: int) -> str:
     return "\n".join([*said.splitlines()[-3:], f"mien run ended with {ending}"])
 
 
-def _note(task: Task, status: Status) -> Status:
-    with contextlib.suppress(OSError):
-        results.write_json(task.status_file, asdict(status))
-    return status
-
-
 _LOOK_SECONDS = 0.5
 _STOP_SECONDS = 40
 
@@ -136,42 +126,19 @@ class DiskTrouble(MienError):
     exit_status = 1
 
 
-@dataclass
-class Progress:
-    """How the runs of a sweep fare, by label, and the chapter that each is at."""
-
-    statuses: dict[str, Status]
-    chapters: dict[str, str] = field(default_factory=dict)
-
-    def count(self, state: str) -> int:
-        """Return how many runs are in a state."""
-        return sum(status.state == state for status in self.statuses.values())
-
-
 def run(
     sweep: Sweep,
     executor: cf.Executor,
     *,
     threads: int = 0,
-    tell: Callable[[Progress], None] = lambda progress: None,
-) -> Progress:
+    tell: Callable[[Status], None] = lambda status: None,
+) -> dict[str, Status]:
     """Map the runs of a sweep over an executor, wait for all of them, return how they fared.
 
-    Parameters
-    ----------
-    executor : concurrent.futures.Executor
-        Its workers see the sweep's folder and data under the same paths.
-    threads : int
-        Of each run; 0: its share of the worker's cores.
-    tell : callable
-        Called with the `Progress` about twice a second.
-
-    Raises
-    ------
-    SweepBusy
-        If another sweep works in the same folder.
-    DiskTrouble
-        If the disk is full or fails; the runs are ended first.
+    The executor's workers see the sweep's folder and data under the same paths. ``threads`` are
+    those of each run, 0 is its share of the worker's cores; ``tell`` is called whenever the state
+    of a run changes. `SweepBusy` if another sweep works in the same folder, `DiskTrouble` if the
+    disk is full or fails; the runs are ended first.
     """
     try:
         sweep.folder.mkdir(parents=True, exist_ok=True)
@@ -222,38 +189,37 @@ def dask_cluster(address: str, *, seconds: float = 10) -> Iterator[cf.Executor]:
 
 
 def _run(
-    sweep: Sweep, executor: cf.Executor, threads: int, tell: Callable[[Progress], None]
-) -> Progress:
-    notes = sweep.folder / "tasks"
-    notes.mkdir(exist_ok=True)
-    for old in (*notes.glob("*.json"), *sweep.folder.glob(".stop-*")):
+    sweep: Sweep, executor: cf.Executor, threads: int, tell: Callable[[Status], None]
+) -> dict[str, Status]:
+    (sweep.folder / "logs").mkdir(exist_ok=True)
+    for old in sweep.folder.glob(".stop-*"):
         old.unlink(missing_ok=True)
     tasks = sweep.tasks(threads, secrets.token_hex(4))
-    progress = Progress({task.label: Status(task.label) for task in tasks})
-    futures = {executor.submit(run_task, task): task for task in tasks}
+    statuses = {task.label: Status(task.label) for task in tasks}
+    futures = {executor.submit(run_task, task): task.label for task in tasks}
     pending = set(futures)
     try:
         while pending:
             done, pending = cf.wait(pending, _LOOK_SECONDS, return_when=cf.FIRST_COMPLETED)
-            for future in done:
-                task = futures[future]
-                progress.statuses[task.label] = _outcome(future, task)
-            _look(sweep, [futures[future] for future in pending], progress)
+            seen = [Status(futures[future], "running") for future in pending if future.running()]
+            for status in (*seen, *(_outcome(future, futures[future]) for future in done)):
+                if status.state != statuses[status.label].state:
+                    statuses[status.label] = status
+                    tell(status)
             if done:
-                write(sweep, progress)
-            tell(progress)
+                write(sweep, statuses)
     except BaseException:
         # Runs, wherever they are, see the file and end; those that wait do not begin.
-        Path(tasks[0].stop).touch()
+        tasks[0].stop.touch()
         _, pending = cf.wait(pending, _STOP_SECONDS)
         raise
     finally:
         if not pending:
-            Path(tasks[0].stop).unlink(missing_ok=True)
-    return progress
+            tasks[0].stop.unlink(missing_ok=True)
+    return statuses
 
 
-def write(sweep: Sweep, progress: Progress) -> None:
+def write(sweep: Sweep, statuses: Mapping[str, Status]) -> None:
     """Write sweep.json, whole or not at all."""
     results.write_json(
         sweep.folder / "sweep.json",
@@ -270,9 +236,9 @@ def write(sweep: Sweep, progress: Progress) -> None:
                 {
                     "label": run.label,
                     "point": run.values,
-                    "state": progress.statuses[run.label].state,
-                    "seconds": progress.statuses[run.label].seconds,
-                    "message": progress.statuses[run.label].message,
+                    "state": statuses[run.label].state,
+                    "seconds": statuses[run.label].seconds,
+                    "message": statuses[run.label].message,
                 }
                 for run in sweep.runs
             ],
@@ -280,24 +246,11 @@ def write(sweep: Sweep, progress: Progress) -> None:
     )
 
 
-def _outcome(future: cf.Future, task: Task) -> Status:
+def _outcome(future: cf.Future, label: str) -> Status:
     try:
         return future.result()
     except cf.CancelledError:
-        return Status(task.label, "failed", message="the Dask scheduler is gone")
+        return Status(label, "failed", message="the Dask scheduler is gone")
     except Exception as error:
         # What the cluster says of a task that took every worker it ran on down with it.
-        return Status(task.label, "failed", message=f"{type(error).__name__}: {error}")
-
-
-def _look(sweep: Sweep, pending: Sequence[Task], progress: Progress) -> None:
-    """See in the shared folder how far the runs are that have not ended."""
-    studies = {run.label: run.study for run in sweep.runs}
-    for task in pending:
-        status = read_status(task)
-        if status.state not in ("waiting", "running"):
-            continue  # its answer is on the way
-        progress.statuses[task.label] = status
-        parts = Record.read(studies[task.label]).parts if status.state == "running" else {}
-        at = [part for part, known in parts.items() if known.get("state") == "running"]
-        progress.chapters[task.label] = at[-1] if at else ""
+        return Status(label, "failed", message=f"{type(error).__name__}: {error}")

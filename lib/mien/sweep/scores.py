@@ -22,11 +22,11 @@ from mien.evaluation.intervals import (
     clustered_mean,
     difference_interval,
     mean_of_rates,
-    per_clip,
 )
 from mien.models import MODELS, name_of
 from mien.study import results
 from mien.study.parameters import CHAPTERS
+from mien.sweep.planning import Run
 
 #: The sets that choose nothing.
 HELD_OUT = ("PrivateTest-deduplicated", "target-unknown")
@@ -35,15 +35,6 @@ HELD_OUT = ("PrivateTest-deduplicated", "target-unknown")
 CLIPS_AND_SEEDS = "t over clips and seeds"
 IMAGES_AND_SEEDS = "t over images and seeds"
 OVER_SEEDS = "Student's t over seeds"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """One finished run: its label, its values of the grid, its study's folder."""
-
-    label: str
-    point: Mapping[str, Any]
-    folder: Path
 
 
 @dataclass(frozen=True)
@@ -153,17 +144,13 @@ class Board:
 
 
 def boards(
-    outcomes: Sequence[Outcome], dependants: Mapping[str, frozenset[str]]
+    runs: Sequence[Run], dependants: Mapping[str, frozenset[str]]
 ) -> dict[tuple[str, str], Board]:
     """Return the scores of every part on the sets that may be looked at for every setting.
 
     Runs that differ in nothing that a part depends on (``dependants``, of
-    `mien.sweep.planning.dependants`) share its results and count once.
-
-    Returns
-    -------
-    dict of (part, set) to Board
-        In reading order; what no run has is left out.
+    `mien.sweep.planning.dependants`) share its results and count once. By part and set, in reading
+    order; what no run has is left out.
     """
     found = {}
     for part in [plan.part for plan in CHAPTERS if name_of(plan.part)]:
@@ -171,19 +158,19 @@ def boards(
             name for name, parts in dependants.items() if part in parts and name != "seed"
         )
         for set_ in ("PublicTest", "target-labelled"):
-            draws = _draws(outcomes, part, set_, names)
+            draws = _draws(runs, part, set_, names)
             if len(draws):
                 found[part, set_] = Board(part, set_, names, draws)
     return found
 
 
-def held_out(board: Board, outcomes: Sequence[Outcome], part: str) -> dict[str, Board]:
+def held_out(board: Board, runs: Sequence[Run], part: str) -> dict[str, Board]:
     """Return what the setting that a board chose scored on the sets that choose nothing.
 
     ``part`` scored those sets with the same model; only runs of the chosen setting are read.
     """
     chosen = set(board.draws.loc[board.draws["setting"] == board.best, "label"])
-    runs = [outcome for outcome in outcomes if outcome.label in chosen]
+    runs = [run for run in runs if run.label in chosen]
     found = {}
     for set_ in HELD_OUT:
         draws = _draws(runs, part, set_, board.names)
@@ -192,51 +179,16 @@ def held_out(board: Board, outcomes: Sequence[Outcome], part: str) -> dict[str, 
     return found
 
 
-def unflattered(board: Board, *, resamples: int = 2000) -> float | None:
-    """Return the accuracy of choosing a setting, judged on clips that did not choose.
-
-    The best of many settings looks better than it is on the very faces that chose it. So whole
-    clips are drawn with replacement, those drawn choose a setting by its out-of-fold answers, and
-    those left out judge it (Tsamardinos, Greasidou and Borboudakis 2018, "Bootstrapping the
-    out-of-sample predictions for efficient and accurate cross-validation", Machine Learning 107,
-    pp. 1895-1922, BBC-CV). Mean over the seeds, whose faces may differ; None where nothing was
-    chosen, or answers of every repeat were not kept.
-    """
-    if len(board.settings) < 2:
-        return None
-    means = []
-    for _, runs in board.draws.groupby("seed"):
-        faces = board._faces(runs)
-        if faces is None or len(runs) < 2:
-            return None
-        means.append(_judged_by_others(*per_clip(*faces), resamples))
-    return float(np.mean(means))
-
-
-def _judged_by_others(hits: np.ndarray, sizes: np.ndarray, resamples: int) -> float:
-    """Mean out-of-bag accuracy of the in-bag best; hits (settings, clips), sizes (clips)."""
-    drawn = np.random.default_rng(0).multinomial(
-        len(sizes), np.full(len(sizes), 1 / len(sizes)), size=resamples
-    )
-    chosen = (drawn @ hits.T).argmax(axis=1)
-    left = drawn == 0
-    usable = left.any(axis=1)
-    right, all_ = (left * hits[chosen]).sum(axis=1), (left * sizes).sum(axis=1)
-    return float(np.mean(right[usable] / all_[usable]))
-
-
-def _draws(
-    outcomes: Sequence[Outcome], part: str, set_: str, names: tuple[str, ...]
-) -> pd.DataFrame:
+def _draws(runs: Sequence[Run], part: str, set_: str, names: tuple[str, ...]) -> pd.DataFrame:
     rows: dict[tuple, dict[str, Any]] = {}
-    for outcome in outcomes:
+    for run in runs:
         try:
-            metrics = results.load_metrics(outcome.folder, part)
+            metrics = results.load_metrics(run.study.folder, part)
         except DataError:
             continue
         score = _score(metrics, set_)
-        seed = outcome.point.get("seed", 0)
-        values = {name: outcome.point[name] for name in names}
+        seed = run.values.get("seed", 0)
+        values = {name: run.values[name] for name in names}
         if score is None or (key := (*values.values(), seed)) in rows:
             continue
         low, high = score["accuracy_ci95"]
@@ -245,9 +197,9 @@ def _draws(
             "setting": ", ".join(f"{name} {value}" for name, value in values.items())
             or "as the study says",
             "seed": seed,
-            "label": outcome.label,
+            "label": run.label,
             "model": metrics.get("model") or name_of(part),
-            "folder": outcome.folder,
+            "folder": run.study.folder,
             "data": str(metrics.get("provenance", {}).get("data")),
             **{key: score[key] for key in ("n", "accuracy", "f1_macro")},
             **{"low": low, "high": high, "method": score["accuracy_ci95_method"]},
