@@ -1,4 +1,4 @@
-"""The demo study in small, with two jobs, and with one and killed: the same numbers each time."""
+"""Kills anywhere lose nothing; of the demo study in small, two jobs and kills change no number."""
 
 import contextlib
 import json
@@ -11,10 +11,21 @@ import sys
 import numpy as np
 import psutil
 import pytest
-from tiny_project import command, family, gone, hidden, keep_one_face_of, wait_until
+import tiny_project
+from tiny_project import (
+    PARAMETERS,
+    PLANS,
+    command,
+    family,
+    gone,
+    hidden,
+    keep_one_face_of,
+    wait_until,
+    write_notebook,
+)
 
 from mien.study import results
-from mien.study.parameters import CHAPTERS
+from mien.study.parameters import CHAPTERS, parts_to_run
 from mien.synthetic.dataset import write_demo
 
 #: What makes the demo study cheap; every chapter still does all that it does.
@@ -66,6 +77,11 @@ def parts(out):
     return json.loads((out / "study.json").read_text())["parts"]
 
 
+def begun(out, plan):
+    """Return whether a chapter runs, or has run."""
+    return (out / "study.json").exists() and plan.part in parts(out)
+
+
 def cells_done(out, plan):
     """Return how many cells of a chapter that runs are done; many, if the chapter is."""
     if (out / "study.json").exists() and parts(out).get(plan.part, {}).get("state") == "done":
@@ -103,18 +119,31 @@ def test_one_face_of_an_emotion_and_units_that_never_vary_are_borne(undisturbed)
     assert score["per_class"]["disgust"]["support"] == 1
 
 
-def test_twenty_kills_lose_nothing_and_jobs_change_no_number(arguments, undisturbed, tmp_path):
-    chance = random.Random(2026)
-    moments = sorted(
-        (number % len(CHAPTERS), chance.randint(0, 15), chance.choice(["runner", "kernel"]))
-        for number in range(20)
+def test_twenty_kills_lose_nothing(project, tmp_path):
+    """Of the runner or the kernel, anywhere from a chapter's start to beyond its end."""
+    chance, out = random.Random(2026), tmp_path / "out"
+    only = ",".join(plan.part for plan in PLANS)
+    for plan in PLANS:
+        write_notebook(project, plan, "import time\ntime.sleep(1)\nvalue = seed")
+    for plan in sorted(PLANS * 5, key=PLANS.index):
+        runner = tiny_project.start(project, out, only=only)
+        wait_until(lambda: begun(out, plan) or runner.poll() is not None)  # noqa: B023
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            runner.wait(timeout=chance.uniform(0, 3))
+        kill(runner, chance.choice(["runner", "kernel"]))
+    finish(tiny_project.start(project, out, only=only))
+    assert {plan.part: parts(out)[plan.part]["state"] for plan in PLANS} == dict.fromkeys(
+        PARAMETERS, "done"
     )
-    for position, cell, victim in moments:
-        runner, plan = start(tmp_path, *arguments), CHAPTERS[position]
+    assert all(results.load_metrics(out, plan.part) == {"value": 0} for plan in PLANS)
+    assert not hidden(out)
+
+
+def test_kills_and_jobs_change_no_number(arguments, undisturbed, tmp_path):
+    for part, cell, victim in (("B1", 4, "kernel"), ("B3", 3, "runner")):
+        runner, plan = start(tmp_path, *arguments), parts_to_run(part)[0]
         wait_until(lambda: cells_done(tmp_path, plan) >= cell or runner.poll() is not None)  # noqa: B023
         assert runner.poll() is None, runner.communicate()[0]
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            runner.wait(timeout=chance.random())
         kill(runner, victim)
     finish(start(tmp_path, *arguments))
     assert {state["state"] for state in parts(tmp_path).values()} == {"done"}
@@ -123,7 +152,7 @@ def test_twenty_kills_lose_nothing_and_jobs_change_no_number(arguments, undistur
 
 
 def test_a_killed_training_goes_on_from_its_last_epoch(arguments, tmp_path):
-    longer = [*arguments, "--set", "epochs=20", "--only", "B1"]
+    longer = [*arguments, "--set", "epochs=10", "--only", "B1"]
     runner, checkpoint = start(tmp_path, *longer), tmp_path / "models" / "B1.checkpoint.npz"
     wait_until(lambda: checkpoint.exists() or runner.poll() is not None)
     kill(runner, "kernel")
@@ -131,6 +160,6 @@ def test_a_killed_training_goes_on_from_its_last_epoch(arguments, tmp_path):
         before = json.loads(str(stored["progress"]))["history"]
     finish(start(tmp_path, *longer))
     history = results.load_table(tmp_path, "B1", "history")
-    assert len(history) == 20 > len(before)
+    assert len(history) == 10 > len(before)
     # Seconds are measured, so only an epoch that was not trained again has the very same.
     np.testing.assert_allclose(history["seconds"][0], before[0]["seconds"], rtol=1e-5)
