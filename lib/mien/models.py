@@ -6,42 +6,19 @@ from functools import partial
 
 @dataclass(frozen=True)
 class Model:
-    """What all rooms must know of a model.
-
-    Attributes
-    ----------
-    name : str
-    part : str
-        The chapter whose tables hold its answers to the person's faces.
-    trained_in : str
-        The chapter that trains it.
-    file : str
-        Its file in the study's folder ``models``.
-    learned_from : str
-        In words.
-    colour, marker : str
-        Of its figures: blue reads designed features, red and ochre learned ones.
-    network : bool
-        Whether its training is a matter of chance, so that another one answers otherwise.
-    fitted_on_person : bool
-        Whether it learned from the person's labelled faces, and is therefore judged out of fold.
-    gap : str
-        What a study that does not have this model lacks (`mien.study.data_check`); empty: nothing.
-    starts_from : str
-        The model whose training its own goes on with; empty: it starts by itself.
-    """
+    """What all rooms must know of a model."""
 
     name: str
-    part: str
-    trained_in: str
-    file: str
-    learned_from: str
-    colour: str
+    part: str  # the chapter whose tables hold its answers to the person's faces
+    trained_in: str  # the chapter that trains it
+    file: str  # in the study's folder models
+    learned_from: str  # in words
+    colour: str  # of its figures: blue reads designed features, red and ochre learned ones
     marker: str
-    network: bool = False
-    fitted_on_person: bool = False
-    gap: str = ""
-    starts_from: str = ""
+    network: bool = False  # its training is a matter of chance: another one answers otherwise
+    fitted_on_person: bool = False  # it learned from labelled faces, so it is judged out of fold
+    gap: str = ""  # what a study without this model lacks (mien.study.data_check)
+    starts_from: str = ""  # the model whose training its own goes on with
 
     @property
     def chosen_on(self) -> tuple[str, str]:

@@ -142,11 +142,7 @@ class Pictures:
     """Which of some pictures a text is about: by path, name, stem or number.
 
     Case, the form of Unicode's accents and the system's separator of folders do not matter.
-
-    Parameters
-    ----------
-    paths : sequence of tuple of str
-        Folders and name of every picture, as ``("happy", "1_01.jpg")``.
+    ``paths`` are folders and name of every picture, as ``("happy", "1_01.jpg")``.
     """
 
     def __init__(self, paths: Sequence[tuple[str, ...]]) -> None:

@@ -23,11 +23,9 @@ _VERSION = 1
 
 @dataclass(frozen=True, eq=False)
 class PrivateTest:
-    """The images that nothing may be chosen on; who has answered all of them gets the labels.
+    """The images that nothing may be chosen on, uint8 (n, 48, 48).
 
-    Attributes
-    ----------
-    images : ndarray of uint8, shape (n, 48, 48)
+    Who has answered all of them gets the labels.
     """
 
     images: np.ndarray
@@ -36,17 +34,9 @@ class PrivateTest:
     def truth_for(self, answers: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return the true emotions, str (n,), for answers that are there already.
 
-        A chapter asks through `mien.study.chapter.Chapter.score_private`, which notes it.
-
-        Parameters
-        ----------
-        answers : mapping of str to array, shape (..., n)
-            By model: what will be scored.
-
-        Raises
-        ------
-        ParameterError
-            If there are none, or one has not as many answers as there are images.
+        Answers (..., n), which will be scored, are by model. A chapter asks through
+        `mien.study.chapter.Chapter.score_private`, which notes it. `ParameterError` if there are
+        none, or one has not as many answers as there are images.
         """
         wrong = [name for name, given in answers.items() if given.shape[-1] != len(self.images)]
         if not answers or wrong:
@@ -91,11 +81,7 @@ class Fer2013:
     def split(self, usage: str) -> tuple[np.ndarray, np.ndarray]:
         """Return images and labels of ``"Training"`` or ``"PublicTest"``.
 
-        Returns
-        -------
-        images : ndarray of uint8, shape (m, 48, 48)
-        labels : ndarray of int8, shape (m,)
-            Class codes, indices into `mien.emotions.EMOTIONS`.
+        uint8 (m, 48, 48), and int8 (m,) of class codes, indices into `mien.emotions.EMOTIONS`.
         """
         if usage == "PrivateTest":
             raise ParameterError("PrivateTest's labels are sealed; see private_test()")
@@ -115,17 +101,10 @@ class Fer2013:
         )
 
     def subset(self, n: int, *, seed: int) -> "Fer2013":
-        """Return ``n`` random rows, in their order, for quick looks.
+        """Return ``n`` random rows, in their order, for quick looks; all where there are no more.
 
         Usage and emotion are shared out as in the whole: each group's size is its exact share,
-        rounded up or down.
-
-        Parameters
-        ----------
-        n : int
-            How many rows; all of them where there are no more.
-        seed : int
-            Chooses the rows; the same seed, the same rows.
+        rounded up or down. The same seed gives the same rows.
         """
         if n < 1:
             raise ParameterError(f"a subset needs at least one row, n is {n}")
@@ -161,6 +140,8 @@ def load_fer2013(
 ) -> Fer2013:
     """Load FER2013 in any layout that people have.
 
+    `DataError` if it is missing, damaged or has bad rows; the text tells which rows, and why.
+
     Parameters
     ----------
     path : str or Path
@@ -176,11 +157,6 @@ def load_fer2013(
     cache : bool
         Keep the arrays in `mien.files.cache_dir` under the hash of the file's content, and take
         them from there the next time.
-
-    Raises
-    ------
-    DataError
-        If the data is missing, damaged or has bad rows; the text tells which rows, and why.
     """
     source, path = str(path), Path(path).expanduser()
     if path.is_dir():
@@ -221,14 +197,11 @@ def _share_out(rows: Rows, share: float) -> tuple[np.ndarray, tuple[str, ...]]:
 
 
 def duplicates(crowd: Fer2013) -> pd.DataFrame:
-    """List the images that are exact pixel copies of an earlier one.
+    """List the images that are exact pixel copies of an earlier one, in order.
 
-    Returns
-    -------
-    DataFrame
-        One line for each such image, in order: ``row`` and ``copy_of`` (indices into
-        ``crowd.images``, from 0; ``copy_of`` is the first of its kind), ``usage``, ``copy_usage``.
-        On FER2013 as the challenge published it, about 1,850 lines.
+    Columns ``row`` and ``copy_of`` (indices into ``crowd.images``, from 0; ``copy_of`` is the first
+    of its kind), ``usage``, ``copy_usage``. On FER2013 as the challenge published it, about 1,850
+    lines.
     """
     kinds = _kinds(crowd.images)
     copy_of = np.unique(kinds, return_index=True)[1][kinds]
@@ -245,13 +218,7 @@ def duplicates(crowd: Fer2013) -> pd.DataFrame:
 
 
 def has_copy_in(crowd: Fer2013, usage: str = "PrivateTest", other: str = "Training") -> np.ndarray:
-    """Tell which images of one part have an exact pixel copy in another part.
-
-    Returns
-    -------
-    ndarray of bool, shape (m,)
-        For the images of ``usage``.
-    """
+    """Tell which images (m,) of one part have an exact pixel copy in another part."""
     kinds = _kinds(crowd.images)
     return np.isin(kinds[crowd._in(usage)], kinds[crowd._in(other)])
 
@@ -259,16 +226,12 @@ def has_copy_in(crowd: Fer2013, usage: str = "PrivateTest", other: str = "Traini
 def nearly_copied_in(
     crowd: Fer2013, usage: str = "PrivateTest", other: str = "Training", *, alike: float = 0.98
 ) -> np.ndarray:
-    """Tell which images of one part are nearly the same photo as one of another part.
+    """Tell which images (m,) of one part are nearly the same photo as one of another part.
 
     Two images count as such where their grey values, halved to 24 x 24, or those of one and the
     other's mirror image, correlate at ``alike`` or more: other crops, brightness or compression of
-    one photo. Images of one grey have no correlation, and count only as exact copies do.
-
-    Returns
-    -------
-    ndarray of bool, shape (m,)
-        For the images of ``usage``; exact copies (`has_copy_in`) are among them.
+    one photo. Exact copies (`has_copy_in`) are among them; images of one grey have no correlation,
+    and count only as such.
     """
     others = _standardised(crowd.images[crowd._in(other)])
     near = has_copy_in(crowd, usage, other)

@@ -24,18 +24,9 @@ OTHERS = ("contempt", "unknown", "NF")
 def majority(crowd: Fer2013) -> np.ndarray | None:
     """Return what most FER+ raters saw in every face, or None where their file is not there.
 
-    ``fer2013new.csv`` is looked for in the folder of the source of ``crowd``, which is all of
-    FER2013.
-
-    Returns
-    -------
-    ndarray of str, shape (n,), or None
-        Emotion names; ``""`` where the raters tie, or most saw contempt, nothing known or no face.
-
-    Raises
-    ------
-    DataError
-        If the file is no such table, or does not fit the faces row by row.
+    Emotion names, str (n,); ``""`` where the raters tie, or most saw contempt, nothing known or no
+    face. ``fer2013new.csv`` is looked for in the folder of the source of ``crowd``, which is all of
+    FER2013. `DataError` if it is no such table, or does not fit the faces row by row.
     """
     source = Path(crowd.source).expanduser()
     path = (source if source.is_dir() else source.parent) / FILE

@@ -62,12 +62,8 @@ CLIP_MINUTES = 2
 class Labelled:
     """The labelled faces of a person that a model can read, k of n.
 
-    Attributes
-    ----------
-    rows : ndarray of int, shape (k,)
-        Where they stand in the person's arrays and frame.
-    truth, clips : ndarray of str, shape (k,)
-        Label (an emotion) and clip of each.
+    ``rows``, int (k,), say where they stand in the person's arrays and frame; ``truth``, str (k,),
+    is the label (an emotion) of each, ``clips``, str (k,), its clip.
     """
 
     rows: np.ndarray
@@ -176,12 +172,9 @@ class Person:
         return np.flatnonzero((self.faces["set"] == name) & mask)
 
     def majority(self) -> pd.Series:
-        """Return what most raters said of each face; ``""`` where they tie or nobody rated it.
+        """Return what most raters said of each face, on the index of ``faces``.
 
-        Returns
-        -------
-        Series of str
-            On the index of ``faces``.
+        ``""`` where they tie or nobody rated it.
         """
         said = defaultdict(list)
         for rating in self.ratings.itertuples():
@@ -197,26 +190,13 @@ def load_person(
     tables: Sequence[Path] = (),
     cut: Callable[[Path, Image.Image], Image.Image | None] | None = None,
 ) -> Person:
-    """Load one person's faces.
+    """Load one person's faces; `DataError` if there is no such folder, or no face in it.
 
     Where the folder of an image and a table disagree about its label, the folder wins: it is what
-    whoever sorted the images saw.
-
-    Parameters
-    ----------
-    folder : path
-    min_confidence : float
-        Measured rows that are less sure (0..1) are left out.
-    tables : sequence of Path
-        More tables of measured features, from outside the folder.
-    cut : callable, optional
-        Gets the path and the picture of every image and returns the face in it, or None where it
-        finds none; such an image is not used. Without it, the whole picture is the face.
-
-    Raises
-    ------
-    DataError
-        If there is no such folder, or no face in it.
+    whoever sorted the images saw. Measured rows that are less sure than ``min_confidence`` (0..1)
+    are left out. ``tables`` are more tables of measured features, from outside the folder. ``cut``
+    gets the path and the picture of every image and returns the face in it, or None where it finds
+    none; such an image is not used. Without it, the whole picture is the face.
     """
     source, folder = str(folder), Path(folder).expanduser()
     if not folder.is_dir():

@@ -23,15 +23,10 @@ from mien.study import results
 class RatingResults:
     """What the ratings of a folder say; every frame is empty until the rater has finished.
 
-    Attributes
-    ----------
-    pairs, groups : DataFrame
-        As `mien.evaluation.rater_agreement.Agreement` has them; who could not tell is left out.
-    differ : DataFrame
-        ``file_name`` and what every rater said, for the faces on which they differ.
-    models : DataFrame
-        ``model``, ``n``, ``agreement`` with the raters' majority (0..1), ``low``, ``high`` (95 %
-        interval over clips).
+    ``pairs`` and ``groups`` are as `mien.evaluation.rater_agreement.Agreement` has them, without
+    who could not tell; ``differ`` has ``file_name`` and what every rater said, for the faces on
+    which they differ; ``models`` ``model``, ``n``, ``agreement`` with the raters' majority (0..1),
+    ``low`` and ``high`` (95 % interval over clips).
     """
 
     pairs: pd.DataFrame
@@ -73,14 +68,7 @@ def notebook_for(folder: Path, where: Path, **parameters: object) -> Path:
 
 
 def look(labeller: Labeller, study: str = "") -> RatingResults:
-    """Return what the ratings say, with the models of a study as raters where one is named.
-
-    Parameters
-    ----------
-    labeller : Labeller
-    study : str
-        The folder of a study's results; empty: none.
-    """
+    """Return what the ratings say, with the models of a study's folder as raters, if any."""
     table = labeller.ratings.table() if labeller.finished else labeller.ratings.table().iloc[:0]
     told = table[table["label"] != UNKNOWN]
     answers = _answers(Path(study).expanduser()) if study and len(told) else {}

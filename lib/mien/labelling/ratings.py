@@ -172,13 +172,8 @@ def settle(folder: Path, person: Person, *, alone: bool = False) -> pd.DataFrame
 
     Pictures are never moved. Faces that ``labels.csv`` already names keep their label. More than
     half of at least two raters must agree, or of one where ``alone``; a rater who cannot tell
-    counts as one who does not agree. `DataError` if ``ratings.csv`` cannot be read or
-    ``labels.csv`` written.
-
-    Returns
-    -------
-    DataFrame
-        The new lines: ``file_name``, ``label``, ``how`` (``"2 of 3 raters"``).
+    counts as one who does not agree. Returns the new lines: ``file_name``, ``label``, ``how``
+    (``"2 of 3 raters"``). `DataError` if ``ratings.csv`` cannot be read or ``labels.csv`` written.
     """
     unknown = set(person.faces.loc[person.faces["set"] == "unknown", "file_name"])
     rows = []

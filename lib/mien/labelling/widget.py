@@ -27,21 +27,10 @@ _LONGEST = 512
 class Labeller(anywidget.AnyWidget):
     """Rate the faces of a person's folder; ``finished`` once every face has its answer.
 
-    Parameters
-    ----------
-    rater : str
-        Who rates; see `ratings.rater_name`.
-    what : {"unknown", "labelled", "all"}
-        Which faces are shown.
-    again : bool
-        Show every tenth face a second time at the end, for the rater's agreement with themself.
-
-    Raises
-    ------
-    DataError
-        If the folder holds no such face with a picture, or its ``ratings.csv`` is another table.
-    ParameterError
-        If the rater's name or ``what`` is not allowed.
+    ``what`` says which faces are shown: ``"unknown"``, ``"labelled"`` or ``"all"``; ``again`` shows
+    every tenth a second time at the end, for the rater's agreement with themself. `DataError` if
+    the folder holds no such face with a picture, or its ``ratings.csv`` is another table;
+    `ParameterError` if the name (`ratings.rater_name`) or ``what`` is not allowed.
     """
 
     _esm = _HERE / "widget.js"

@@ -20,20 +20,15 @@ _COUNT = 1 + len(_PLACE) + len(BLENDSHAPES)
 def measure(
     pictures: Mapping[str, Path], *, on_picture: Callable[[], object] = lambda: None
 ) -> pd.DataFrame:
-    """Return the blendshapes of the largest face in every picture.
+    """Return the blendshapes of the largest face in every picture, one row each.
 
     ``pictures`` are files by the names that they shall have in the table; one that was measured
-    before is not looked at again, whatever it is called now. ``on_picture`` is called after every
-    picture. `DataError` if the models of faces are not to be had.
-
-    Returns
-    -------
-    DataFrame
-        One row a picture: ``file_name``; ``success`` (1, or 0 where no face was found or the file
-        cannot be read: all that follows but ``model`` is then missing); ``presence`` (0.5 to 1, how
-        sure the mesh is of the face); ``left, top, width, height`` (of the face's frame, in pixels
-        of the upright picture); the 51 `BLENDSHAPES` (0..1); ``model`` (SHA-256 of the models'
-        file).
+    before is not looked at again, whatever it is called now. ``file_name``; ``success`` (1, or 0
+    where no face was found or the file cannot be read: all that follows but ``model`` is then
+    missing); ``presence`` (0.5 to 1, how sure the mesh is of the face); ``left``, ``top``,
+    ``width``, ``height`` (of the face's frame, in pixels of the upright picture); the 51
+    `BLENDSHAPES` (0..1); ``model`` (SHA-256 of the models' file). `DataError` if the models of
+    faces are not to be had.
     """
     if problem := landmarks.missing():
         raise DataError(problem)

@@ -113,15 +113,9 @@ def collect(
 ) -> Told:
     """Look at photos and videos (`plan`) not looked at before, and keep their faces in an album.
 
-    Its table and page are written at the end, and where the work is interrupted.
-
-    Parameters
-    ----------
-    pick : str
-        Of several faces in a picture, the ``"largest"`` is kept, in a video the one nearest to
-        where the last face was; or ``"all"``.
-    on_picture : callable
-        Called after every photo and every frame.
+    Its table and page are written at the end, and where the work is interrupted. ``pick``: of
+    several faces in a picture the ``"largest"`` is kept, in a video the one nearest to where the
+    last face was; or ``"all"``. ``on_picture`` is called after every photo and every frame.
     """
     if pick not in PICKS:
         raise ParameterError(f"pick is {pick!r}; it must be one of {', '.join(PICKS)}")

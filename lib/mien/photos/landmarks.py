@@ -141,18 +141,10 @@ def _not_fetched(cache: Path) -> str:
 def detect(pixels: np.ndarray, *, longest: int, least: float, rim: float = 0.0) -> list[Detection]:
     """Return where BlazeFace sees faces, the surest first, one or several for a face.
 
-    Parameters
-    ----------
-    pixels : ndarray of uint8, shape (height, width, 3)
-        RGB.
-    longest : int
-        Pixels of the longer side as the network sees it, rim and all. It finds faces of about 16 to
-        130 pixels.
-    least : float
-        The lowest score (0..1) that counts.
-    rim : float
-        Repeat the edges outwards by so much of the longer side; a face that reaches over the edge,
-        or fills the picture, is found by that.
+    In RGB ``pixels``, uint8 (height, width, 3), whose longer side the network sees as ``longest``
+    pixels, rim and all; it finds faces of about 16 to 130. Scores (0..1) below ``least`` do not
+    count. The ``rim`` repeats the edges outwards by so much of the longer side: so a face that
+    reaches over the edge, or fills the picture, is found.
     """
     import cv2
 

@@ -60,18 +60,9 @@ def verdict(
     """Return the study's verdict: which model by how much, and what else should be known.
 
     The second sentence says which model macro F1 or balanced accuracy would name, where that is
-    another one, which rival is right more often, if any, and what the models cost.
-
-    Parameters
-    ----------
-    scores : mapping of model to element of ``scores``
-        All on the same set; as ``rivals``.
-    pairs : DataFrame
-        `mien.study.comparison.declared_pairs` of the same models.
-    costs : mapping of model to mapping
-        `mien.study.comparison.costs` of every model in ``scores``.
-    detectable : mapping, optional
-        `mien.study.comparison.detectable`; said where the models cannot be separated.
+    another one, which rival is right more often, if any, and what the models cost. ``scores`` and
+    ``rivals`` by name, all on the same set; ``pairs``, ``costs`` and ``detectable`` (said where the
+    models cannot be separated) are of `mien.study.comparison`.
     """
     ranked = sorted(scores, key=lambda model: -scores[model]["accuracy"])
     best, rest = ranked[0], ranked[1:]
@@ -187,10 +178,7 @@ def compared(found: Mapping) -> str:
 def restricted(scores: Mapping[tuple[str, str, str], Mapping]) -> str:
     """Return what it is worth to a crowd's model to know which emotions the person shows.
 
-    Parameters
-    ----------
-    scores : mapping
-        Of `mien.study.comparison.restricted_or_not`.
+    From `mien.study.comparison.restricted_or_not`.
     """
     told = [
         f"{model}: {unmasked(score, scores[model, name, 'all seven'])}"

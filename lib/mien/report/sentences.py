@@ -60,8 +60,7 @@ macro F1 44.0 %).'
 def unmasked(restricted: Mapping, free: Mapping) -> str:
     """Return what it costs a crowd's model that it may name emotions which the person never shows.
 
-    ``restricted`` and ``free`` are scores on the same faces, with the person's emotions and with
-    all seven allowed.
+    Scores on the same faces, with the person's emotions and with all seven allowed.
     """
     change = free["accuracy"] - restricted["accuracy"]
     return (
@@ -96,8 +95,7 @@ def private_reads(reads: pd.DataFrame) -> str:
 def calibration(bins: pd.DataFrame, error: float, floor: float) -> str:
     """Return how far confidence and accuracy are apart, and to which side.
 
-    ``bins`` and ``error`` are of `mien.evaluation.calibration.reliability`, ``floor`` of
-    `mien.evaluation.calibration.noise_floor`.
+    From `mien.evaluation.calibration.reliability` and its ``noise_floor``.
     """
     n = int(bins["n"].sum())
     over = float(((bins["confidence"] - bins["accuracy"]) * bins["n"]).sum()) / n
@@ -149,10 +147,7 @@ def best_and_worst(score: Mapping) -> str:
 
 
 def highest(board: Mapping[str, Mapping]) -> str:
-    """Return whose accuracy is highest, and whose intervals overlap with its own.
-
-    ``board`` has scores by the name of the model or step.
-    """
+    """Return whose accuracy is highest of scores by name, and whose intervals overlap with it."""
     if not board:
         return "No model has answered a face whose emotion is known."
     best = max(board, key=lambda name: board[name]["accuracy"])
@@ -170,7 +165,7 @@ def highest(board: Mapping[str, Mapping]) -> str:
 def answered(predictions: pd.DataFrame) -> str:
     """Return what unknown faces were answered, and how often as the raters' majority says.
 
-    ``predictions`` have ``predicted`` and ``truth``, empty where the raters have no majority.
+    ``truth`` is empty where the raters have no majority.
     """
     predictions = predictions[predictions["predicted"] != ""]  # of a face that could not be read
     if predictions.empty:
@@ -338,8 +333,7 @@ _CHOICES = {"with_std": "a scale of its own for every column"}
 def choices(candidates: Mapping[str, Sequence[float]], chosen: Sequence[Mapping]) -> str:
     """Return among what the inner folds of a model chose, and how often each was chosen.
 
-    ``candidates`` are the values of every parameter, ``chosen`` what each fold has chosen
-    (`mien.designed.measured_svm.MeasuredSvm`).
+    ``candidates`` are the values of every parameter, ``chosen`` what each fold has chosen.
 
     Examples
     --------

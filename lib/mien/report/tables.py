@@ -185,21 +185,11 @@ def table(
 ) -> Table:
     """Return a table for display: caption, header scopes, aligned numbers, everything escaped.
 
-    Shown as HTML by a notebook, as plain text by ``print``.
-
-    Parameters
-    ----------
-    frame : DataFrame
-        Numbers, texts, truth values, `WithInterval`, `Link`; what is missing or empty is shown as
-        "–". An index that is more than row numbers is shown as row headers.
-    percent : collection of str
-        Columns of shares in 0..1 to be shown in percent.
-    digits : int
-        Decimals of numbers that are neither integers nor in percent, which has one.
-    signed : collection of str
-        Columns (of differences) whose positive numbers carry a plus sign.
-    sortable : bool
-        Whether the page lets a reader sort by column.
+    Shown as HTML by a notebook, as plain text by ``print``. The frame holds numbers, texts, truth
+    values, `WithInterval`, `Link`; what is missing or empty is shown as "–", an index that is more
+    than row numbers as row headers. ``percent`` are columns of shares in 0..1, ``signed`` columns
+    (of differences) whose positive numbers carry a plus sign; ``digits`` the decimals of numbers
+    that are neither integers nor in percent, which has one; ``sortable`` lets a reader sort.
 
     Examples
     --------

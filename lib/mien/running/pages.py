@@ -24,13 +24,7 @@ PAGES: tuple[ChapterPlan, ...] = (CHAPTERS[-1], *CHAPTERS[:-1])
 
 
 def page_name(part: str) -> str:
-    """Return the file name of a part's page.
-
-    Examples
-    --------
-    >>> page_name("A1"), page_name("C")
-    ('A1.html', 'index.html')
-    """
+    """Return the file name of a part's page: ``A1.html``, of the comparison ``index.html``."""
     return "index.html" if part == "C" else f"{part}.html"
 
 
@@ -111,11 +105,8 @@ def study_facts(out: Path, notebooks: Iterable[NotebookNode]) -> dict[str, Any]:
 def facts(known: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return what pages tell, from what study.json holds (``known``) and the parameters.
 
-    Returns
-    -------
-    dict
-        ``name`` of the study; ``drawn``, the sentence for drawn faces or ""; ``lines``, a list of
-        (name, value) texts about how the report was made.
+    ``name`` of the study; ``drawn``, the sentence for drawn faces or ""; ``lines``, a list of
+    (name, value) texts about how the report was made.
     """
     return {
         "name": str(settings["name"]),
@@ -257,18 +248,9 @@ def publish(out: str | Path, to: str | Path, *, faces: bool = True) -> Path:
 
     Pages of an earlier publication are replaced, other files stay. Beside the published
     ``index.html``, whose path is returned, lies an empty ``.nojekyll``, so that GitHub Pages serves
-    the folder without touching it.
-
-    Parameters
-    ----------
-    faces : bool
-        Whether faces are published. If not, everything of the class ``mien-faces`` (galleries'
-        crops, figures that show faces) is left out; drawn figures, tables and code stay.
-
-    Raises
-    ------
-    DataError
-        If the study has no whole report.
+    the folder without touching it. Without ``faces``, everything of the class ``mien-faces``
+    (galleries' crops, figures that show faces) is left out; drawn figures, tables and code stay.
+    `DataError` if the study has no whole report.
     """
     out, to = Path(out), Path(to)
     if not (out / page_name("C")).is_file():
@@ -289,13 +271,7 @@ def publish(out: str | Path, to: str | Path, *, faces: bool = True) -> Path:
 
 
 def without_faces(html: str) -> str:
-    """Return a page in which a short note stands for every face.
-
-    Examples
-    --------
-    >>> without_faces('<p><img class="mien-faces" alt="A" src="data:,"></p>')
-    '<p><span class="mien-left-out">left out: face</span></p>'
-    """
+    """Return a page in which a short note stands for every face."""
     page = BeautifulSoup(html, "html.parser")
     for face in page.select(".mien-faces"):
         note = page.new_tag("span", attrs={"class": "mien-left-out"})

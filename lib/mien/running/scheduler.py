@@ -246,14 +246,9 @@ def run(
 ) -> Path:
     """Run chapters of a study, then render its pages; return the page to open.
 
-    Parameters
-    ----------
-    chapters : sequence of ChapterPlan
-        In the order of reading; one that reads another runs after it.
-    tell : callable
-        Called with an `Event` whenever a chapter starts, waits, ends, fails or is skipped.
-    tell_data : callable
-        Called once, before anything runs, with what the study has to work with.
+    A chapter that reads another runs after it. ``tell`` is called with an `Event` whenever a
+    chapter starts, waits, ends, fails or is skipped; ``tell_data`` once, before anything runs,
+    with what the study has to work with.
 
     Raises
     ------
