@@ -53,7 +53,7 @@ def main() -> None:
 
     network, smaller, settings, amounts = (
         profiles.settings(given.profile, name)
-        for name in ("network", "smaller_networks", "training", "augmentation")
+        for name in ("residual_network", "smaller_networks", "training", "augmentation")
     )
     recipe = training.Recipe(**settings, augment=training.Augment(**amounts))
     dtype, start = architecture.fast_dtype(), time.perf_counter()

@@ -92,7 +92,7 @@ def words(given: dict) -> str:
 def train(crowd, given):
     """Return the trained network and its learning curve."""
     recipe = dataclasses.replace(RECIPE, epochs=given.epochs or RECIPE.epochs)
-    shape = settings("full", "network")
+    shape = settings("full", "residual_network")
     model = architecture.build(**shape, dtype=architecture.fast_dtype(), seed=given.seed)
     history = training.train(
         model,

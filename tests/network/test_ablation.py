@@ -62,7 +62,7 @@ def test_a_plan_takes_the_widest_network_that_can_learn_for_long_enough(
     timed[0].update(an_epoch)
     recipe = dataclasses.replace(recipe, epochs=20)
     found = planned(tmp_path, recipe, 20)
-    assert (found["network"], found["epochs"]) == (WIDTHS[network], epochs)
+    assert (found["choice"], found["epochs"]) == (network, epochs)
     assert found["expected"] == pytest.approx(expected)
     assert timed[1] == list(an_epoch)
     assert [seen["minutes"] for seen in found["measured"]] == pytest.approx([*an_epoch.values()])
@@ -74,13 +74,13 @@ def test_an_interrupted_training_keeps_its_plan_and_another_gets_its_own(tmp_pat
     timed[0][32] = 6.0  # the machine is busy now
     again = planned(tmp_path, recipe, 20)
     assert again["epochs"] == first["epochs"] and timed[1] == [32]
-    assert planned(tmp_path, dataclasses.replace(recipe, epochs=4), 20)["network"] == WIDTHS[1]
+    assert planned(tmp_path, dataclasses.replace(recipe, epochs=4), 20)["choice"] == 1
     assert planned(tmp_path, recipe, 10)["minutes"] == 10
 
 
 def test_without_minutes_nothing_is_timed(tmp_path, recipe, timed):
     found = planned(tmp_path, recipe, 0)
-    assert (found["network"], found["epochs"], timed[1]) == (WIDTHS[0], recipe.epochs, [])
+    assert (found["choice"], found["epochs"], timed[1]) == (0, recipe.epochs, [])
 
 
 def test_a_step_is_timed_at_every_size_that_is_learned_from(recipe, eagerly):

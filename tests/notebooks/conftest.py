@@ -1,7 +1,7 @@
 """Chapters whose cells are executed in this process, on a few drawn faces and with few settings."""
 
 import pathlib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import nbformat
@@ -30,7 +30,7 @@ SMALL = {
     "permutations": 50,
     "curve_repeats": 1,
     "shuffles": 1,
-    "network": {"stem": 8, "stages": ((8, 0),), "dropout": 0.0},
+    "residual_network": {"stem": 8, "stages": ((8, 0),), "dropout": 0.0},
     "trial_rows": 60,
     "trial_batch_sizes": (16,),
     "trial_epochs": 1,
@@ -51,19 +51,23 @@ def drawn(tmp_path_factory) -> pathlib.Path:
 
 @pytest.fixture
 def execute(root, drawn, tmp_path, monkeypatch) -> Callable[..., dict[str, Any]]:
-    """Return a function that executes the cells of a chapter and returns their names."""
+    """Return a function that executes the cells of a chapter and returns their names.
+
+    ``cells``: by the id of a cell, the source that takes its place.
+    """
     settings = {name: (value,) * 3 for name, value in SMALL.items()}
     monkeypatch.setattr(profiles, "SETTINGS", profiles.SETTINGS | settings)
     monkeypatch.setenv("MIEN_CACHE_DIR", str(tmp_path / "cache"))
     given = {"fer2013": str(drawn / "fer2013.csv"), "target": str(drawn / "person")}
     given |= {"out": str(tmp_path / "out"), "resamples": 100}
 
-    def run(stem: str, **changed: Any) -> dict[str, Any]:
+    def run(stem: str, cells: Mapping[str, str] = {}, **changed: Any) -> dict[str, Any]:
         notebook = nbformat.read(root / "notebooks" / f"{stem}.ipynb", as_version=4)
         names: dict[str, Any] = {"display": display}
         for number, cell in enumerate(notebook.cells):
             if cell.cell_type == "code":
-                exec(compile(cell.source, f"{stem}, cell {number}", "exec"), names)
+                source = cells.get(cell.id, cell.source)
+                exec(compile(source, f"{stem}, cell {number}", "exec"), names)
             if "parameters" in cell.metadata.get("tags", []):
                 names |= {name: value for name, value in (given | changed).items() if name in names}
         return names

@@ -1,8 +1,11 @@
 """Chapters 0, A1 and B1: what teaches, what chooses, and what PrivateTest may tell."""
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LogisticRegression
 
 from mien.data.fer2013 import Fer2013, PrivateTest
 from mien.designed import image_svm, storage
@@ -216,3 +219,29 @@ def test_b1_teaches_watches_chooses_and_answers_as_it_says(execute, tmp_path, ta
         )
     both = zip(*(network.get_weights() for network in networks), strict=True)
     assert not all(np.allclose(first, second) for first, second in both)
+
+
+# guides/change_the_model.md
+
+
+def example(root, number):
+    """Return an example of the guide."""
+    text = (root / "guides" / "change_the_model.md").read_text(encoding="utf-8")
+    return re.findall(r"```python\n(.*?)```", text, re.S)[number]
+
+
+def test_the_guides_models_take_part_in_a1(execute, root, tmp_path):
+    names = execute("A1_svm_fer2013", cells={"a1-08": example(root, 1)})
+    told = [entry["step"] for entry in results.load_metrics(tmp_path / "out", "A1")["public"]]
+    assert "forest" in told
+    assert isinstance(names["steps"]["HOG"][-1], LogisticRegression)
+
+
+def test_the_guides_network_takes_the_place_of_ours(execute, root, tmp_path, taught):
+    names = execute("B1_cnn_fer2013", cells={"b1-08": example(root, 2)}, trainings=2)
+    assert [layer.name.partition("_")[0] for layer in names["another"].layers] == [
+        *("conv2d", "max", "flatten", "dense", "dense"),
+    ]
+    stored = results.model_path(tmp_path / "out", "B1-2.keras")
+    assert pretrained.load(stored).count_params() == names["network"].count_params()
+    assert names["settings"]["muon"] is False

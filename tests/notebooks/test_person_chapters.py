@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.base import clone
+from sklearn.ensemble import RandomForestClassifier
 
 from mien.designed import measured_analysis, measured_svm, storage
 from mien.emotions import EMOTIONS, named, probability_of, restrict
@@ -190,6 +191,15 @@ def test_the_alarm_goes_off_where_rated_faces_are_learned_from(
         rated_otherwise(person_folder)
     with pytest.raises(AssertionError):
         assert_truths_of_unknown_faces_alone_differ(tmp_path / "one", tmp_path / "other", "A2")
+
+
+def test_the_guides_classifier_takes_the_place_of_a2s(execute, given, root, tmp_path):
+    text = (root / "guides" / "change_the_model.md").read_text(encoding="utf-8")
+    first = text.partition("```python\n")[2].partition("```")[0]
+    names = execute("A2_svm_action_units", cells={"a2-08": first}, **given)
+    assert_tables_are_of_the_folds(names, tmp_path / "out", "A2")
+    stored = storage.load(tmp_path / "out" / "models" / "A2.skops")
+    assert isinstance(stored.model_, RandomForestClassifier)
 
 
 # B2 and B3

@@ -135,7 +135,7 @@ def test_procedures_are_told_as_they_are_set():
     assert "found best" in sentences.trained(recipe.settings())
     assert "was the last" in sentences.trained(replace(recipe, keep="last").settings())
     tuning = fine_tuning.Tuning(frozen=1, epochs=7, augment=training.Augment(shift=0.05))
-    said = sentences.tuned({**vars(tuning), "inner_folds": 3})
+    said = sentences.tuned({**vars(tuning), "inner_folds": 3, "own": True})
     assert "from the input on: 1 stage. The rest" in said
     assert "among 0 to 7." in said and "moved by up to 5 %" in said
 

@@ -182,3 +182,14 @@ def test_a_chapter_declares_the_folders_that_its_notebook_imports(plan, root):
     text = (root / "notebooks" / f"{plan.notebook}.ipynb").read_text(encoding="utf-8")
     folders = {name for name in plan.library if f"from mien.{name}" in text}
     assert folders == set(re.findall(r"from mien\.(\w+)(?:\.\w+)? import", text)) - {"emotions"}
+
+
+def test_another_network_in_the_same_file_is_another_ingredient(tmp_path):
+    file = tmp_path / "mine.keras"
+    file.write_bytes(b"one")
+    study = make_study({"network": str(file)})
+    before = staleness.ingredients(study, BY_PART["B1"], {}, {}, {})
+    file.write_bytes(b"other")
+    after = staleness.ingredients(study, BY_PART["B1"], {}, {}, {})
+    (said,) = staleness.changes(before, after)
+    assert said.startswith(f"parameter network was {file} (")

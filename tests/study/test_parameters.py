@@ -86,3 +86,16 @@ def test_more_trainings_than_one_need_something_to_train_on():
     for given in ({"weights": "shipped"}, {"fer2013": ""}):
         with pytest.raises(ParameterError, match="'trainings' is 2: only one network comes with"):
             make_study({"trainings": 2, **given})
+
+
+def test_a_network_is_named_or_lies_in_a_file(tmp_path):
+    for network, said in (
+        ("asignment", "say residual, assignment or FILE.keras; did you mean 'assignment'"),
+        (str(tmp_path / "mine.keras"), "there is no such file"),
+    ):
+        with pytest.raises(ParameterError, match=said):
+            make_study({"network": network})
+    (tmp_path / "mine.keras").touch()
+    assert make_study({"network": str(tmp_path / "mine.keras")})
+    with pytest.raises(ParameterError, match="did you mean 'linear'"):
+        make_study({"svm_kernel": "lineal"})

@@ -39,6 +39,7 @@ def script(task: Task, code: str) -> Task:
         (["seed=0", "seed=1"], [], "twice"),
         (["learning_rate=0.1,1e-1"], [], "twice"),
         (["out=a,b"], [], "places its runs"),
+        (["target=a,b"], [], "mien compare STUDY STUDY"),
         (["seed=0,1"], ["seed=3"], "both"),
         ([], [], "--grid"),
     ],
@@ -61,7 +62,7 @@ def test_a_grid_is_a_product_of_checked_studies(tmp_path):
 
 
 def test_labels_are_names_of_folders_and_never_the_same(tmp_path):
-    found = planned(tmp_path, "target=demo,/home/a b/c,/home/a-b/c", "seed=0,1")
+    found = planned(tmp_path, "fer2013=demo,/home/a b/c,/home/a-b/c", "seed=0,1")
     labels = [run.label for run in found.runs]
     assert len(set(labels)) == 6
     assert all("/" not in label and " " not in label and len(label) <= 64 for label in labels)

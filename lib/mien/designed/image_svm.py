@@ -14,6 +14,7 @@ from sklearn.frozen import FrozenEstimator
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import StandardScaler
 
+from mien.designed.classifiers import Steps, decisions
 from mien.designed.descriptors import Hog, PatchDictionary, Pixels, Reduced
 from mien.designed.mirror_svm import HingeMirrorSvm, MirrorComponents, MirrorSvm, SideBySide
 from mien.designed.storage import Cached
@@ -42,7 +43,7 @@ def pixel_svm() -> Pipeline:
     This is what the assignment's own solution did (44.7 % of PrivateTest). Cost: 40 s to fit on
     all of Training with scikit-learn-intelex on two cores.
     """
-    return Pipeline([("pixels", Pixels()), ("scale", StandardScaler()), ("svm", solver())])
+    return Steps([("pixels", Pixels()), ("scale", StandardScaler()), ("svm", solver())])
 
 
 def hog_svm(*, cell: int = 6, components: int = 256, C: float = 10.0, seed: int = 0) -> Pipeline:
@@ -51,7 +52,7 @@ def hog_svm(*, cell: int = 6, components: int = 256, C: float = 10.0, seed: int 
     Cost on all of Training: 15 s for HOG and components, 15 s to fit on two cores.
     """
     reduced = Pipeline([("hog", Hog(cell=cell)), ("pca", Reduced(components, seed=seed))])
-    return Pipeline([("descriptor", Cached(reduced)), ("svm", solver(C=C))])
+    return Steps([("descriptor", Cached(reduced)), ("svm", solver(C=C))])
 
 
 def strong_svm(
@@ -102,7 +103,7 @@ def strong_svm(
     ]
     turned = len(parts) * odd if mirrors else 0
     svm = MirrorSvm(odd=turned, gamma=gamma, penalty=penalty, seed=seed)
-    return Pipeline([("descriptor", SideBySide(parts, odd=odd)), ("svm", svm)])
+    return Steps([("descriptor", SideBySide(parts, odd=odd)), ("svm", svm)])
 
 
 def strong_steps(*, patches: Mapping[int, int], **settings) -> dict[str, Pipeline]:
@@ -129,6 +130,8 @@ def strong_steps(*, patches: Mapping[int, int], **settings) -> dict[str, Pipelin
 def losses_compared(model: Pipeline, *, C: float) -> dict[str, Pipeline]:
     """Return what a fitted :func:`strong_svm` would be with either loss: two unfitted models.
 
+    Nothing where another classifier has taken its place.
+
     Both keep the descriptor as it was fitted, and the kernel; only the last step is to be fitted,
     to images that may be few.
 
@@ -138,6 +141,8 @@ def losses_compared(model: Pipeline, *, C: float) -> dict[str, Pipeline]:
     C : float
         Penalty of the hinge loss.
     """
+    if not isinstance(model, Pipeline) or not isinstance(model.steps[-1][1], MirrorSvm):
+        return {}
     descriptor, svm = FrozenEstimator(model["descriptor"]), model["svm"]
     hinge = HingeMirrorSvm(C=C, odd=svm.odd, gamma=svm.gamma)
     return {
@@ -197,7 +202,7 @@ class Calibrated(ClassifierMixin, BaseEstimator):
         known = np.isin(labels, self.classes_)
         if not known.any():
             raise DataError("cannot calibrate: no held-out image shows a class of the model")
-        values = self._decide(images)[known]
+        values = decisions(self.model, images)[known]
         unit = values.std() or 1.0  # brings the temperature near 1, where it is searched
         codes = np.searchsorted(self.classes_, np.asarray(labels)[known])
         self.temperature_ = float(unit * fit_temperature(softmax(values / unit, axis=1), codes))
@@ -205,12 +210,8 @@ class Calibrated(ClassifierMixin, BaseEstimator):
 
     def predict_proba(self, images) -> np.ndarray:
         """Return probabilities (n, classes), columns in the order of ``classes_``."""
-        return softmax(self._decide(images) / self.temperature_, axis=1)
+        return softmax(decisions(self.model, images) / self.temperature_, axis=1)
 
     def predict(self, images) -> np.ndarray:
         """Return the class of every image, as the model itself does."""
         return self.model.predict(images)
-
-    def _decide(self, images):
-        values = np.asarray(self.model.decision_function(images), np.float64)
-        return np.column_stack([-values, values]) if values.ndim == 1 else values

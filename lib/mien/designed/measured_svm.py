@@ -19,6 +19,14 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils.validation import check_is_fitted
 
+from mien.designed.classifiers import (
+    NearestName,
+    Steps,
+    decisions,
+    described,
+    of_measured,
+    unknown,
+)
 from mien.emotions import spread
 from mien.errors import DataError, ParameterError
 from mien.evaluation.calibration import fit_temperature
@@ -121,8 +129,27 @@ def mean_rbf(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return sum(np.exp(-cdist(here, there, "sqeuclidean")) for here, there in pairs) / views
 
 
-class MeasuredSvm(ClassifierMixin, BaseEstimator):
-    """An SVM on measured features that chooses by inner folds, which keep clips whole.
+def of_units(names: Sequence[str]) -> bool:
+    """Return whether all of these columns are Action Units."""
+    return all(name.startswith("AU") for name in names)
+
+
+def measured_pipeline(names: Sequence[str], *, kernel: str = "") -> Pipeline:
+    """Return what reads columns of these names: ``features``, then ``svm``.
+
+    The SVM's ``kernel`` is one of SVC's; by default `mean_rbf` for Action Units, else RBF.
+    """
+    # break_ties makes predict the argmax of decision_function
+    if of_units(names):
+        svm = SVC(kernel=kernel or mean_rbf, break_ties=True)
+        return Steps([("features", UnitFeatures(names)), ("svm", svm)])
+    known = SimpleImputer(strategy="median", keep_empty_features=True)
+    features = Steps([("missing", known), ("scale", StandardScaler(with_std=False))])
+    return Steps([("features", features), ("svm", SVC(kernel=kernel or "rbf", break_ties=True))])
+
+
+class MeasuredSvm(ClassifierMixin, NearestName):
+    """An SVM on measured features, or another classifier: inner folds that keep clips whole choose.
 
     Where all columns are Action Units it sees them as `UnitFeatures` and chooses its penalty; their
     thresholds and the presence gain are constants, set with one real person's rows in view
@@ -134,9 +161,11 @@ class MeasuredSvm(ClassifierMixin, BaseEstimator):
     ----------
     names : sequence of str
         Of the k columns that it reads.
+    pipeline : classifier of scikit-learn, optional
+        Unfitted; by default `measured_pipeline`. It gets means where it takes no missing values.
     candidates : mapping, optional
-        Parameter of the inner pipeline -> values to try; by default `UNIT_CHOICES` or
-        `PLAIN_CHOICES`.
+        Parameter of the pipeline -> values to try; by default those of `UNIT_CHOICES` or
+        `PLAIN_CHOICES` that it has.
     n_splits : int
         Inner folds; fewer where there are fewer clips.
     seed : int
@@ -160,11 +189,13 @@ class MeasuredSvm(ClassifierMixin, BaseEstimator):
         self,
         names: Sequence[str],
         *,
+        pipeline: BaseEstimator | None = None,
         candidates: Mapping[str, Sequence] | None = None,
         n_splits: int = 5,
         seed: int = 0,
     ):
         self.names = names
+        self.pipeline = pipeline
         self.candidates = candidates
         self.n_splits = n_splits
         self.seed = seed
@@ -224,16 +255,26 @@ class MeasuredSvm(ClassifierMixin, BaseEstimator):
         return self.classes_[self.decision_function(rows).argmax(axis=1)]
 
     @property
-    def choices(self) -> Mapping[str, Sequence]:
-        """What the inner folds choose among."""
-        return self.candidates or (UNIT_CHOICES if self._of_units else PLAIN_CHOICES)
+    def choices(self) -> dict[str, Sequence]:
+        """What the inner folds choose among.
+
+        `ParameterError` if the pipeline has no candidate of a name; the nearest one is named.
+        """
+        known = self._made({}).get_params()
+        usual = UNIT_CHOICES if of_units(self.names) else PLAIN_CHOICES
+        for name in self.candidates or {}:
+            if name not in known and name not in PLAIN_CHOICES:
+                raise ParameterError(unknown(name, known))
+        tried = self.candidates or usual
+        return {name: values for name, values in tried.items() if name in known}
 
     def describe(self) -> dict[str, Any]:
         """Return ``views`` (thresholds of noise; none of other columns), ``choices``, ``n_splits``.
 
         With ``presence``: whether intensities grow by what is called present.
         """
-        units = self._made({})["features"] if self._of_units else None
+        seen = getattr(self._made({}), "named_steps", {}).get("features")
+        units = seen if isinstance(seen, UnitFeatures) else None
         return {
             "views": list(units.noise) if units else [],
             "presence": bool(units and units.presence),
@@ -243,31 +284,26 @@ class MeasuredSvm(ClassifierMixin, BaseEstimator):
 
     def kernel(self, rows) -> np.ndarray:
         """Return how alike rows are before anything is chosen, (n, n), 0..1, no label looked at."""
-        features = self._made({})["features"].fit_transform(np.asarray(rows, np.float32))
-        if self._of_units:
+        ours = measured_pipeline(self.names)["features"]
+        features = ours.fit_transform(np.asarray(rows, np.float32))
+        if of_units(self.names):
             return mean_rbf(features, features)
         return rbf_kernel(features, gamma=1 / (features.shape[1] * features.var() or 1))
 
-    @property
-    def _of_units(self):
-        return all(name.startswith("AU") for name in self.names)
-
     def _made(self, chosen):
-        # break_ties makes predict the argmax of decision_function
-        features, svm = UnitFeatures(self.names), SVC(kernel=mean_rbf, break_ties=True)
-        if not self._of_units:
-            known = SimpleImputer(strategy="median", keep_empty_features=True)
-            features = Pipeline([("missing", known), ("scale", StandardScaler(with_std=False))])
-            svm = SVC(break_ties=True)
-        return Pipeline([("features", features), ("svm", svm)]).set_params(**chosen)
+        given = measured_pipeline(self.names) if self.pipeline is None else clone(self.pipeline)
+        model = of_measured(given)
+        unset = [name for name, value in model.get_params().items() if value is None]
+        seeds = {name: self.seed for name in unset if name.endswith("random_state")}
+        return model.set_params(**seeds, **chosen)
 
     def _choose(self, rows, labels, groups):
         n_splits = min(self.n_splits, len(np.unique(groups)))
         folds = grouped_folds(labels, groups, n_splits=n_splits, seed=self.seed)
         codes = np.searchsorted(self.classes_, labels)
-        best = None
-        for values in product(*self.choices.values()):
-            chosen = dict(zip(self.choices, values, strict=True))
+        best, choices = None, self.choices
+        for values in product(*choices.values()):
+            chosen = dict(zip(choices, values, strict=True))
             (held_out,), _ = out_of_fold(self._decided(chosen), rows, labels, groups, folds)
             accuracy = np.mean(held_out.argmax(axis=1) == codes)
             if best is None or accuracy > best[0] + 1e-9:
@@ -329,21 +365,18 @@ def cross_validate(
 def nearest_faces(model: MeasuredSvm, rows: np.ndarray, labelled: np.ndarray) -> np.ndarray:
     """Return the two labelled faces that the model sees as closest to each row.
 
-    Distances are Euclidean between the features of the fitted model, the ones its kernel compares.
+    Distances are Euclidean between the features of the fitted model, what its last step sees.
     ``rows`` (m, k) are the faces to explain, ``labelled`` (n, k) those to choose from. Returns
     rows of ``labelled``, int (m, 2), the closest first.
     """
-    features = model.model_["features"]
-    here, there = features.transform(rows), features.transform(labelled)
+    here, there = described(model.model_, rows), described(model.model_, labelled)
     distances = np.linalg.norm(here[:, None] - there[None], axis=2)
     return distances.argsort(axis=1, kind="stable")[:, :2]
 
 
 def _decisions(model, rows, classes):
     """Decision values for ``classes``, the lowest for those that the model never saw."""
-    values = model.decision_function(rows)
-    if values.ndim == 1:
-        values = np.stack([-values, values], axis=1)
+    values = decisions(model, rows)
     everything = np.full((len(rows), len(classes)), values.min() - 1.0)
     everything[:, np.searchsorted(classes, model.classes_)] = values
     return everything

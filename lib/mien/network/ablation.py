@@ -27,13 +27,16 @@ _BATCH, _STEPS = 64, 100
 _AUGMENT = Augment(shift=0.1, rotation=0, zoom=0)
 
 
-def build(*, seed: int = 0) -> keras.Model:
-    """Return the assignment's network: uint8 faces (n, 48, 48, 1) in, seven shares out."""
+def build(*, seed: int = 0, prepared: bool = False) -> keras.Model:
+    """Return the assignment's network: uint8 faces (n, 48, 48, 1) in, seven shares out.
+
+    Or faces as `mien.network.architecture.prepare` makes them, if they are ``prepared``.
+    """
     keras.utils.set_random_seed(seed)
     return keras.Sequential(
         [
             keras.Input((48, 48, 1)),
-            layers.Rescaling(1 / 255),
+            *([] if prepared else [layers.Rescaling(1 / 255)]),
             *_block(64),
             *_block(128),
             layers.Flatten(),
@@ -111,6 +114,19 @@ CHOICES: dict[str, dict[str, Any]] = {
 }
 
 
+def networks(
+    wish: str, sizes: Sequence[Mapping[str, Any]]
+) -> Sequence[Mapping[str, Any] | keras.Model]:
+    """Return the networks that a study's parameter ``network`` means, the widest first.
+
+    ``"residual"``: those of ``sizes``, settings of `mien.network.architecture.build`;
+    ``"assignment"``: that of `build`; else the one whose layers are in a ``.keras`` file.
+    """
+    if wish == "residual":
+        return sizes
+    return [build(prepared=True) if wish == "assignment" else pretrained.load(wish)]
+
+
 #: Numbers of epochs, of which a plan takes one; so far apart that the same machine, measured
 #: again, mostly gets the same plan.
 PLANNED = (1, 2, 3, 4, 6, 8, 11, 15, 20, 27)
@@ -119,7 +135,7 @@ _BESIDE = 1.05  # a training's time over that of its steps: every epoch is valid
 
 
 def plan(
-    networks: Sequence[Mapping[str, Any]],
+    networks: Sequence[Mapping[str, Any] | keras.Model],
     recipe: Recipe,
     faces: int,
     *,
@@ -134,8 +150,8 @@ def plan(
 
     Parameters
     ----------
-    networks : sequence of mapping
-        Settings of `mien.network.architecture.build`, the widest first.
+    networks : sequence of mapping or of keras.Model
+        As for `mien.network.architecture.made`, the widest first.
     recipe : Recipe
         Its epochs are the most.
     faces : int
@@ -146,27 +162,33 @@ def plan(
     Returns
     -------
     dict
-        ``network``, settings of one; ``epochs``; ``minutes`` that were given and that the training
-        is ``expected`` to take; ``measured``, for every network that was tried its ``parameters``
-        and the ``minutes`` of an epoch.
+        ``choice``, the place of one in ``networks``; ``epochs``; ``minutes`` that were given and
+        that the training is ``expected`` to take; ``measured``, for every network that was tried
+        its ``parameters`` and the ``minutes`` of an epoch.
     """
     steps = max(1, faces // recipe.batch_size)
     asked = {"networks": networks, "recipe": asdict(recipe), "steps": steps, "minutes": minutes}
-    asked = json.dumps(asked | {"dtype": dtype})
+    asked = json.dumps(asked | {"dtype": dtype}, default=lambda network: network.to_json())
     if not minutes:
-        return {"network": networks[0], "epochs": recipe.epochs, "minutes": 0, "measured": []}
+        return {"choice": 0, "epochs": recipe.epochs, "minutes": 0, "measured": []}
     if path.exists() and (kept := json.loads(path.read_text("utf-8")))["asked"] == asked:
         return kept["plan"]
     measured = []
     for network in networks:
-        model = architecture.build(**network, dtype=dtype)
-        epoch = _BESIDE * steps * training.step_seconds(model, recipe) / 60
+        model = architecture.made(network, dtype=dtype)
+        seconds = training.step_seconds(model, recipe.suited(model))
+        epoch = _BESIDE * steps * seconds / 60
         measured.append({"parameters": model.count_params(), "minutes": epoch})
         fitting = [n for n in PLANNED if n * epoch <= minutes] or [1]
         if fitting[-1] >= _ENOUGH:
             break
     epochs = min(recipe.epochs, fitting[-1])
-    found = {"network": network, "epochs": epochs, "minutes": minutes, "expected": epochs * epoch}
+    found = {
+        "choice": len(measured) - 1,
+        "epochs": epochs,
+        "minutes": minutes,
+        "expected": epochs * epoch,
+    }
     found["measured"] = measured
     with atomic_write(path) as part:
         part.write_text(json.dumps({"asked": asked, "plan": found}), "utf-8")
@@ -176,7 +198,7 @@ def plan(
 def batch_size_trials(
     faces: Faces,
     public: Faces,
-    network: Mapping[str, Any],
+    network: Mapping[str, Any] | keras.Model,
     recipe: Recipe,
     *,
     batch_sizes: Sequence[int],
@@ -186,14 +208,15 @@ def batch_size_trials(
 ) -> pd.DataFrame:
     """Train the same network with several batch sizes and judge every epoch on PublicTest.
 
-    Trials learn from faces of `TRIAL_SIZE` pixels and are judged at full size.
+    Trials learn from faces of `TRIAL_SIZE` pixels, where the network can, and are judged at full
+    size.
 
     Parameters
     ----------
     faces, public : tuple of uint8 (n, 48, 48) and int (n,)
         What the trials learn from, and what judges them.
-    network : mapping
-        Settings of `mien.network.architecture.build`, which takes ``dtype``, too.
+    network : mapping or keras.Model
+        As for `mien.network.architecture.made`, which takes ``dtype``, too.
     recipe : Recipe
         All settings of every trial but batch size and epochs.
 
@@ -208,8 +231,8 @@ def batch_size_trials(
     histories = {}
     for size in batch_sizes:
         trial = replace(recipe, batch_size=size, epochs=epochs, sizes=(TRIAL_SIZE,))
-        model = architecture.build(**network, dtype=dtype, seed=seed)
-        history = training.train(model, *faces, *public, trial, seed=seed)
+        model = architecture.made(network, dtype=dtype, seed=seed)
+        history = training.train(model, *faces, *public, trial.suited(model), seed=seed)
         histories[size] = history.rename(columns=names)[told]
     return pd.concat(histories, names=["batch size"]).reset_index(0).reset_index(drop=True)
 
@@ -237,7 +260,7 @@ def best_trial(trials: pd.DataFrame) -> dict[str, Any]:
 def ablation(
     faces: Faces,
     public: Faces,
-    network: Mapping[str, Any],
+    network: Mapping[str, Any] | keras.Model,
     recipe: Recipe,
     *,
     choices: Sequence[str] = (),
@@ -249,7 +272,8 @@ def ablation(
 
     The trials learn from faces of `TRIAL_SIZE` pixels, at most `TRIAL_BATCH` a step; they are
     judged at full size, once, after the last epoch. ``choices`` are of `CHOICES`, all of them where
-    none is named; other arguments as in `batch_size_trials`.
+    none is named; those about the network itself are left out where `architecture.build` has not
+    made it. Other arguments as in `batch_size_trials`.
 
     Returns
     -------
@@ -263,10 +287,14 @@ def ablation(
     rows = []
     for choice in ("the recipe", *(choices or CHOICES)):
         change = {} if choice == "the recipe" else dict(CHOICES[choice])
-        shape = {**network, **change.pop("network", {})}
+        shape = network
+        if isinstance(network, Mapping):
+            shape = {**network, **change.pop("network", {})}
+        elif change.keys() & {"network", "muon", "sizes"}:
+            continue
         augment = replace(recipe.augment, **change.pop("augment", {}))
-        model = architecture.build(**shape, dtype=dtype, seed=seed)
-        trial = replace(short, augment=augment, **change)
+        model = architecture.made(shape, dtype=dtype, seed=seed)
+        trial = replace(short, augment=augment, **change).suited(model)
         history = training.train(model, *faces, *watched, trial, seed=seed)
         right = inference.predict(model, public[0]).argmax(axis=1) == public[1]
         rows.append((choice, right.mean(), history["seconds"].sum()))

@@ -4,7 +4,8 @@ import functools
 import itertools
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -220,8 +221,10 @@ def fuse(model: keras.Model, *, dtype: str | None = None) -> keras.Model:
 
     The result holds standard Keras layers only, and is what fine-tuning starts from: its kernels
     are free. ``model`` is not changed; ``dtype`` is as in `build`, the model's own where left out.
-    `DataError` if ``model`` was not made by `build`.
+    Of a network that `build` has not made, a copy with the layers of our head.
     """
+    if not own(model):
+        return _with_our_head(model)
     arguments = shape(model)
     dtype = dtype or model.get_layer("stem").dtype_policy.name
     plain = build(**arguments, dtype=dtype, standardized=False)
@@ -254,6 +257,80 @@ def shape(model: keras.Model) -> dict:
         raise DataError(
             f"the network is not one of mien.network.architecture.build: no {problem}"
         ) from None
+
+
+def own(model: keras.Model) -> bool:
+    """Return whether `build` has made a network: of others, stages and layers are not known."""
+    try:
+        return bool(shape(model))
+    except DataError:
+        return False
+
+
+def check(model: Any, name: str = "the network") -> None:
+    """Refuse, by a `DataError`, what does not turn faces of 48 x 48 pixels into seven emotions."""
+    reads, answers = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
+    if answers != (None, CLASSES):
+        raise DataError(
+            f"{name} answers {answers}, not one probability for each of "
+            f"{', '.join(EMOTIONS)}; train it with mien, or name another file"
+        )
+    if reads != (None, SIZE, SIZE, 1):
+        raise DataError(f"{name} reads {reads}, not grey faces of {SIZE} x {SIZE} pixels")
+
+
+def made(network: Mapping[str, Any] | keras.Model, *, dtype: str = "float32", seed: int = 0):
+    """Return an untrained network: from settings of `build`, or like one that is there.
+
+    Of one that `build` has not made the layers are made anew, and ``dtype`` is its own.
+
+    Raises
+    ------
+    DataError
+        If it does not turn faces into seven shares that sum to 1 (`check`).
+    """
+    if not isinstance(network, Mapping):
+        check(network)
+        if not own(network):
+            keras.utils.set_random_seed(seed)
+            fresh = keras.models.clone_model(network)
+            shares = fresh.predict_on_batch(np.zeros((1, SIZE, SIZE, 1), np.float32))
+            if not np.isclose(np.sum(shares), 1, atol=0.01):
+                raise DataError(
+                    "the network's answers do not sum to 1: end it with "
+                    f'layers.Dense({CLASSES}, activation="softmax")'
+                )
+            return fresh
+        network = shape(network)
+    return build(**network, dtype=dtype, seed=seed)
+
+
+def _with_our_head(model: keras.Model) -> keras.Model:
+    """Return a copy of a network that `build` has not made, with the layers of our head.
+
+    Its last layer becomes "logits", what that sees "pooled"; where the last layer is none of seven
+    units, the network's logarithms are "pooled", and "logits" passes them on.
+    """
+
+    def renamed(layer):
+        return layer.from_config(layer.get_config() | {"name": f"crowd_{layer.name}"})
+
+    if "logits" in [layer.name for layer in model.layers]:
+        renamed = None
+    copy = keras.models.clone_model(model, clone_function=renamed)
+    copy.set_weights(model.get_weights())
+    if renamed is None:
+        return copy
+    last = [layer for layer in copy.layers if layer.get_weights()][-1]
+    if isinstance(last, layers.Dense) and last.units == CLASSES:
+        seen, (kernel, *bias) = last.input, last.get_weights()
+    else:
+        seen, kernel, bias = ops.log(ops.maximum(copy.outputs[0], 1e-7)), np.eye(CLASSES), []
+    x = layers.Flatten(name="pooled")(seen)
+    logits = layers.Dense(CLASSES, name="logits")
+    x = logits(layers.Dropout(0.0, name="dropout")(x))
+    logits.set_weights([kernel, *(bias or [np.zeros(CLASSES)])])
+    return keras.Model(copy.inputs[0], layers.Softmax(name="softmax")(x))
 
 
 def stage_ends(model: keras.Model) -> list:

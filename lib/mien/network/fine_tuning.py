@@ -38,7 +38,8 @@ class Tuning:
     ----------
     frozen : int
         How many stages stay as they are, from the input: 0 none, 1 the stem, 2 also the first
-        stage …; as many as there are stages plus one: all but the head.
+        stage …; as many as there are stages plus one: all but the head. A network that
+        `architecture.build` has not made has no stages: all but its last layer with weights.
     epochs : int
         Most epochs; `Tuner.choose_epochs` picks among 0 to this many.
     learning_rate : float
@@ -122,8 +123,12 @@ class Tuner:
         self._compile()
 
     def describe(self) -> dict[str, Any]:
-        """Return every setting by name, and ``inner_folds``, in which the epochs are chosen."""
-        return {**vars(self.tuning), "inner_folds": _INNER_FOLDS}
+        """Return every setting by name, ``inner_folds``, in which the epochs are chosen, and ``own``.
+
+        ``own``: the network has stages that can be frozen (`mien.network.architecture.own`).
+        """
+        own = architecture.own(self.model)
+        return {**vars(self.tuning), "inner_folds": _INNER_FOLDS, "own": own}
 
     def _compile(self) -> None:
         allowed = np.isin(EMOTIONS, self.emotions)
@@ -288,6 +293,8 @@ class _Pull(keras.regularizers.Regularizer):
 
 def _last_of_stage(model: keras.Model, frozen: int):
     """Return the tensor that leaves the last of the ``frozen`` first stages."""
+    if not architecture.own(model):
+        return model.get_layer("pooled").output
     ends = [model.input, *stage_ends(model)]
     if frozen >= len(ends):
         raise ParameterError(f"frozen is {frozen}, but the network has {len(ends) - 1} stages")

@@ -1,6 +1,5 @@
 """What the network answers: probabilities, features, views of a face, faces in picture files."""
 
-import contextlib
 import functools
 import json
 import os
@@ -59,7 +58,9 @@ def _cropped(images: np.ndarray, share: float) -> np.ndarray:
 
 
 def embed(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """Return the pooled features under the head, float32 (n, d), averaged over the mirror image."""
+    """Return the features under the head, float32 (n, d), averaged over the mirror image."""
+    if not architecture.own(model):
+        model = architecture.fuse(model)
     return predict(keras.Model(model.input, model.get_layer("pooled").output), images)
 
 
@@ -165,10 +166,7 @@ def load_network(path: str | Path | None = None) -> tuple[keras.Model, float]:
         return pretrained.import_weights(path, dtype=dtype)
     if path.suffix != ".keras":
         raise ParameterError(f"{path} should end in .keras or .npz")
-    model = pretrained.load(path)
-    with contextlib.suppress(DataError):  # no network of ours, but one that answers seven emotions
-        model = architecture.fuse(model, dtype=dtype)
-    return model, _fitted_temperature(path)
+    return architecture.fuse(pretrained.load(path), dtype=dtype), _fitted_temperature(path)
 
 
 def _fitted_temperature(path: Path) -> float:

@@ -13,11 +13,9 @@ import keras
 import numpy as np
 import pandas as pd
 
-from mien.emotions import EMOTIONS
 from mien.errors import DataError, ParameterError
 from mien.files import atomic_write
 from mien.network import SHIPPED, SHIPPED_CURVE, architecture
-from mien.network.architecture import CLASSES, SIZE
 
 
 def save(model: keras.Model, path: str | Path) -> None:
@@ -42,16 +40,7 @@ def load(path: str | Path) -> keras.Model:
     except Exception as problem:  # Keras raises many kinds
         reason = str(problem).strip().split("\n")[0]
         raise DataError(f"{path} cannot be read as a .keras network: {reason}") from problem
-    shapes = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
-    if shapes[1] != (None, CLASSES):
-        raise DataError(
-            f"the network in {path} answers {shapes[1]}, not one probability for each of "
-            f"{', '.join(EMOTIONS)}; train it with mien, or name another file"
-        )
-    if shapes[0] != (None, SIZE, SIZE, 1):
-        raise DataError(
-            f"the network in {path} reads {shapes[0]}, not grey faces of {SIZE} x {SIZE} pixels"
-        )
+    architecture.check(model, f"the network in {path}")
     return model
 
 

@@ -18,6 +18,25 @@ SIDE = 12
 _BATCH = 64
 
 
+def explains(model: keras.Model) -> bool:
+    """Return whether Grad-CAM can read a network: it needs a convolution with 12 x 12 positions."""
+    try:
+        return bool(_halves(architecture.fuse(model, dtype="float32")))
+    except DataError:
+        return False
+
+
+def attention(model: keras.Model, images: np.ndarray, codes: Sequence[int]) -> np.ndarray:
+    """Return where each face speaks for a class: by `gradcam`; where it cannot, by `occlusion`.
+
+    Arguments and result as of `gradcam`.
+    """
+    if explains(model):
+        return gradcam(model, images, codes)
+    falls = np.maximum(occlusion(model, images, codes), 0)
+    return falls / np.maximum(falls.max(axis=(1, 2), keepdims=True), 1e-12)
+
+
 def gradcam(model: keras.Model, images: np.ndarray, codes: Sequence[int]) -> np.ndarray:
     """Return where each face speaks for a class: Grad-CAM, float32 (n, 48, 48).
 
@@ -37,7 +56,7 @@ def gradcam(model: keras.Model, images: np.ndarray, codes: Sequence[int]) -> np.
     Raises
     ------
     DataError
-        If faces and classes do not fit each other, or the network is not one of mien's.
+        If faces and classes do not fit each other, or the network has no such stage (`explains`).
     """
     _check(images, codes)
     early, late = _halves(architecture.fuse(model, dtype="float32"))
@@ -94,17 +113,21 @@ def sanity_check(
         One row for every stage that was randomised, all above it included, from the head down:
         randomised (name), correlation (Spearman's, mean over the faces whose maps are not flat).
     """
-    trained = gradcam(model, images, codes)
+    trained = attention(model, images, codes)
     forgetful = architecture.fuse(model, dtype="float32")
-    shape = architecture.shape(forgetful)
-    random = architecture.build(**shape, cosines=False, standardized=False, seed=seed)
+    if architecture.own(forgetful):
+        shape, end = architecture.shape(forgetful), "_"
+        random = architecture.build(**shape, cosines=False, standardized=False, seed=seed)
+    else:
+        random, end = architecture.made(forgetful, seed=seed), None
     names = [layer.name for layer in forgetful.layers if layer.get_weights()]
-    rows, stages = [], list(dict.fromkeys(name.split("_")[0] for name in reversed(names)))
-    for stage in stages:
+    stage_of = {name: name.partition(end)[0] if end else name for name in names}
+    rows = []
+    for stage in dict.fromkeys(reversed(stage_of.values())):
         for name in names:
-            if name.split("_")[0] == stage:
+            if stage_of[name] == stage:
                 forgetful.get_layer(name).set_weights(random.get_layer(name).get_weights())
-        maps = gradcam(forgetful, images, codes)
+        maps = attention(forgetful, images, codes)
         pairs = [(a, b) for a, b in zip(trained, maps, strict=True) if a.any() and b.any()]
         alike = [spearmanr(a, b, axis=None).statistic for a, b in pairs]
         rows.append({"randomised": stage, "correlation": float(np.mean(alike)) if alike else 0.0})
@@ -149,10 +172,23 @@ def _gradient(probe: keras.Model, seen: np.ndarray, wanted: np.ndarray) -> np.nd
 
 def _halves(plain: keras.Model) -> tuple[keras.Model, keras.Model]:
     """Return the network up to the stage that is looked at, and from there to the logits."""
-    fine = [end for end in architecture.stage_ends(plain) if end.shape[1] >= SIDE]
-    plain.get_layer("dropout").rate = 0.0
-    logits = plain.get_layer("logits").output
-    return keras.Model(plain.input, fine[-1]), keras.Model(fine[-1], logits)
+    if architecture.own(plain):
+        ends = architecture.stage_ends(plain)
+    else:
+        learned = [place for place, layer in enumerate(plain.layers) if layer.get_weights()]
+        later = plain.layers[min(learned) :] if learned else []
+        ends = [layer.output for layer in later if len(layer.output.shape) == 4]
+    fine = [end for end in ends if end.shape[1] >= SIDE]
+    if not fine:
+        raise DataError(f"Grad-CAM needs a convolution with {SIDE} x {SIDE} positions")
+    for layer in plain.layers:
+        if hasattr(layer, "rate"):  # of a dropout
+            layer.rate = 0.0
+    try:
+        late = keras.Model(fine[-1], plain.get_layer("logits").output)
+        return keras.Model(plain.input, fine[-1]), late
+    except ValueError as problem:  # some later layer reads an earlier one, too
+        raise DataError(f"Grad-CAM cannot cut this network in two: {problem}") from None
 
 
 def _enlarged(heat: np.ndarray) -> np.ndarray:

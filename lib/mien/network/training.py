@@ -7,7 +7,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from PIL import Image
 from mien.errors import DataError, ParameterError, check_ranges
 from mien.evaluation.calibration import log_loss
 from mien.files import atomic_write
-from mien.network.architecture import CLASSES, SIZE, prepare
+from mien.network.architecture import CLASSES, SIZE, own, prepare
 from mien.network.backend import enough_memory
 from mien.network.inference import predict
 
@@ -204,6 +204,17 @@ class Recipe:
         amounts = settings.pop("augment")
         return settings | amounts
 
+    def suited(self, model: keras.Model) -> "Recipe":
+        """Return the recipe for a network: of one that is not mien's, a plain one.
+
+        Muon, and faces smaller than 48 pixels, are for networks of `architecture.build`; others
+        learn by AdamW at a fifth of the rate, which is its usual one.
+        """
+        if own(model):
+            return self
+        rate = self.learning_rate / 5
+        return replace(self, muon=False, sizes=(SIZE,), learning_rate=rate)
+
 
 def train(
     model: keras.Model,
@@ -345,7 +356,8 @@ class _State:
         self.steps, self.history, self.done = steps, [], 0
         optimizer = _optimizer(recipe)
         loss = keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
-        self.model = keras.models.clone_model(model, keras.Input((None, None, 1)))
+        anywhere = keras.Input((None, None, 1)) if own(model) else None
+        self.model = keras.models.clone_model(model, anywhere)
         self.model.set_weights(model.get_weights())
         self.model.compile(optimizer, loss, metrics=["accuracy"], jit_compile="auto")
         optimizer.build(self.model.trainable_variables)

@@ -330,6 +330,12 @@ def augmented(augment: Mapping[str, float]) -> str:
 _CHOICES = {"with_std": "a scale of its own for every column"}
 
 
+def _value(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return f"{value:g}" if isinstance(value, float | int) else str(value)
+
+
 def choices(candidates: Mapping[str, Sequence[float]], chosen: Sequence[Mapping]) -> str:
     """Return among what the inner folds of a model chose, and how often each was chosen.
 
@@ -340,6 +346,8 @@ def choices(candidates: Mapping[str, Sequence[float]], chosen: Sequence[Mapping]
     >>> choices({"svm__C": (1.0, 2.0)}, [{"svm__C": 2.0}, {"svm__C": 2.0}])
     'What the inner folds chose in 2 folds, and how often: *C* 1 (0) and 2 (2).'
     """
+    if not candidates:
+        return "The inner folds chose nothing: the classifier is taken as it is."
     told = []
     for name, values in candidates.items():
         times = [sum(choice.get(name) == value for choice in chosen) for value in values]
@@ -354,10 +362,6 @@ def choices(candidates: Mapping[str, Sequence[float]], chosen: Sequence[Mapping]
 def _choice(name: str) -> str:
     name = name.rpartition("__")[2]
     return _CHOICES.get(name, name)
-
-
-def _value(value: float) -> str:
-    return ("no", "yes")[value] if isinstance(value, bool) else f"{value:g}"
 
 
 def measured_procedure(described: Mapping[str, Any]) -> str:
@@ -381,6 +385,8 @@ whole choose *C* among 1 and 2.'
         f"*{_choice(name)}* among {listed([_value(value) for value in values])}"
         for name, values in described["choices"].items()
     ]
+    if not told:
+        return f"{seen} Nothing is chosen inside a training fold."
     return (
         f"{seen} Inside every training fold, {count(described['n_splits'], 'inner fold')} that "
         f"keep clips whole choose {listed(told)}."
@@ -396,11 +402,19 @@ def trained(settings: Mapping[str, Any]) -> str:
     )
 
 
-def tuned(described: Mapping[str, Any]) -> str:
-    """Return how a network is tuned (`mien.network.fine_tuning.Tuner.describe`)."""
+def tuned(described: Mapping[str, Any], explained: bool = True) -> str:
+    """Return how a network is tuned (`mien.network.fine_tuning.Tuner.describe`).
+
+    ``explained``: Grad-CAM can read it.
+    """
     frozen = count(described["frozen"], "stage") if described["frozen"] else "nothing"
+    said = f"Frozen, from the input on: {frozen}."
+    if not described["own"]:
+        said = "The network is not mien's own: all but its last layer is frozen."
+    if not explained:
+        said += " Grad-CAM finds no convolution to read in it; occlusion takes its place below."
     return (
-        f"Frozen, from the input on: {frozen}. The rest learns at a rate "
+        f"{said} The rest learns at a rate "
         f"of {described['learning_rate']:g}, pulled to its start with a weight of "
         f"{described['l2_to_start']:g}. {augmented(vars(described['augment']))} Inside every "
         f"training fold, {count(described['inner_folds'], 'inner fold')} that keep clips whole "

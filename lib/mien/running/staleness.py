@@ -66,10 +66,14 @@ def ingredients(
     earlier parts).
     """
     takes = set(Study.model_fields) if plan.tells_command else plan.takes
+    parameters = study.model_dump(include=takes - results.PLACES)
+    if parameters.get("network", "").endswith(".keras"):
+        content = Path(study.network).expanduser().read_bytes()
+        parameters["network"] += f" ({hashlib.sha256(content).hexdigest()[:16]})"
     return {
         "notebook": notebook_digest(plan),
         "library": library(plan.library),
-        "parameters": study.model_dump(include=takes - results.PLACES),
+        "parameters": parameters,
         "profile": {
             name: results.plain(profiles.settings(study.profile, name)) for name in plan.settings
         },

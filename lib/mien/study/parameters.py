@@ -10,7 +10,15 @@ from pathlib import Path
 from typing import Any, Literal, Self, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, PrivateAttr, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PrivateAttr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from mien import project
@@ -84,7 +92,7 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
         "A2_svm_action_units",
         "SVM on measured features",
         data=("target",),
-        parameters=(*_PERSON, "designed", *_FOLD, "resamples"),
+        parameters=(*_PERSON, "designed", *_FOLD, "svm_kernel", "resamples"),
         settings=("unit_model", "repeats", "permutations", "curve_repeats", "shuffles"),
         library=(*_ALWAYS, "designed"),
     ),
@@ -93,9 +101,17 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
         "B1_cnn_fer2013",
         "Network on FER2013",
         data=("fer2013",),
-        parameters=(*_CROWD, "trainings", "minutes", "epochs", "batch_size", "learning_rate"),
-        settings=(
+        parameters=(
+            *_CROWD,
             "network",
+            "trainings",
+            "minutes",
+            "epochs",
+            "batch_size",
+            "learning_rate",
+        ),
+        settings=(
+            "residual_network",
             "smaller_networks",
             "minutes",
             "fast_precision",
@@ -145,6 +161,10 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
 BY_PART: dict[str, ChapterPlan] = {chapter.part: chapter for chapter in CHAPTERS}
 
 
+#: What the parameter ``network`` may say beside the path of a file.
+NETWORKS = ("residual", "assignment")
+
+
 class Study(BaseModel):
     """The parameters of a study; of a number or text that chapters take, 0 or "" leaves the
     choice to the profile (`mien.study.profiles`)."""
@@ -180,8 +200,14 @@ class Study(BaseModel):
 
     hog_cell: int = Field(0, ge=0, le=16, description="A1: side of a HOG cell in pixels")
     svm_penalty: float = Field(0.0, ge=0, le=1e4, description="A1: C of the SVM on HOG")
+    svm_kernel: Literal["", "rbf", "linear", "poly", "sigmoid"] = Field(
+        "", description="A2: of its SVM; empty: the mean of three views"
+    )
     folds: int = Field(5, ge=2, le=20, description="A2, B3: folds over the labelled faces")
     repeats: int = Field(0, ge=0, le=100, description="A2, B3: times the folds are drawn anew")
+    network: str = Field(
+        "residual", description="B1: residual, assignment (the course's) or FILE.keras"
+    )
     trainings: int = Field(
         1, ge=1, le=20, description="B1: networks from different random numbers; B2, B3 use each"
     )
@@ -205,6 +231,18 @@ class Study(BaseModel):
                 "trainings", "only one network comes with mien; more need fer2013 to be trained on"
             )
         return self
+
+    @field_validator("network")
+    @classmethod
+    def _network_is_there(cls, value: str) -> str:
+        if value.endswith(".keras"):
+            if not Path(value).expanduser().is_file():
+                raise PydanticCustomError("network", "there is no such file")
+        elif value not in NETWORKS:
+            near = difflib.get_close_matches(value, NETWORKS, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise PydanticCustomError("network", f"say residual, assignment or FILE.keras{hint}")
+        return value
 
     @property
     def takes_shipped(self) -> bool:

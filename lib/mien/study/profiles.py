@@ -55,7 +55,7 @@ SETTINGS: dict[str, tuple[Any, Any, Any]] = {
     "curve_repeats": (1, 3, 5),  # repeats of the learning curve
     "shuffles": (5, 20, 50),  # shuffles of a unit for its importance
     # B1
-    "network": (  # mien.network.architecture.build
+    "residual_network": (  # mien.network.architecture.build
         {"stem": 32, "stages": ((32, 1), (64, 0)), "dropout": 0.0},
         {"stem": 64, "stem_blocks": 1, "stages": ((128, 2), (256, 1)), "dropout": 0.3},
         {"stem": 64, "stem_blocks": 1, "stages": ((160, 2), (320, 2)), "dropout": 0.3},

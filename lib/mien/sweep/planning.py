@@ -133,6 +133,11 @@ def read_grid(items: Sequence[str]) -> dict[str, tuple[str, ...]]:
             raise ParameterError(f"--grid names {name!r} twice; give all its values at once")
         if name in PLACES:
             raise ParameterError(f"--grid cannot vary {name!r}: a sweep places its runs itself")
+        if name == "target":
+            raise ParameterError(
+                "--grid cannot vary 'target': persons are no settings of which one is best; run a "
+                "study of each and put them side by side, mien compare STUDY STUDY --to DIR"
+            )
         grid[name] = texts
     if not grid:
         raise ParameterError("a sweep needs at least one --grid NAME=V1,V2")
