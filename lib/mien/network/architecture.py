@@ -315,13 +315,14 @@ def _with_our_head(model: keras.Model) -> keras.Model:
     def renamed(layer):
         return layer.from_config(layer.get_config() | {"name": f"crowd_{layer.name}"})
 
+    check(model)
     if "logits" in [layer.name for layer in model.layers]:
         renamed = None
     copy = keras.models.clone_model(model, clone_function=renamed)
     copy.set_weights(model.get_weights())
     if renamed is None:
         return copy
-    last = [layer for layer in copy.layers if layer.get_weights()][-1]
+    last = next((layer for layer in reversed(copy.layers) if layer.get_weights()), None)
     if isinstance(last, layers.Dense) and last.units == CLASSES:
         seen, (kernel, *bias) = last.input, last.get_weights()
     else:
