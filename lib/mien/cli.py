@@ -142,6 +142,20 @@ def _tell_run(status) -> None:
 
 
 @app.command()
+def compare(
+    studies: Annotated[
+        list[str], typer.Argument(metavar="STUDY…", help="files, names or results' folders")
+    ],
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="folder for the page")],
+) -> None:
+    """Put finished studies side by side: which model leads for whom, and over all persons."""
+    from mien.sweep import studies as side_by_side
+
+    page = side_by_side.render(studies, to)
+    out_console.print(f"The comparison is in [bold]{_shown(page)}[/bold]")
+
+
+@app.command()
 def status(study_file: StudyFile, settings: Settings = None, out: Out = "") -> None:
     """Show which chapters of a study are current, and why others are not; run nothing."""
     from rich.markup import escape

@@ -125,6 +125,17 @@ def write_pages(folder: Path, pages: Mapping[str, str]) -> None:
             (Path(temporary) / name).replace(folder / name)
 
 
+def prose(markdown: str) -> NotebookNode:
+    """Return a cell of text, for a page that no notebook has made."""
+    return nbformat.v4.new_markdown_cell(markdown)
+
+
+def shown(thing: Any) -> NotebookNode:
+    """Return a cell that shows a figure or a table, for a page that no notebook has made."""
+    output = nbformat.v4.new_output("display_data", {"text/html": thing._repr_html_()})
+    return nbformat.v4.new_code_cell("", outputs=[output])
+
+
 def _html(
     notebook: NotebookNode,
     facts: Mapping[str, Any],

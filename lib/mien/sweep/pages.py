@@ -84,15 +84,15 @@ def _opening(sweep: Sweep, done: int) -> NotebookNode:
     if done < len(sweep.runs):
         text += f" **{count(len(sweep.runs) - done, 'run')} did not end well**; they are listed"
         text += " [below](#runs), and nothing on this page comes from them."
-    return _prose(text)
+    return pages.prose(text)
 
 
 def _choice(found: Mapping[tuple[str, str], Board], runs: list[Run]) -> Iterator[NotebookNode]:
     choosers = [board for board in found.values() if board.chooses]
     if not choosers:
         return
-    yield _prose("## The best settings\n\n" + "\n".join(f"- {_verdict(b)}" for b in choosers))
-    yield _prose(
+    yield pages.prose("## The best settings\n\n" + "\n".join(f"- {_verdict(b)}" for b in choosers))
+    yield pages.prose(
         "A model that learned from the crowd is chosen by its accuracy on PublicTest; one that "
         "learned from the person by its answers on labelled faces that its fold had held out. "
         "PrivateTest and the unknown faces choose nothing and are shown for the chosen settings "
@@ -105,7 +105,7 @@ def _choice(found: Mapping[tuple[str, str], Board], runs: list[Run]) -> Iterator
         for other in held_out(board, runs, part).values()
     ]
     if scored:
-        yield _shown(_held_out_table(scored))
+        yield pages.shown(_held_out_table(scored))
 
 
 def _verdict(board: Board) -> str:
@@ -146,10 +146,10 @@ def _scores(board: Board) -> Iterator[NotebookNode]:
     text = f"## {board.model} on {where}\n\n"
     text += "These scores choose its setting. " if board.chooses else ""
     text += f"{count(int(board.draws['n'].iloc[0]), 'image')} in each run. " + _how(board)
-    yield _prose(text)
+    yield pages.prose(text)
     if len(board.draws) > 1:
-        yield _shown(settings_figure(board))
-    yield _shown(
+        yield pages.shown(settings_figure(board))
+    yield pages.shown(
         table(
             _columns(board.settings),
             caption=f"{board.model} on {where}: mean, spread (standard deviation over runs) and "
@@ -199,15 +199,15 @@ def _runs(sweep: Sweep, statuses: Mapping[str, Status]) -> Iterator[NotebookNode
         rows.append(
             {"run": shown, "state": status.state, "seconds": status.seconds, "host": status.host}
         )
-    yield _prose("## Runs\n\nEvery run is a study with a report of its own.")
-    yield _shown(table(pd.DataFrame(rows), caption="Runs of this sweep", digits=0))
+    yield pages.prose("## Runs\n\nEvery run is a study with a report of its own.")
+    yield pages.shown(table(pd.DataFrame(rows), caption="Runs of this sweep", digits=0))
     failures = [
         f"**{run.label}**\n\n" + "\n".join(f"    {line}" for line in status.message.splitlines())
         for run in sweep.runs
         if (status := statuses[run.label]).state != "done"
     ]
     if failures:
-        yield _prose("### What went wrong\n\n" + "\n\n".join(failures))
+        yield pages.prose("### What went wrong\n\n" + "\n\n".join(failures))
 
 
 def _page_of(folder: Path, state: str) -> Path | None:
@@ -234,12 +234,3 @@ def _facts(sweep: Sweep) -> dict[str, Any]:
 def _in_grid_order(sweep: Sweep) -> list[Run]:
     places = {name: texts.index for name, texts in sweep.grid.items()}
     return sorted(sweep.runs, key=lambda run: [places[name](run.point[name]) for name in places])
-
-
-def _prose(markdown: str) -> NotebookNode:
-    return nbformat.v4.new_markdown_cell(markdown)
-
-
-def _shown(thing: Any) -> NotebookNode:
-    output = nbformat.v4.new_output("display_data", {"text/html": thing._repr_html_()})
-    return nbformat.v4.new_code_cell("", outputs=[output])
