@@ -34,7 +34,8 @@ def told(folder, **parameters):
 def test_a_study_in_order_is_counted_and_nothing_is_lost(folder):
     add_table(folder, "ratings.csv", "file_name,rater,label\n9_1.png,a,sad\n9_1.png,b,sad\n")
     found = told(folder)
-    assert list(found) == ["study", "fer2013", "person", "lost", "left_out"]
+    assert list(found) == ["study", "fer2013", "person", "designed", "lost", "left_out"]
+    assert found["designed"] == "SVM-OpenFace"
     assert found["study"] == "any" and found["fer2013"] is None and found["lost"] == []
     assert found["person"] == {
         **{"labelled": 6, "unknown": 1, "images": 7, "clips": 7},

@@ -123,9 +123,9 @@ class Tuner:
         self._compile()
 
     def describe(self) -> dict[str, Any]:
-        """Return every setting by name, ``inner_folds``, in which the epochs are chosen, and ``own``.
+        """Return every setting by name, with ``inner_folds``, in which the epochs are chosen.
 
-        ``own``: the network has stages that can be frozen (`mien.network.architecture.own`).
+        And ``own``: the network has stages that can be frozen (`mien.network.architecture.own`).
         """
         own = architecture.own(self.model)
         return {**vars(self.tuning), "inner_folds": _INNER_FOLDS, "own": own}
