@@ -2,9 +2,7 @@
 
 import contextlib
 import json
-import os
 import random
-import signal
 import subprocess
 import sys
 
@@ -102,7 +100,7 @@ def kill(runner, victim):
         with contextlib.suppress(psutil.NoSuchProcess):  # it ended first: a run without a kill
             kernels[0].kill()
     else:
-        os.kill(runner.pid, signal.SIGKILL)
+        runner.kill()  # nothing, if it has ended
     runner.communicate()
     wait_until(lambda: gone(processes))
 
