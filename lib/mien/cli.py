@@ -207,9 +207,8 @@ def check(
     _say("results", _shown(study.folder))
     if found.lost:
         unused = sum(finding.count for finding in found.lost)
-        out_console.print(
-            f"{unused:,} thing{'s' if unused > 1 else ''} will not be used, see lost."
-        )
+        told = "1 thing is" if unused == 1 else f"{unused:,} things are"
+        out_console.print(f"{told} not used, or not as meant; see lost.")
     else:
         out_console.print("Everything is in order.")
 

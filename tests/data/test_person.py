@@ -487,6 +487,19 @@ def test_a_row_that_fits_two_images_is_left_out(folder):
     )
 
 
+@pytest.mark.parametrize(
+    ("labels", "count"), [(["happy", "sad"], 1), (["happy"], 10)], ids=["labels", "many"]
+)
+def test_rows_that_nothing_names_are_lost_and_not_one_face(labels, count, folder):
+    add_person(folder)
+    columns = [name for name in HEADER if name != "file_name"]
+    write_csv(folder, [row("", label) for label in labels] * count, columns=columns)
+    person = load_person(folder)
+    assert not person.faces["has_units"].any() and len(person.faces) == 4
+    ((why, _, lost),) = told(person, "person_AU.csv")
+    assert why.startswith("yields no row: nothing tells which picture") and lost
+
+
 OUTSIDE = ["/etc/passwd", "../secret.jpg", "../../secret.jpg", "C:\\secret.jpg", "..", ".", ""]
 
 

@@ -28,6 +28,9 @@ from mien.spreadsheets import Pictures, name_key, read_sheet, rows_at
 #: Below this confidence a row is told of; OpenFace's authors call such frames unreliable.
 LOW_CONFIDENCE = 0.8
 
+#: Rows of one picture, a face each, without a name that tells; more are of several pictures.
+_MOST_FACES = 9
+
 _MANY, _NAMELESS = "fits several pictures of this name", "names no file"
 _UNTOLD = "nothing tells which picture it is about: no name, and no frame number that fits"
 _OTHER_FRAME = "no picture is this frame"
@@ -204,7 +207,7 @@ def _without_picture(
 ) -> Face | str:
     """Return the face of a row that is about no picture, or why it has none."""
     named = names_in(row)
-    if not named and len({other.frame for other in table.rows}) > 1:
+    if not named and _of_several_pictures(table):
         return _UNTOLD
     *folders, name = re.split(r"[\\/]+", named[0] if named else table.subject)
     if name in ("", ".", ".."):
@@ -217,6 +220,12 @@ def _without_picture(
     face = known or Face(name, label)
     unseen[name_key(name)] = unseen[name_key(PurePath(name).stem)] = face
     return face
+
+
+def _of_several_pictures(table: Table) -> bool:
+    """Return whether rows that name no picture are more than the faces of one."""
+    kinds = {(row.frame, row.label) for row in table.rows}
+    return len(kinds) > 1 or len(table.rows) > _MOST_FACES
 
 
 def label_in(text: str) -> str | None:
