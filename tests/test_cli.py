@@ -58,6 +58,8 @@ def test_demo_writes_data_that_a_study_can_use(mien_here, monkeypatch, tmp_path)
         (["check", "notebooks/studies/demo.yaml", "--set", "target=nowhere"], "nowhere"),
         (["publish", "notebooks/studies/demo.yaml", "--out", "nowhere", "--to", "x"], "nowhere"),
         (["publish", "fer2013", "--to", "x"], "--no-faces"),
+        (["predict", "--coverage"], "--person STUDY --coverage alone"),
+        (["predict", "--person", "demo", "--weights", "x.keras", "a.png"], "or --weights FILE"),
         (["rum"], "rum"),
     ],
 )

@@ -405,8 +405,15 @@ def publish(
 @app.command()
 def predict(
     images: Annotated[
-        list[str], typer.Argument(metavar="IMAGE…", help='files, folders, globs such as "*.jpg"')
-    ],
+        list[str] | None,
+        typer.Argument(metavar="IMAGE…", help='files, folders, globs such as "*.jpg"'),
+    ] = None,
+    person: Annotated[
+        str, typer.Option(metavar="STUDY", help="with the model that a study has of its person")
+    ] = "",
+    coverage: Annotated[
+        bool, typer.Option("--coverage", help="of that model: how much it answers at which errors")
+    ] = False,
     find_faces: Annotated[
         bool, typer.Option("--find-faces", help="find the faces in every picture first")
     ] = False,
@@ -417,7 +424,7 @@ def predict(
     ] = None,
     batch_size: Annotated[int, typer.Option(min=1, help="faces that are read at once")] = 256,
 ) -> int:
-    """Read the expressions in pictures with the network that comes with mien.
+    """Read the expressions in pictures with the network that comes with mien, or a study's model.
 
     Exit status: 0 every picture was read, 2 one could not be read or no face was found in any.
     """
@@ -427,21 +434,21 @@ def predict(
 
     if as_json and as_csv:
         raise ParameterError("--json and --csv are two answers; choose one")
+    if bool(images) == coverage or coverage > bool(person) or (person and network):
+        raise ParameterError(
+            "name IMAGES, and --person STUDY or --weights FILE; or --person STUDY --coverage alone"
+        )
+    if coverage:
+        from mien.study import parameters, results
+
+        card, _ = results.load_winner(parameters.finished(person))
+        out_console.print(prediction_output.trade_table(card))
+        return DONE
     check_backend()
     paths = find_images(images)
-    with quiet():
-        from mien.network import inference
-
-        model, temperature = inference.load_network(network)
-    with _bar("Reading faces", len(paths)) as advance:
-        answers = inference.read_faces(
-            paths,
-            model,
-            temperature,
-            find_faces=find_faces,
-            batch_size=batch_size,
-            on_picture=advance,
-        )
+    how = {"find_faces": find_faces, "batch_size": batch_size}
+    with _bar("Reading faces", len(paths)) as advance, quiet():
+        answers = _read(person, network, paths, {**how, "on_picture": advance})
     if as_json:
         typer.echo(prediction_output.as_json(answers))
     elif as_csv:
@@ -449,6 +456,16 @@ def predict(
     else:
         out_console.print(prediction_output.as_table(answers))
     return _problems(answers)
+
+
+def _read(person: str, network: Path | None, paths: list[Path], how: dict):
+    if person:
+        from mien.study import parameters, predictions
+
+        return predictions.read_photos(parameters.finished(person), paths, **how)
+    from mien.network import inference
+
+    return inference.read_faces(paths, *inference.load_network(network), **how)
 
 
 def main() -> None:

@@ -101,13 +101,20 @@ MODELS: dict[str, Model] = {
 class Rival:
     """A way that completes the comparison: features of a chapter, read by logistic regression.
 
-    ``part`` is the chapter whose table ``rivals`` holds its answers; the rest is as of `Model`.
+    ``part`` is the chapter whose table ``rivals`` holds its answers, ``file`` the stored model,
+    where there is one; the rest is as of `Model`.
     """
 
     name: str
     part: str
     learned_from: str
     network: bool = False
+    file: str = ""
+
+    @property
+    def trained_in(self) -> str:
+        """The chapter that trains it."""
+        return self.part
 
 
 #: The rivals by name: designed and learned features, taught with and without the crowd's labels.
@@ -128,6 +135,7 @@ RIVALS: dict[str, Rival] = {
             part="B3",
             learned_from="the crowd's labels, then the person's, by learned features",
             network=True,
+            file="B3-probe.keras",
         ),
         Rival(
             "NN-FER2013 + prototypes",

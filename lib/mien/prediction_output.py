@@ -6,17 +6,37 @@ and csv keep them so that the files can be opened again, the terminal shows what
 
 import json
 import os
+from collections.abc import Mapping
+from typing import Any
 
+import numpy as np
 import pandas as pd
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from rich.text import Text
 
-from mien.emotions import EMOTIONS
+from mien.emotions import EMOTIONS, SHARES, named
 from mien.errors import printable
 
-#: The problem of a picture in which no face was found.
-NO_FACE = "no face found"
+#: The problem of a picture in which no face was found; the answer of a model that abstains.
+NO_FACE, UNSURE = "no face found", "unsure"
+_PLACE = ("left", "top", "width", "height")
+
+
+def face_table(rows: list[tuple], shares: np.ndarray) -> pd.DataFrame:
+    """Return `read_faces` of ``rows`` and the probabilities (k, 7) of those without a problem.
+
+    A row has ``file, face, left, top, width, height, problem``.
+    """
+    frame = pd.DataFrame(rows, columns=["file", "face", *_PLACE, "problem"], dtype=object)
+    frame = frame.astype({"face": int, **dict.fromkeys(_PLACE, "Int64")})
+    problems = frame.pop("problem")
+    read = frame.index[problems == ""]
+    answers = pd.DataFrame(shares.astype(float), columns=list(SHARES), index=read)
+    answers.insert(0, "emotion", named(shares.argmax(axis=1)))
+    answers.insert(1, "probability", shares.max(axis=1).astype(float))
+    answers = answers.reindex(frame.index).fillna({"emotion": ""})
+    return frame.join(answers).assign(problem=problems)
 
 
 def as_table(answers: pd.DataFrame) -> Table:
@@ -43,6 +63,18 @@ def as_table(answers: pd.DataFrame) -> Table:
     return shown
 
 
+def trade_table(card: Mapping[str, Any]) -> Table:
+    """Return what the model of a card (`mien.study.comparison.winner`) answers at which errors."""
+    shown = Table(box=SIMPLE_HEAD, padding=0, title_justify="left")
+    shown.title = Text(f"{card['model']}, {card['faces']} labelled faces, each held out")
+    for name in ("errors at most", "answers from %", "answered %", "of these wrong %"):
+        shown.add_column(name, justify="right")
+    for row in card["coverage"]:
+        cells = [row[name] for name in ("allowed", "threshold", "coverage", "error")]
+        shown.add_row(*("–" if cell is None else f"{100 * cell:.0f}" for cell in cells))
+    return shown
+
+
 def as_json(answers: pd.DataFrame) -> str:
     """Return what was read in pictures as a JSON list with one object a face or a problem.
 
@@ -52,7 +84,7 @@ def as_json(answers: pd.DataFrame) -> str:
     found = []
     for row in answers.to_dict("records"):
         read, searched = not row["problem"], not pd.isna(row["left"])
-        place = [row[side] for side in ("left", "top", "width", "height")]
+        place = [row[side] for side in _PLACE]
         shares = {emotion: row[f"p_{emotion}"] for emotion in EMOTIONS}
         found.append(
             {

@@ -9,6 +9,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from mien.designed import image_svm, storage
+from mien.designed.measured_svm import MeasuredSvm
 from mien.errors import DataError
 
 
@@ -39,6 +40,15 @@ def test_a_calibrated_image_model_comes_back(tmp_path):
     np.testing.assert_allclose(
         loaded.predict_proba(images[:20]), final.predict_proba(images[:20]), atol=1e-4
     )
+
+
+def test_a_model_of_any_measured_columns_comes_back(tmp_path):
+    rows = np.random.default_rng(0).random((40, 3)).astype(np.float32)
+    labels = np.array(["happy", "sad"] * 20)
+    fitted = MeasuredSvm(["jawOpen", "mouthClose", "AU12_r"]).fit(rows, labels)
+    storage.save(fitted, tmp_path / "model.skops")
+    loaded = storage.load(tmp_path / "model.skops")
+    np.testing.assert_allclose(loaded.predict_proba(rows), fitted.predict_proba(rows))
 
 
 def test_files_that_are_no_models_are_refused(tmp_path):

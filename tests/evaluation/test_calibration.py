@@ -4,10 +4,12 @@ from scipy.special import softmax
 
 from mien.errors import DataError
 from mien.evaluation.calibration import (
+    answered_at,
     apply_temperature,
     fit_temperature,
     noise_floor,
     reliability,
+    risk_coverage,
 )
 
 
@@ -81,3 +83,18 @@ def test_reliability_errs_on_both_sides():
 def test_a_confidence_on_an_edge_belongs_below_it():
     frame, _ = reliability(["a"], np.array([[0.5, 0.5]]), labels=["a", "b"], bins=10)
     assert frame[["lower", "upper"]].to_numpy().tolist() == [[0.4, 0.5]]
+
+
+def test_the_surest_answers_come_first_and_equals_together():
+    curve = risk_coverage([0.5, 0.9, 0.7, 0.7, 0.6], [True, True, False, True, False])
+    assert curve["threshold"].tolist() == [0.9, 0.7, 0.6, 0.5]
+    assert curve["coverage"].tolist() == [0.2, 0.6, 0.8, 1.0]
+    assert curve["error"].tolist() == pytest.approx([0, 1 / 3, 1 / 2, 2 / 5])
+
+
+def test_as_much_is_answered_as_the_errors_allow():
+    curve = risk_coverage([0.5, 0.9, 0.7, 0.7, 0.6], [True, True, False, True, False])
+    found = answered_at(curve, [0.1, 0.4, 0.45])
+    assert found["threshold"].tolist() == [0.9, 0.5, 0.5]  # 40 % also at the end, after 50 %
+    silent = answered_at(risk_coverage([0.9, 0.5], [False, True]), [0.1]).iloc[0]
+    assert silent["coverage"] == 0 and np.isnan(silent["threshold"])

@@ -13,7 +13,7 @@ from mien.designed import measured_analysis, measured_svm, storage
 from mien.emotions import EMOTIONS, named, probability_of, restrict
 from mien.evaluation import heat_maps
 from mien.evaluation.calibration import apply_temperature
-from mien.evaluation.probing import linear_probe
+from mien.evaluation.probing import head, linear_probe
 from mien.models import MODELS, RIVALS
 from mien.network import architecture, fine_tuning, inference, pretrained, saliency
 from mien.study import results
@@ -307,7 +307,7 @@ def test_b3_tunes_every_network_in_the_persons_own_folds(
     rivals = results.load_table(out, "B3", "rivals")
     for rival, score in names["rival_scores"].items():
         assert score["accuracy"] == pytest.approx(mean_right(rivals[rivals["model"] == rival]))
-    read = inference.embed(networks[1], person.images[labelled.rows])
+    read_by_first, read = (inference.embed(one, person.images[labelled.rows]) for one in networks)
     probed = linear_probe(read, labelled.truth, names["dealt"])
     np.testing.assert_allclose(names["rivals"]["NN-FER2013 + LR"][1], probed, atol=1e-5)
     folds = results.load_table(out, "B3", "repeats").set_index(["file_name", "repeat"])["fold"]
@@ -321,6 +321,9 @@ def test_b3_tunes_every_network_in_the_persons_own_folds(
         inference.predict(names["tuned"], person.images[:3]),
         atol=1e-5,
     )
+    probe = pretrained.load(out / "models" / "B3-probe.keras").get_layer("logits").get_weights()
+    for stored, learned in zip(probe, head(read_by_first, labelled.truth), strict=True):
+        np.testing.assert_allclose(stored, learned, atol=2e-3)
 
 
 @pytest.fixture
@@ -401,11 +404,12 @@ def answered(given, networks, tmp_path, monkeypatch):
                 for size, learned in ((4, 8), (0, 30))
             )
         chapter.keep(**tables)
+        chapter.note(temperature=1.5)
         unmasked = answers.unrestricted_scores if part in ("A1", "B2") else []
         chapter.seconds |= {"fit": 1.0, "predict": 0.1}
         chapter.save(scores=[*scores, *unmasked], predictions=answers.predictions)
         monkeypatch.setattr(
-            Chapter, "model_path", lambda self, name: tmp_path / "out" / "models" / "B1.keras"
+            Chapter, "stored_model", lambda *_: tmp_path / "out" / "models" / "B1.keras"
         )
     return tmp_path / "out"
 

@@ -5,6 +5,7 @@ from itertools import combinations
 import numpy as np
 import pandas as pd
 
+from mien.evaluation.calibration import risk_coverage
 from mien.evaluation.paired_tests import compare
 from mien.report import conclusions, sentences
 
@@ -220,3 +221,27 @@ def test_the_largest_difference_and_what_the_person_s_emotions_are_worth():
     told = conclusions.restricted(scores)
     assert told == "- NN: With all seven emotions allowed, −4.6 points on the 87 labelled faces."
     assert conclusions.restricted({}) == "No model of the crowd answers here."
+
+
+def test_what_may_be_answered_is_said_and_where_nothing_may():
+    sure = risk_coverage([0.9, 0.8, 0.5, 0.4], [True, True, False, True])
+    never = risk_coverage([0.9], [False])
+    said = conclusions.abstaining({"NN-FER2013": sure, "SVM-OpenFace": never}, 0.1)
+    assert "NN-FER2013 50.0 % (from a probability of 0.80 on); SVM-OpenFace 0.0 %." in said
+
+
+CARD = {
+    "model": "NN-FineTuned", "learned_from": "pictures", "emotions": ["happy", "sad"],
+    "columns": [], "accuracy": 0.8, "accuracy_ci95": [0.7, 0.9], "faces": 60, "clips": 30,
+    "among": ["NN-FER2013", "NN-FineTuned"], "allowed": 0.1,
+    "coverage": [{"allowed": 0.1, "threshold": 0.62, "coverage": 0.7, "error": 0.09}],
+}  # fmt: skip
+
+
+def test_the_card_of_the_persons_model_says_when_it_is_unsure():
+    said = conclusions.winner(CARD)
+    assert "80.0 %" in said and "happy and sad" in said and "30 clips" in said
+    assert "Under a probability of 0.62" in said and "answered 70.0 %" in said
+    never = [{"allowed": 0.1, "threshold": float("nan"), "coverage": 0.0, "error": float("nan")}]
+    said = conclusions.winner(CARD | {"coverage": never, "columns": ["jawOpen"]})
+    assert "always unsure" in said and "1 measured column" in said and "nan" not in said

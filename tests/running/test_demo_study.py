@@ -138,7 +138,9 @@ def test_folds_keep_clips_together_and_are_the_same_in_a2_and_b3(demo_run):
 
 def test_every_network_is_stored_scored_and_told_apart(demo_run):
     names = {path.name for path in (demo_run.folder / "models").iterdir()}
-    assert names == {"A1.skops", "A2.skops", "B1.keras", "B1-2.keras", "B3.keras"}
+    assert names == {
+        "A1.skops", "A2.skops", "B1.keras", "B1-2.keras", "B3.keras", "B3-probe.keras", "person"
+    }  # fmt: skip
     metrics = results.load_metrics(demo_run.folder, "B1")
     first, second = metrics["temperatures"]
     assert {MIRRORED, metrics["views"]} == set(second) <= set(first)
@@ -276,3 +278,16 @@ def test_bare_papermill_runs_a_chapter(demo_run, tmp_path, root):
     )
     assert done.returncode == 0, done.stderr[-2000:]
     assert results.load_metrics(tmp_path / "study", "0")["part"] == "0"
+
+
+def test_the_model_of_the_person_is_a_stored_one_and_tells_its_trade(demo_run, mien_here):
+    card, model = results.load_winner(demo_run.folder)
+    scores = results.load_metrics(demo_run.folder, "C")["scores"]
+    assert card["accuracy"] >= max(s["accuracy"] for s in scores if s["set"] == "target-labelled")
+    stored = [path.read_bytes() for path in (demo_run.folder / "models").glob("*.*")]
+    assert model.read_bytes() in stored
+    assert card["threshold"] is None or 0 < card["threshold"] < 1
+    done = mien_here("predict", "--person", str(demo_run.folder), "--coverage")
+    assert done.returncode == 0 and card["model"] in done.stdout
+    told = (demo_run.folder / "models/person/card.md").read_text()
+    assert f"{100 * card['accuracy']:.1f} %" in told

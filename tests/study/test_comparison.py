@@ -8,9 +8,10 @@ import pytest
 
 from mien.emotions import EMOTIONS
 from mien.errors import DataError
+from mien.evaluation import paired_tests
 from mien.evaluation.intervals import corrected_resampled
 from mien.models import MODELS, RIVALS, declared
-from mien.study import comparison
+from mien.study import comparison, provenance
 
 
 def answered(*names: str, unknown: int = 1) -> pd.DataFrame:
@@ -26,7 +27,7 @@ def every_answer(*names: str, fold: int = -1, **more) -> pd.DataFrame:
     """Return the repeats of labelled faces of these names."""
     return pd.DataFrame(
         {"file_name": names, "clip": names, "truth": "happy", "training": 0, "repeat": 0,
-         "fold": fold, "predicted": "happy", "p_truth": 0.5, **more}
+         "fold": fold, "predicted": "happy", "probability": 0.5, "p_truth": 0.5, **more}
     )  # fmt: skip
 
 
@@ -67,7 +68,7 @@ def chapter(tmp_path):
         table=lambda part, name: tables[part, name],
         tables=tables,
         metrics=lambda part: {"seconds": seconds[part], "scores": scores.get(part, [unknown])},
-        model_path=lambda file: tmp_path / "model",
+        stored_model=lambda part, file: tmp_path / "model",
         seconds=seconds,
         scores=scores,
     )
@@ -154,6 +155,7 @@ def test_models_dispute_a_face_where_one_answers_otherwise():
             "HOG + LR": np.array([[["happy"] * 3]]),  # a rival disputes nothing
             "SVM-OpenFace": np.array([[["happy"] * 3]]),  # which is a rival here
         },
+        probability={},
         of_truth={},
         folds={},
         designed="SVM-Blendshapes",
@@ -191,6 +193,7 @@ def answers_of(trainings: int, *, seed: int = 0) -> comparison.Answers:
         clip=(np.arange(60) // 2).astype(str),
         truth=truth,
         given=given,
+        probability={name: np.where(answers == truth, 0.9, 0.5) for name, answers in given.items()},
         of_truth={name: np.where(answers == truth, 0.9, 0.05) for name, answers in given.items()},
         folds={"SVM-OpenFace": np.stack([fold] * 3), "NN-FineTuned": np.stack([fold] * 2)},
         designed="SVM-OpenFace",
@@ -223,7 +226,7 @@ def test_the_declared_pairs_make_one_family_with_what_each_can_tell():
 
 
 def test_what_could_have_been_seen_is_said_for_one_pair_and_for_the_family():
-    found = comparison.detectable(comparison.declared_pairs(answers_of(1)))
+    found = paired_tests.detectable(comparison.declared_pairs(answers_of(1)))
     assert found["pairs"] == 6
     assert found["alone_50"] < found["alone_80"] < found["holm_80"]
     assert found["alone_50"] < found["holm_50"] < found["holm_80"]
@@ -249,7 +252,7 @@ def test_folds_that_two_models_share_are_tested_fold_by_fold():
 
 
 def test_other_trainings_are_on_record():
-    recorded = comparison.other_trainings()
+    recorded = provenance.other_trainings()
     assert recorded["as_it_is"].tolist() == [0.77, 0.69]
     assert recorded["private"].max() - recorded["private"].min() < 0.002
 
@@ -317,9 +320,32 @@ def test_a_repeat_that_lacks_a_face_stops_the_comparison(chapter):
 
 
 def test_what_was_set_with_the_person_in_view_is_named_for_the_models_of_the_study():
-    for name in comparison.set_in_view([*MODELS, *RIVALS])["models"]:
+    for name in provenance.set_in_view([*MODELS, *RIVALS])["models"]:
         assert set(name.split(";")) <= {*MODELS, *RIVALS}
-    own = comparison.set_in_view(["SVM-OpenFace"])
+    own = provenance.set_in_view(["SVM-OpenFace"])
     assert len(own) == 3 and own["choice"].str.contains("UnitFeatures").any()
     assert (own["worth"] != "").all()
-    assert comparison.set_in_view([]).empty
+    assert provenance.set_in_view([]).empty
+
+
+def test_the_stored_model_that_is_right_most_often_is_kept(chapter):
+    answers, person = answers_of(1), SimpleNamespace(emotions=["happy", "sad"])
+    chapter.study = SimpleNamespace(find_faces=True)
+    scores = {
+        name: {"accuracy": share, "accuracy_ci95": [0.1, 0.9], "n": 60}
+        for name, share in (
+            ("SVM-OpenFace", 0.6), ("NN-FER2013", 0.5), ("NN-FineTuned", 0.7), ("HOG + LR", 0.9),
+            ("SVM-Blendshapes", 0.9),
+        )
+    }  # fmt: skip
+    card, stored = comparison.winner(chapter, person, answers, scores)  # what is stored, alone
+    assert (card["model"], card["clips"], card["columns"]) == ("NN-FineTuned", 30, [])
+    assert stored.read_bytes() == b"12345" and card["find_faces"]
+    assert (card["threshold"], card["temperature"]) == (0.9, 1.0)
+    right = (answers.given["NN-FineTuned"] == answers.truth).mean()
+    assert card["coverage"][2]["coverage"] == pytest.approx(right)  # the right ones have 0.9
+    assert card["coverage"][-1]["error"] == pytest.approx(1 - right)
+    answers.given["NN-FER2013 + LR"] = answers.given["NN-FineTuned"]
+    answers.probability["NN-FER2013 + LR"] = answers.probability["NN-FineTuned"]
+    scores["NN-FER2013 + LR"] = {**scores["NN-FineTuned"], "accuracy": 0.8}
+    assert comparison.winner(chapter, person, answers, scores)[0]["model"] == "NN-FER2013 + LR"

@@ -6,17 +6,31 @@ import pytest
 from fer2013_csv import four_faces
 
 from mien.data import ferplus
-from mien.emotions import EMOTIONS, SHARES, codes
+from mien.data.images import open_image, to_grey48
+from mien.data.measured import BLENDSHAPES
+from mien.designed import storage
+from mien.designed.image_svm import Calibrated, pixel_svm
+from mien.designed.measured_svm import MeasuredSvm
+from mien.emotions import EMOTIONS, SHARES, codes, restrict
+from mien.errors import DataError
+from mien.evaluation.calibration import apply_temperature
+from mien.network import SHIPPED
+from mien.photos import blendshapes
+from mien.prediction_output import UNSURE
+from mien.study import results
 from mien.study.predictions import (
     agreement_with_ferplus,
     answers_on_person,
     by_repeat,
     person_predictions,
     private_table,
+    read_photos,
     repeats_table,
     rivals_table,
     side_by_side,
 )
+from mien.synthetic.anatomy import Identity
+from mien.synthetic.rendering import draw_face
 
 
 def test_predictions_carry_truth_of_labels_and_of_raters(chapter):
@@ -177,3 +191,70 @@ def test_the_persons_intervals_are_over_clips(chapter):
     frame = person_predictions(person, labelled.rows, shares)
     (score,) = chapter.score_person(frame, labels=person.emotions)
     assert score["accuracy_ci95_method"] == "t over clips"
+
+
+CARD = {"model": "any", "emotions": ["happy", "sad"], "columns": [], "temperature": 1.0,
+        "find_faces": False, "threshold": 0.0}  # fmt: skip
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Smiles and frowns, drawn, a smile first; and no picture."""
+    paths = [tmp_path / f"{number}.png" for number in range(6)]
+    for number, path in enumerate(paths):
+        units = {"AU15": 4.0, "AU04": 3.0} if number % 2 else {"AU06": 4.0, "AU12": 5.0}
+        draw_face(units, Identity(), size=96 + 2 * number).save(path)
+    (tmp_path / "broken.png").write_text("no picture")
+    return [*paths, tmp_path / "broken.png"]
+
+
+def keep(folder, model, **more):
+    """Let a model, or the file of one, be that of the person."""
+    path = folder / "kept.skops" if hasattr(model, "fit") else model
+    if path is not model:
+        storage.save(model, path)
+    results.save_winner(folder, path, CARD | more, "")
+
+
+def test_the_network_of_a_person_answers_its_emotions_and_is_unsure_of_the_rest(tmp_path, photos):
+    from mien.network import inference
+
+    keep(tmp_path, SHIPPED, temperature=2.0)
+    network, _ = inference.load_network()
+    faces = np.stack([to_grey48(open_image(path)) for path in photos[:-1]])
+    expected = apply_temperature(inference.predict(network, faces), 2.0)
+    expected = restrict(expected, CARD["emotions"])
+    found = read_photos(tmp_path, photos)
+    np.testing.assert_allclose(found.loc[:5, list(SHARES)].astype(float), expected, atol=1e-3)
+    assert set(found["emotion"][:6]) <= {"happy", "sad"}
+    assert found["emotion"][6] == "" and found["problem"][6]
+    surest = found["probability"].max()
+    keep(tmp_path, SHIPPED, temperature=2.0, threshold=surest)
+    again = read_photos(tmp_path, photos)
+    sure = found["probability"] == surest
+    assert (again["emotion"][:6] == UNSURE).tolist() == (~sure[:6]).tolist() and sure.any()
+    keep(tmp_path, SHIPPED, threshold=None)
+    assert set(read_photos(tmp_path, photos)["emotion"]) == {UNSURE, ""}
+
+
+def test_the_svm_of_pixels_of_a_person_answers_photos(tmp_path, photos):
+    faces = np.stack([to_grey48(open_image(path)) for path in photos[:-1]])
+    labels = codes(["happy", "sad"] * 3)
+    keep(tmp_path, Calibrated(pixel_svm().fit(faces, labels)).fit(faces, labels))
+    assert read_photos(tmp_path, photos)["emotion"].tolist() == ["happy", "sad"] * 3 + [""]
+
+
+def test_the_svm_of_blendshapes_of_a_person_measures_photos(
+    tmp_path, photos, landmarker, cache_folder
+):
+    measured = blendshapes.measure({path.name: path for path in photos[:-1]})
+    names = list(BLENDSHAPES)
+    rows = measured[names].to_numpy(np.float32)
+    model = MeasuredSvm(names).fit(rows, np.array(["happy", "sad"] * 3))
+    keep(tmp_path, model, columns=names)
+    found = read_photos(tmp_path, photos)
+    assert found["emotion"].tolist() == ["happy", "sad"] * 3 + [""]
+    assert (found["width"][:6] > 40).all() and "damaged" in found["problem"][6]
+    keep(tmp_path, model, columns=["AU12_r", *names])
+    with pytest.raises(DataError, match="reads Action Units, which mien cannot measure"):
+        read_photos(tmp_path, photos)

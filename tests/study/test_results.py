@@ -82,3 +82,15 @@ def test_models_of_further_trainings_belong_to_their_part_and_checkpoints_do_not
     assert sorted(names) == ["B1-2.keras", "B1.keras"]
     left = [path.name for path in results.checkpoints_of(tmp_path, "B1")]
     assert sorted(left) == ["B1-2.checkpoint.npz", "B1.checkpoint.npz"]
+
+
+def test_the_model_of_the_person_is_stored_with_its_card_and_belongs_to_chapter_c(tmp_path):
+    with pytest.raises(DataError, match="no model of the person"):
+        results.load_winner(tmp_path)
+    for name in ("old.skops", "new.npz"):
+        (tmp_path / name).write_text(name)
+        results.save_winner(tmp_path, tmp_path / name, {"threshold": float("nan")}, "- Words.")
+    card, model = results.load_winner(tmp_path)
+    assert card == {"threshold": None} and model.read_text() == "new.npz"
+    names = [path.name for path in results.models_of(tmp_path, "C")]
+    assert names == ["card.json", "card.md", "model.npz"]

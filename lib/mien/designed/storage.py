@@ -109,7 +109,8 @@ def load(path: str | Path) -> BaseEstimator:
         raise DataError(f"there is no model at {path}")
     try:
         untrusted = skops.io.get_untrusted_types(file=path)
-        foreign = [name for name in untrusted if not name.startswith(("mien.", "sklearn."))]
+        known = ("mien.", "sklearn.", "numpy.dtype")
+        foreign = [name for name in untrusted if not name.startswith(known)]
         if foreign:
             raise DataError(f"{path} holds {foreign[0]}, which is not of scikit-learn or mien")
         return skops.io.load(path, trusted=untrusted)

@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say: log loss, reliability, and the temperature."""
+"""Whether probabilities mean what they say: log loss, reliability, temperature, abstaining."""
 
 from collections.abc import Sequence
 
@@ -57,6 +57,51 @@ def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarr
     logits = np.log(np.maximum(probabilities, _TINY)) / temperature
     shares = np.exp(logits - logits.max(axis=1, keepdims=True))
     return shares / shares.sum(axis=1, keepdims=True)
+
+
+def risk_coverage(probability: np.ndarray, right: np.ndarray) -> pd.DataFrame:
+    """Return what a model answers, and how often wrongly, that is silent where it is not sure.
+
+    El-Yaniv and Wiener 2010, "On the Foundations of Noise-free Selective Classification", Journal
+    of Machine Learning Research 11:1605-1641.
+
+    Parameters
+    ----------
+    probability, right : array (n,)
+        Of every answer: the probability that was given to it, and whether it was right.
+
+    Returns
+    -------
+    DataFrame
+        From the surest answers to all, a row for every probability: ``threshold`` (the lowest that
+        is answered), ``coverage`` (share of the faces that is), ``error`` (share of wrong answers
+        among these).
+
+    Examples
+    --------
+    >>> risk_coverage([0.9, 0.8, 0.8, 0.5], [True, True, False, False])["error"].round(2).tolist()
+    [0.0, 0.33, 0.5]
+    """
+    answers = pd.DataFrame({"threshold": probability, "wrong": ~np.asarray(right, bool)})
+    counts = answers.groupby("threshold")["wrong"].agg(["size", "sum"])
+    counts = counts.sort_index(ascending=False).cumsum()
+    found = {"coverage": counts["size"] / len(answers), "error": counts["sum"] / counts["size"]}
+    return pd.DataFrame(found).reset_index()
+
+
+def answered_at(curve: pd.DataFrame, errors: Sequence[float]) -> pd.DataFrame:
+    """Return the most of `risk_coverage` that a model can answer with no more errors than allowed.
+
+    ``allowed`` (each of ``errors``), ``threshold``, ``coverage``, ``error``; where even its surest
+    answers are wrong more often, there is no threshold and the coverage is 0.
+    """
+    rows = []
+    for allowed in errors:
+        fit = curve[curve["error"] <= allowed]
+        silent = {"threshold": np.nan, "coverage": 0.0, "error": np.nan}
+        most = fit.iloc[-1].to_dict() if len(fit) else silent
+        rows.append({"allowed": allowed, **most})
+    return pd.DataFrame(rows)
 
 
 def reliability(

@@ -7,6 +7,7 @@ The exact McNemar test, which takes images as independent and one answer an imag
 """
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -222,4 +223,28 @@ def _compare(truth, a, b, clips) -> dict:
         "only_a": test["only_a"],
         "only_b": test["only_b"],
         "p_mcnemar": test["p"],
+    }
+
+
+def detectable(pairs: pd.DataFrame) -> dict[str, Any]:
+    """Return which differences such a study could have seen.
+
+    With the median standard error of the declared pairs, which holds the design effect of clips and
+    trainings (`detectable_difference`): ``alone_80``, ``alone_50``,
+    ``holm_80``, ``holm_50``, the difference that is found with a probability of 80 or 50 %, by a
+    pair tested alone and by the strictest test of the family; None where no difference would be.
+    ``pairs``, their number; ``design_effect``, its lowest and highest value over the pairs.
+    """
+    error, clips = float(pairs["error"].median()), int(pairs["clips"].min())
+    levels = {"alone": 0.05, "holm": 0.05 / max(len(pairs), 1)}
+    found = {
+        f"{name}_{power}": detectable_difference(error, clips, power=power / 100, alpha=alpha)
+        for name, alpha in levels.items()
+        for power in (80, 50)
+    }
+    effects = pairs["design_effect"].dropna()
+    return {
+        **found,
+        "pairs": len(pairs),
+        "design_effect": [effects.min(), effects.max()] if len(effects) else None,
     }

@@ -1,11 +1,13 @@
 """What the network answers: probabilities, features, views of a face, faces in picture files."""
 
 import functools
+import inspect
 import json
 import os
 import re
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 import keras
@@ -14,7 +16,7 @@ import pandas as pd
 from PIL import Image
 
 from mien.data.images import open_image, to_grey48
-from mien.emotions import SHARES, named
+from mien.emotions import SHARES
 from mien.errors import DataError, ParameterError
 from mien.evaluation.calibration import apply_temperature, fit_temperature, log_loss
 from mien.network import architecture, pretrained
@@ -22,7 +24,7 @@ from mien.network.architecture import SIZE, prepare
 from mien.network.backend import enough_memory
 from mien.photos import face_finder
 from mien.photos.face_cache import ahead
-from mien.prediction_output import NO_FACE
+from mien.prediction_output import NO_FACE, face_table
 
 
 def predict(
@@ -140,9 +142,6 @@ def best_views(compared: pd.DataFrame) -> str:
     return compared.loc[compared["log loss"].idxmin(), "views"]
 
 
-_PLACE = ("left", "top", "width", "height")
-
-
 def load_network(path: str | Path | None = None) -> tuple[keras.Model, float]:
     """Return a network in this machine's precision, and the temperature of its answers.
 
@@ -182,7 +181,7 @@ def _fitted_temperature(path: Path) -> float:
 
 def read_faces(
     paths: Sequence[str | Path],
-    network: keras.Model,
+    network: keras.Model | FunctionType,
     temperature: float = 1.0,
     *,
     find_faces: bool = False,
@@ -197,7 +196,8 @@ def read_faces(
     Parameters
     ----------
     network, temperature
-        From `load_network`.
+        From `load_network`; or any other model, as a function from faces, uint8 (n, 48, 48), to
+        probabilities (n, 7).
     find_faces : bool
         Find the faces of a picture first (`mien.photos.face_finder.find`); otherwise the whole
         picture is one face, as in a person's folder.
@@ -216,13 +216,16 @@ def read_faces(
     """
     if batch_size < 1:
         raise ParameterError(f"batch_size is {batch_size}; use 1 or more")
+    read = network
+    if not inspect.isfunction(network):
+        read = functools.partial(predict, network, batch_size=batch_size)
     rows, waiting, shares = [], [], [np.zeros((0, len(SHARES)), np.float32)]
 
     def answer() -> None:
         faces = np.stack(waiting[:batch_size])
         del waiting[:batch_size]
         full = padded(faces, batch_size) if len(shares) > 1 else faces
-        shares.append(predict(network, full, batch_size=batch_size)[: len(faces)])
+        shares.append(read(full)[: len(faces)])
 
     look = functools.partial(_look, find_faces=find_faces)
     for _, (found, faces) in ahead(look, paths, count=4 * batch_size):
@@ -233,7 +236,7 @@ def read_faces(
         on_picture()
     if waiting:
         answer()
-    return _frame(rows, apply_temperature(np.concatenate(shares), temperature))
+    return face_table(rows, apply_temperature(np.concatenate(shares), temperature))
 
 
 def _look(path: str | Path, *, find_faces: bool) -> tuple[list[tuple], list[np.ndarray]]:
@@ -251,15 +254,3 @@ def _look(path: str | Path, *, find_faces: bool) -> tuple[list[tuple], list[np.n
     boxes = [face.box(image.size) for face in faces]
     rows = [(name, number, *box, "") for number, box in enumerate(boxes, start=1)]
     return rows, [face_finder.grey48(image, face) for face in faces]
-
-
-def _frame(rows: list[tuple], shares: np.ndarray) -> pd.DataFrame:
-    frame = pd.DataFrame(rows, columns=["file", "face", *_PLACE, "problem"], dtype=object)
-    frame = frame.astype({"face": int, **dict.fromkeys(_PLACE, "Int64")})
-    problems = frame.pop("problem")
-    read = frame.index[problems == ""]
-    answers = pd.DataFrame(shares.astype(float), columns=list(SHARES), index=read)
-    answers.insert(0, "emotion", named(shares.argmax(axis=1)))
-    answers.insert(1, "probability", shares.max(axis=1).astype(float))
-    answers = answers.reindex(frame.index).fillna({"emotion": ""})
-    return frame.join(answers).assign(problem=problems)

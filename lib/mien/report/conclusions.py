@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import pandas as pd
 
+from mien.evaluation.calibration import answered_at
 from mien.evaluation.paired_tests import pair
 from mien.models import is_network
 from mien.report.sentences import named, of_networks, unmasked
@@ -110,7 +111,7 @@ def _other_winners(scores: Mapping[str, Mapping], best: str) -> str:
 
 
 def seen(detectable: Mapping) -> str:
-    """Return which differences a study could have seen (`mien.study.comparison.detectable`).
+    """Return which differences a study could have seen (`mien.evaluation.paired_tests.detectable`).
 
     Examples
     --------
@@ -245,6 +246,45 @@ def choice(score: Mapping, verdict: str) -> str:
     return (
         f"**{score['model']}**, because it has the highest accuracy on the labelled faces, out of "
         f"fold where it has learned from them. {verdict} {leak}"
+    )
+
+
+def abstaining(curves: Mapping[str, pd.DataFrame], allowed: float) -> str:
+    """Return how much models may answer with so many errors (`mien.study.comparison.coverage`)."""
+    told = []
+    for model, curve in curves.items():
+        row = answered_at(curve, [allowed]).iloc[0]
+        told.append(f"{model} {percent(row['coverage'])}")
+        told[-1] += f" (from a probability of {row['threshold']:.2f} on)" if row["coverage"] else ""
+    return (
+        f"Who wants no more than {percent(allowed, digits=0)} of the answers to be wrong must "
+        f"leave faces unanswered. So much can be answered: {'; '.join(told)}."
+    )
+
+
+def winner(card: Mapping) -> str:
+    """Return what to know of the person's model, as a list (`mien.study.comparison.winner`)."""
+    at = next(row for row in card["coverage"] if row["allowed"] == card["allowed"])
+    silence = "Even its surest answers are wrong more often than allowed, so it is always unsure."
+    if at["coverage"]:
+        silence = (
+            f"Under a probability of {at['threshold']:.2f} it says that it is unsure. So it "
+            f"answered {percent(at['coverage'])} of these faces, of which {percent(at['error'])} "
+            f"wrongly; at most {percent(card['allowed'])} were allowed."
+        )
+    pixels = f"{len(card['columns'])} measured columns" if card["columns"] else "pixels"
+    return bullets(
+        [
+            f"{card['model']} reads {pixels} and has learned from {card['learned_from']}.",
+            f"It answers {listed(card['emotions'])} and nothing else.",
+            f"It was right on {percent(card['accuracy'])} (95 % interval "
+            f"{interval(card['accuracy_ci95'])}) of {count(card['faces'], 'labelled face')} from "
+            f"{count(card['clips'], 'clip')}, each held out where it has learned from them.",
+            silence,
+            f"Of {listed(card['among'])} it was right most often on these very faces, and the "
+            "threshold was set on them: expect a little less of new ones.",
+            "For pictures of this one person. Not for judging, hiring or watching anybody.",
+        ]
     )
 
 

@@ -230,6 +230,32 @@ def label_curve(points: pd.DataFrame, *, start: Mapping[str, float] | None = Non
     return Picture(figure, alt)
 
 
+def risk_coverage(curves: Mapping[str, pd.DataFrame], *, allowed: float) -> Picture:
+    """Show how often models are wrong in so much of the faces as they answer, the surest first.
+
+    ``curves`` by model, of `mien.evaluation.calibration.risk_coverage`; the line is at ``allowed``.
+    """
+    with style():
+        figure, axes = blank(2.9)
+        for name, own in curves.items():
+            colour, marker = look(name)
+            axes.plot(own["coverage"], own["error"], marker=marker, markevery=0.1, ms=4,
+                      color=colour, label=printable(name))  # fmt: skip
+        axes.axhline(allowed, ls="--", color=FAINT)
+        axes.set_xlabel("answered, the surest first")
+        axes.set_ylabel("of these wrong")
+        axes.grid(axis="y")
+        percent_axis(axes.xaxis)
+        percent_axis(axes.yaxis)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=4)
+    ends = [
+        f"{printable(name)} {percent(own['error'].iloc[-1])} of all, "
+        f"{percent(own.loc[own['coverage'] >= 0.5, 'error'].iloc[0])} of the surer half"
+        for name, own in curves.items()
+    ]
+    return Picture(figure, f"Wrong answers: {'; '.join(ends)}.")
+
+
 def _log_axis(axes, numbers: pd.Series) -> None:
     axes.set_xscale("log")
     axes.set_xlim(numbers.min() / 2, numbers.max() * 2)

@@ -316,7 +316,7 @@ class Store:
 def copy_chapter(source: Path, target: Path, plan: ChapterPlan) -> None:
     """Copy the results, models and executed notebook of a chapter between two folders."""
     for model in results.models_of(source, plan.part):
-        with atomic_write(target / "models" / model.name) as temporary:
+        with atomic_write(target / model.relative_to(source)) as temporary:
             shutil.copyfile(model, temporary)
     with whole_folder(results.part_folder(target, plan.part)) as temporary:
         shutil.copytree(

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,12 +12,17 @@ from mien.data.person import Person
 from mien.emotions import EMOTIONS
 from mien.errors import DataError
 from mien.evaluation import paired_tests, rater_agreement, scores
+from mien.evaluation.calibration import answered_at, risk_coverage
 from mien.evaluation.probing import curve_points
-from mien.models import DESIGNED, MODELS, RIVALS, Model, competitors, declared, is_network
+from mien.models import DESIGNED, MODELS, RIVALS, Model, Rival, competitors, declared, is_network
 from mien.network import SHIPPED
 from mien.report.face_sheets import Answer, GalleryItem
+from mien.study import provenance
 from mien.study.chapter import Chapter
 from mien.study.predictions import by_repeat, shared_answers, side_by_side
+
+#: Share of wrong answers that the winner is allowed before it is unsure, and others beside it.
+ALLOWED, ERRORS = 0.1, (0.02, 0.05, 0.1, 0.15, 0.2, 1.0)
 
 
 @dataclass(frozen=True)
@@ -30,8 +35,8 @@ class Answers:
     given : dict of str to ndarray of str, shape (trainings, repeats, n)
         By model; one training of what is no network, one repeat where nothing was fitted on the
         person. The first of both is what predictions.csv holds.
-    of_truth : dict of str to ndarray of float, shape (trainings, repeats, n)
-        The probability that was given to the true emotion.
+    probability, of_truth : dict of str to ndarray of float, shape (trainings, repeats, n)
+        The probabilities that were given to the answer and to the true emotion.
     folds : dict of str to ndarray of int, shape (repeats, n)
         Of the models that were fitted on the person.
     designed : str
@@ -42,6 +47,7 @@ class Answers:
     clip: np.ndarray
     truth: np.ndarray
     given: dict[str, np.ndarray]
+    probability: dict[str, np.ndarray]
     of_truth: dict[str, np.ndarray]
     folds: dict[str, np.ndarray]
     designed: str
@@ -98,8 +104,11 @@ def labelled_answers(chapter: Chapter) -> Answers:
     return Answers(
         **{name: faces[name].to_numpy(dtype=str) for name in ("file_name", "clip", "truth")},
         given=given,
-        of_truth={
-            name: by_repeat(table, "p_truth", names).astype(float) for name, table in tables.items()
+        **{
+            what: {
+                name: by_repeat(each, column, names).astype(float) for name, each in tables.items()
+            }
+            for what, column in (("probability", "probability"), ("of_truth", "p_truth"))
         },
         folds={
             name: by_repeat(table, "fold", names)[0].astype(int)
@@ -186,6 +195,60 @@ def label_curve(chapter: Chapter, answers: Answers) -> tuple[pd.DataFrame, dict[
     return points, {"accuracy": float(right[kept].mean()), "log_loss": float(loss[kept].mean())}
 
 
+def coverage(answers: Answers) -> dict[str, pd.DataFrame]:
+    """Return `mien.evaluation.calibration.risk_coverage` of every model and rival, by name.
+
+    Over all their answers to the shared faces, those of all repeats and trainings.
+    """
+    return {
+        name: risk_coverage(answers.probability[name].ravel(), (given == answers.truth).ravel())
+        for name, given in answers.given.items()
+    }
+
+
+def winner(
+    chapter: Chapter, person: Person, answers: Answers, scores: Mapping[str, Mapping[str, Any]]
+) -> tuple[dict[str, Any], Path]:
+    """Return the card of the stored model that is right most often, and where the model lies.
+
+    By ``scores``, `labelled_scores` of the same ``answers``; rivals that are stored compete, too.
+
+    Returns
+    -------
+    dict
+        ``model``, ``learned_from``, ``among`` (the names that competed), ``faces``, ``clips``,
+        ``accuracy``, ``accuracy_ci95`` (on the labelled faces, out of fold), ``emotions``,
+        ``columns`` (measured; none where it reads pixels), ``temperature`` (by which its answers
+        are yet to be divided), ``find_faces`` (as the study), ``coverage``
+        (`mien.evaluation.calibration.answered_at`), ``allowed`` and ``threshold`` (of the
+        probability, under which it is unsure; None where even its surest answers are wrong more
+        often than allowed).
+    Path
+    """
+    rivals = [rival for name, rival in RIVALS.items() if rival.file and name in scores]
+    stored = {model.name: model for model in [*_models(chapter), *rivals]}
+    best = stored[max(stored, key=lambda name: scores[name]["accuracy"])]
+    score, trade = scores[best.name], answered_at(coverage(answers)[best.name], ERRORS)
+    told = {name: score[name] for name in ("accuracy", "accuracy_ci95")}
+    as_it_is = best.name == "NN-FER2013"
+    card = {
+        "model": best.name,
+        "learned_from": best.learned_from,
+        "among": list(stored),
+        "faces": score["n"],
+        "clips": len(set(answers.clip)),
+        **told,
+        "emotions": person.emotions,
+        "columns": chapter.metrics("A2")["features"]["columns"] if best.part == "A2" else [],
+        "temperature": chapter.metrics("B2")["temperature"] if as_it_is else 1.0,
+        "find_faces": chapter.study.find_faces,
+        "coverage": trade.to_dict("records"),
+        "allowed": ALLOWED,
+        "threshold": trade.set_index("allowed").loc[ALLOWED, "threshold"],
+    }
+    return card, _stored(chapter, best)
+
+
 def declared_pairs(answers: Answers) -> pd.DataFrame:
     """Return the declared pairs that this study has (`mien.evaluation.paired_tests.compare`).
 
@@ -205,32 +268,6 @@ def same_folds(answers: Answers, a: str, b: str) -> dict[str, Any]:
     folds = min(answers.folds[a], answers.folds[b], key=len)
     test = paired_tests.paired_folds(answers.truth, answers.given[a], answers.given[b], folds)
     return {"a": a, "b": b, **test}
-
-
-def detectable(pairs: pd.DataFrame) -> dict[str, Any]:
-    """Return which differences such a study could have seen.
-
-    With the median standard error of the declared pairs, which holds the design effect of clips and
-    trainings (`mien.evaluation.paired_tests.detectable_difference`): ``alone_80``, ``alone_50``,
-    ``holm_80``, ``holm_50``, the difference that is found with a probability of 80 or 50 %, by a
-    pair tested alone and by the strictest test of the family; None where no difference would be.
-    ``pairs``, their number; ``design_effect``, its lowest and highest value over the pairs.
-    """
-    error, clips = float(pairs["error"].median()), int(pairs["clips"].min())
-    levels = {"alone": 0.05, "holm": 0.05 / max(len(pairs), 1)}
-    found = {
-        f"{name}_{power}": paired_tests.detectable_difference(
-            error, clips, power=power / 100, alpha=alpha
-        )
-        for name, alpha in levels.items()
-        for power in (80, 50)
-    }
-    effects = pairs["design_effect"].dropna()
-    return {
-        **found,
-        "pairs": len(pairs),
-        "design_effect": [effects.min(), effects.max()] if len(effects) else None,
-    }
 
 
 def unknown_answers(chapter: Chapter) -> pd.DataFrame:
@@ -300,8 +337,14 @@ def _costs(chapter: Chapter, model: Model) -> dict[str, Any]:
         "seconds": _training_seconds(chapter, model) if here else None,
         "milliseconds": None if predicting is None or not read else 1000 * predicting / read,
         "labels": int((sets == "labelled").sum()) if model.fitted_on_person else 0,
-        "bytes": (chapter.model_path(model.file) if here else SHIPPED).stat().st_size,
+        "bytes": _stored(chapter, model).stat().st_size,
     }
+
+
+def _stored(chapter: Chapter, model: Model | Rival) -> Path:
+    if model.trained_in in chapter.missing:
+        return SHIPPED
+    return chapter.stored_model(model.trained_in, model.file)
 
 
 def _training_seconds(chapter: Chapter, model: Model) -> float | None:
@@ -326,7 +369,7 @@ def limits(
     -------
     dict
         ``faces``, ``clips``, ``pairs``, ``undecided`` (pairs that nothing separates),
-        ``detectable`` (`detectable`), ``unknown`` and, of these, ``rated`` (the raters have a
+        ``detectable`` (as given), ``unknown`` and, of these, ``rated`` (the raters have a
         majority), ``raters`` (their number), ``models``, ``trainings`` (of the networks),
         ``other_trainings``: what other trainings of the same recipe gave, as recorded, and
         ``set_in_view``: what of these models was set with one person's labels in view.
@@ -342,34 +385,9 @@ def limits(
         "raters": int(ratings["rater"].nunique()),
         "models": list(answers.given),
         "trainings": max(len(given) for given in answers.given.values()),
-        "other_trainings": other_trainings().to_dict("records"),
-        "set_in_view": set_in_view(answers.given).to_dict("records"),
+        "other_trainings": provenance.other_trainings().to_dict("records"),
+        "set_in_view": provenance.set_in_view(answers.given).to_dict("records"),
     }
-
-
-def set_in_view(models: Collection[str]) -> pd.DataFrame:
-    """Return the choices behind these models that the labels of README's person have influenced.
-
-    ``models`` (names, by ``;``), ``choice``, ``among`` (what else was tried), ``worth``.
-    """
-    choices = _recorded("set_in_view.csv")
-    used = [not set(models).isdisjoint(names.split(";")) for names in choices["models"]]
-    return choices[used]
-
-
-def other_trainings() -> pd.DataFrame:
-    """Return what trainings of one recipe gave that differ in the processor alone, as recorded.
-
-    ``profile``, ``processor``, ``private`` (accuracy on PrivateTest, 0..1), ``as_it_is`` and
-    ``fine_tuned`` (on the labelled faces of the person of README, out of fold), ``recorded`` (the
-    commit, or where the figure stands).
-    """
-    return _recorded("other_trainings.csv")
-
-
-def _recorded(name: str) -> pd.DataFrame:
-    with (resources.files("mien.study") / name).open(encoding="utf-8") as file:
-        return pd.read_csv(file)
 
 
 def gallery_items(

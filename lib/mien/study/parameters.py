@@ -301,6 +301,12 @@ def load_study(path: str | Path, settings: Sequence[str] = ()) -> Study:
     return study
 
 
+def finished(given: str) -> Path:
+    """Return the folder of a study's results, by this folder, the study's file or its name."""
+    folder = Path(given)
+    return folder if (folder / "study.json").is_file() else load_study(given).folder
+
+
 def make_study(parameters: Mapping[str, Any], *, source: str = "study") -> Study:
     """Return the checked study of these parameters; errors as `load_study`.
 

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from mien.data import ferplus
-from mien.emotions import EMOTIONS, SHARES, named, probability_of, restrict
+from mien.data.images import open_image
+from mien.emotions import EMOTIONS, SHARES, named, probability_of, restrict, spread
 from mien.errors import DataError
 from mien.evaluation import probing
 from mien.evaluation.scores import score_set
+from mien.photos import blendshapes
+from mien.prediction_output import NO_FACE, UNSURE, face_table
+from mien.study import results
 
 if TYPE_CHECKING:
     from mien.data.fer2013 import Fer2013
@@ -55,8 +60,9 @@ def repeats_table(
     Returns
     -------
     DataFrame
-        ``file_name, clip, truth, training, repeat, fold, predicted, p_truth`` (the probability
-        given to the truth); training 0, repeat 0 is what predictions.csv holds.
+        ``file_name, clip, truth, training, repeat, fold, predicted, probability`` (that of the
+        answer), ``p_truth`` (that of the truth); training 0, repeat 0 is what predictions.csv
+        holds.
     """
     faces = person.faces.loc[rows, ["file_name", "clip", "label"]].reset_index(drop=True)
     faces = faces.rename(columns={"label": "truth"})
@@ -71,6 +77,7 @@ def repeats_table(
                 repeat=repeat,
                 fold=folds[repeat],
                 predicted=answers[training, repeat],
+                probability=probabilities[training, repeat].max(axis=-1),
                 p_truth=of_truth[training, repeat],
             )
             for training in range(trainings)
@@ -262,6 +269,81 @@ def private_table(truth: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
         for training, given in enumerate(probabilities)
     ]
     return pd.concat(tables, ignore_index=True)
+
+
+def read_photos(
+    study: Path,
+    paths: Sequence[Path],
+    *,
+    find_faces: bool = False,
+    batch_size: int = 256,
+    on_picture: Callable[[], object] = lambda: None,
+) -> pd.DataFrame:
+    """Return what the person's model of a study (`results.load_winner`) reads in pictures.
+
+    As `mien.network.inference.read_faces`, with the emotions of the person alone; ``emotion`` is
+    `UNSURE` where the probability is under the model's threshold. A model of blendshapes, which
+    are measured here, reads the largest face of a picture.
+
+    Raises
+    ------
+    DataError
+        If the study has no such model, or one that reads Action Units.
+    """
+    from mien.designed import storage  # here: chapters that read none of this declare no folder
+
+    card, file = results.load_winner(study)
+    model = storage.load(file) if file.suffix == ".skops" else None
+    if card["columns"]:
+        answers = _by_blendshapes(card, model, paths, on_picture)
+    else:
+        from mien.network import inference  # here: importing Keras takes seconds
+
+        def read(faces):
+            return spread(model.predict_proba(faces), named(model.classes_))
+
+        answers = inference.read_faces(
+            paths,
+            read if model else inference.load_network(file)[0],
+            card["temperature"],
+            find_faces=find_faces or card["find_faces"],
+            batch_size=batch_size,
+            on_picture=on_picture,
+        )
+    seen = answers["problem"] == ""
+    shares = restrict(answers.loc[seen, list(SHARES)].to_numpy(float), card["emotions"])
+    most = shares.max(axis=1)
+    sure = most >= (np.inf if card["threshold"] is None else card["threshold"])
+    answers.loc[seen, list(SHARES)] = shares
+    answers.loc[seen, "probability"] = most
+    answers.loc[seen, "emotion"] = np.where(sure, named(shares.argmax(axis=1)), UNSURE)
+    return answers
+
+
+def _by_blendshapes(card, model, paths, on_picture) -> pd.DataFrame:
+    if any(name.startswith("AU") for name in card["columns"]):
+        raise DataError(
+            f"{card['model']}, the model of this study, reads Action Units, which mien cannot "
+            "measure in a photo; let OpenFace measure it, as an unknown face of the person's "
+            "folder, and run the study again"
+        )
+    measured = blendshapes.measure({str(path): path for path in paths}, on_picture=on_picture)
+    found = (measured["success"] == 1).to_numpy()
+    problems = ["" if seen else _problem(path) for seen, path in zip(found, paths, strict=True)]
+    place = measured[["file_name", "success", "left", "top", "width", "height"]]
+    shares = np.zeros((0, len(EMOTIONS)))
+    if found.any():
+        values = measured.loc[found, card["columns"]].to_numpy(np.float32)
+        shares = spread(model.predict_proba(values), model.classes_)
+    return face_table(list(place.assign(problem=problems).itertuples(index=False)), shares)
+
+
+def _problem(path: Path) -> str:
+    try:
+        open_image(path)
+    except DataError as error:
+        return str(error).removeprefix(f"{path} ")
+    return NO_FACE
 
 
 def agreement_with_ferplus(

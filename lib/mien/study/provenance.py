@@ -3,10 +3,10 @@
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator, MutableMapping
+from collections.abc import Collection, Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from functools import cache
-from importlib import metadata
+from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
@@ -162,3 +162,28 @@ def _peak() -> float:
         lines = []
     marks = [int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]
     return marks[0] * 1024 / 1e9 if marks else system.peak_memory()
+
+
+def set_in_view(models: Collection[str]) -> pd.DataFrame:
+    """Return the choices behind these models that the labels of README's person have influenced.
+
+    ``models`` (names, by ``;``), ``choice``, ``among`` (what else was tried), ``worth``.
+    """
+    choices = _recorded("set_in_view.csv")
+    used = [not set(models).isdisjoint(names.split(";")) for names in choices["models"]]
+    return choices[used]
+
+
+def other_trainings() -> pd.DataFrame:
+    """Return what trainings of one recipe gave that differ in the processor alone, as recorded.
+
+    ``profile``, ``processor``, ``private`` (accuracy on PrivateTest, 0..1), ``as_it_is`` and
+    ``fine_tuned`` (on the labelled faces of the person of README, out of fold), ``recorded`` (the
+    commit, or where the figure stands).
+    """
+    return _recorded("other_trainings.csv")
+
+
+def _recorded(name: str) -> pd.DataFrame:
+    with (resources.files("mien.study") / name).open(encoding="utf-8") as file:
+        return pd.read_csv(file)

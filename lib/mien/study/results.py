@@ -55,7 +55,12 @@ def training_file(part: str, number: int, ending: str = "keras") -> str:
 
 
 def models_of(study: Path, part: str) -> list[Path]:
-    """Return the finished models of one part, those of further trainings among them."""
+    """Return the finished models of one part, those of further trainings among them.
+
+    Of chapter C the person's model with its cards.
+    """
+    if part == "C":
+        return sorted((study / "models" / "person").glob("*"))
     checkpoints = checkpoints_of(study, part)
     return [path for path in _files(study, part, "") if path not in checkpoints]
 
@@ -151,6 +156,27 @@ def load_table(study: Path, part: str, name: str) -> pd.DataFrame:
     texts = dict.fromkeys(("file_name", "clip", "truth", "predicted", "set"), str)
     frame = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values={})
     return frame.apply(_numbers_where_possible)
+
+
+def save_winner(study: Path, model: Path, card: Mapping[str, Any], told: str) -> None:
+    """Store the person's model in ``models/person``: the file, card.json, and in words card.md."""
+    with whole_folder(study / "models" / "person") as temporary:
+        shutil.copyfile(model, temporary / f"model{model.suffix}")
+        write_json(temporary / "card.json", card)
+        (temporary / "card.md").write_text(told + "\n", encoding="utf-8")
+
+
+def load_winner(study: Path) -> tuple[dict[str, Any], Path]:
+    """Return the card of the person's model and where the model lies; `DataError` if none does."""
+    folder = study / "models" / "person"
+    try:
+        card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
+        return card, next(folder.glob("model.*"))
+    except (OSError, ValueError, StopIteration):
+        raise DataError(
+            f"there is no model of the person in {folder}; run the whole study (mien run): chapter "
+            "C stores it"
+        ) from None
 
 
 def scores_by_set(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

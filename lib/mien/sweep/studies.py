@@ -23,7 +23,7 @@ from mien.running import pages
 from mien.running.html import Page, exporter
 from mien.running.record import Record, now
 from mien.study import provenance, results
-from mien.study.parameters import load_study, make_study
+from mien.study.parameters import finished, make_study
 
 #: From so many persons on, differences are pooled by random effects; of fewer, persons are counted.
 ENOUGH = 5
@@ -53,9 +53,7 @@ class Compared:
 
 def read(given: str) -> Compared:
     """Read a study by its folder, file or name; `DataError` if it has no whole, sound results."""
-    folder = Path(given)
-    if not (folder / "study.json").is_file():
-        folder = load_study(given).folder
+    folder = finished(given)
     try:
         known = json.loads((folder / "study.json").read_text(encoding="utf-8"))
         study = make_study({**known["parameters"], "out": str(folder)})
