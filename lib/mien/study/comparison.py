@@ -226,7 +226,8 @@ def winner(
     Path
     """
     rivals = [rival for name, rival in RIVALS.items() if rival.file and name in scores]
-    stored = {model.name: model for model in [*_models(chapter), *rivals]}
+    every: list[Model | Rival] = [*_models(chapter), *rivals]
+    stored = {model.name: model for model in every}
     best = stored[max(stored, key=lambda name: scores[name]["accuracy"])]
     score, trade = scores[best.name], answered_at(coverage(answers)[best.name], ERRORS)
     told = {name: score[name] for name in ("accuracy", "accuracy_ci95")}
