@@ -20,6 +20,7 @@ import numpy as np
 
 from mien.data.images import find_images
 from mien.network.backend import quiet
+from mien.photos.reading import read_faces
 from mien.synthetic.anatomy import Identity
 from mien.synthetic.dataset import CROP
 from mien.synthetic.rendering import View, draw_face
@@ -60,9 +61,10 @@ def main() -> int:
         with quiet():
             from mien.network import architecture, inference
 
-            network, paths = inference.load_network(), find_images([folder])
-            inference.read_faces(paths[:256], *network)
-        warm = seconds(lambda: inference.read_faces(paths, *network, find_faces=given.find_faces))
+            answer = inference.answerer(*inference.load_network())
+            paths = find_images([folder])
+            read_faces(paths[:256], answer)
+        warm = seconds(lambda: read_faces(paths, answer, find_faces=given.find_faces))
     print(f"{given.faces:,} files, {os.cpu_count()} cores, precision {architecture.fast_dtype()}")
     for name, (wall, busy) in {"with start-up": cold, "without": warm}.items():
         rate = given.faces / wall

@@ -430,7 +430,7 @@ def predict(
     """
     from mien import prediction_output
     from mien.data.images import find_images
-    from mien.network.backend import check_backend, quiet
+    from mien.network.backend import quiet
 
     if as_json and as_csv:
         raise ParameterError("--json and --csv are two answers; choose one")
@@ -444,7 +444,6 @@ def predict(
         card, _ = results.load_winner(parameters.finished(person))
         out_console.print(prediction_output.trade_table(card))
         return DONE
-    check_backend()
     paths = find_images(images)
     how = {"find_faces": find_faces, "batch_size": batch_size}
     with _bar("Reading faces", len(paths)) as advance, quiet():
@@ -460,12 +459,21 @@ def predict(
 
 def _read(person: str, network: Path | None, paths: list[Path], how: dict):
     if person:
+        from mien.network import backend
         from mien.study import parameters, predictions
 
+        backend.check_backend()
         return predictions.read_photos(parameters.finished(person), paths, **how)
+    from mien.network import SHIPPED, backend
+    from mien.photos.reading import read_faces
+
+    if network is None and len(paths) <= backend.FEW:
+        return read_faces(paths, backend.by_numpy(SHIPPED), **how)
+    backend.check_backend()
     from mien.network import inference
 
-    return inference.read_faces(paths, *inference.load_network(network), **how)
+    loaded = inference.load_network(network)
+    return read_faces(paths, inference.answerer(*loaded, batch_size=how["batch_size"]), **how)
 
 
 def main() -> None:

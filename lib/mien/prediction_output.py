@@ -1,6 +1,6 @@
 """What was read in pictures, as `mien predict` tells it: a table for the terminal, JSON or csv.
 
-Of the frame that `mien.network.inference.read_faces` returns. Names of files are any bytes: JSON
+Of the frame that `mien.photos.reading.read_faces` returns. Names of files are any bytes: JSON
 and csv keep them so that the files can be opened again, the terminal shows what it can.
 """
 

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from mien.data.images import prepare
 from mien.emotions import EMOTIONS, restrict
 from mien.errors import DataError, ParameterError
 from mien.network import architecture, inference, pretrained, training
@@ -176,7 +177,7 @@ def test_muon_moves_a_kernel_along_all_its_directions_alike(muon, eagerly):
     state = _State(model, Recipe(epochs=1, muon=muon), steps=10)
     kernel = state.model.get_layer("stage1_halve").kernel
     before = keras.ops.convert_to_numpy(kernel).copy()
-    state.step(architecture.prepare(faces), np.eye(7, dtype=np.float32)[codes])
+    state.step(prepare(faces), np.eye(7, dtype=np.float32)[codes])
     spread = np.linalg.svd(keras.ops.convert_to_numpy(kernel) - before, compute_uv=False)
     assert (spread[-1] > 0.5 * spread[0]) == muon
 

@@ -18,7 +18,8 @@ from mien.data.images import find_images, open_image, to_grey48
 from mien.emotions import EMOTIONS
 from mien.errors import DataError, ParameterError
 from mien.evaluation import calibration
-from mien.network import architecture, inference, pretrained
+from mien.network import architecture, backend, inference, pretrained
+from mien.photos.reading import read_faces
 from mien.synthetic.anatomy import Identity
 from mien.synthetic.rendering import draw_face
 
@@ -85,7 +86,7 @@ def test_what_leads_to_no_image_is_named(folder, name):
 
 def test_answers_are_the_networks_calibrated(folder, network):
     paths = find_images([folder])
-    answers = inference.read_faces(paths, *network)
+    answers = read_faces(paths, inference.answerer(*network))
     raw = inference.predict(network[0], np.stack([to_grey48(open_image(path)) for path in paths]))
     expected = calibration.apply_temperature(raw, pretrained.shipped()[1])
     shares = answers[[f"p_{emotion}" for emotion in EMOTIONS]].to_numpy()
@@ -96,14 +97,58 @@ def test_answers_are_the_networks_calibrated(folder, network):
     assert answers.loc[0, "emotion"] == "happy"
 
 
+@pytest.mark.numerics
+@pytest.mark.parametrize("blocks", [0, 1])
+def test_numpy_answers_as_keras_does(blocks, tmp_path):
+    rng = np.random.default_rng(1)
+    model = architecture.build(stem=8, stem_blocks=blocks, stages=((12, 2), (20, blocks)), seed=3)
+    for layer in model.layers:  # gains of blocks and all biases start as zeros
+        drawn = [weight + rng.normal(0, 0.3, weight.shape) for weight in layer.get_weights()]
+        layer.set_weights(drawn)
+    pretrained.export_weights(model, tmp_path / "own.npz", temperature=1.7)
+    kept, temperature = pretrained.import_weights(tmp_path / "own.npz")
+    faces = rng.integers(0, 256, (35, 48, 48), dtype=np.uint8)
+    expected = inference.answerer(kept, temperature)(faces)
+    found = backend.by_numpy(tmp_path / "own.npz")(faces)
+    assert np.ptp(expected, axis=0).max() > 0.05
+    np.testing.assert_allclose(found, expected, atol=1e-4)
+
+
+def test_a_few_pictures_are_answered_without_a_backend(folder):
+    run = [
+        sys.executable,
+        "-c",
+        f"""
+import sys
+from mien import cli
+sys.argv = ["mien", "predict", {str(folder)!r}]
+try:
+    cli.main()
+except SystemExit as left:
+    assert not left.code, left.code
+loaded = [name for name in ("keras", "tensorflow", "sklearn", "cv2") if name in sys.modules]
+assert not loaded, loaded
+""",
+    ]
+    assert subprocess.run(run, capture_output=True, check=True).stdout.count(b"happy") == 2
+
+
+def test_many_pictures_are_answered_by_the_same_network(folder, command, monkeypatch):
+    _, few, _ = command(folder, "--csv")
+    monkeypatch.setattr(backend, "FEW", 0)
+    _, many, _ = command(folder, "--csv")
+    few, many = (pd.read_csv(io.StringIO(text)).filter(like="p_") for text in (few, many))
+    np.testing.assert_allclose(few, many, atol=0.02)  # of half precision, where it is the faster
+
+
 def test_batches_and_threads_keep_the_order(folder, network):
     rng = np.random.default_rng(0)
     paths = []
     for number in range(23):
         paths.append(folder / f"n{number}.png")
         Image.fromarray(rng.integers(0, 256, (48, 48), dtype=np.uint8)).save(paths[-1])
-    whole = inference.read_faces(paths, *network)
-    parts = inference.read_faces(paths, *network, batch_size=4)
+    answer = inference.answerer(*network, batch_size=4)
+    whole, parts = read_faces(paths, answer), read_faces(paths, answer, batch_size=4)
     assert parts["file"].tolist() == [str(path) for path in paths]
     columns = whole.filter(like="p_").columns
     np.testing.assert_allclose(parts[columns], whole[columns], atol=0.02)  # of half precision
@@ -212,7 +257,7 @@ def test_what_cannot_be_asked_is_refused_in_words(folder, command, network):
         status, out, err = command(*arguments)
         assert (status, out) == (2, "") and said in err and err.count("\n") == 1
     with pytest.raises(ParameterError, match="batch_size is 0"):
-        inference.read_faces([], *network, batch_size=0)
+        read_faces([], inference.answerer(*network), batch_size=0)
 
 
 NAMES = [
@@ -244,9 +289,8 @@ PREDICT = """
 import sys
 import numpy as np
 from mien import cli
-from mien.network import inference
-inference.load_network = lambda path: (None, 1.0)
-inference.predict = lambda network, faces, **how: np.tile(np.eye(7)[3], (len(faces), 1))
+from mien.network import backend
+backend.by_numpy = lambda path: lambda faces: np.tile(np.eye(7)[3], (len(faces), 1))
 folder = sys.argv[1]
 for form in ("--json", "--csv", ""):
     sys.argv = ["mien", "predict", folder, *filter(None, [form])]

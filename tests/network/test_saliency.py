@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from mien.data.images import prepare
 from mien.errors import DataError
 from mien.network import architecture, saliency, training
 
@@ -94,7 +95,7 @@ def test_the_gradient_is_the_gradient(trained):
     """
     early, late = saliency._halves(architecture.fuse(trained))
     faces, codes = corners(64, seed=5)
-    seen = np.asarray(early.predict_on_batch(architecture.prepare(faces)))
+    seen = np.asarray(early.predict_on_batch(prepare(faces)))
     wanted = np.eye(7, dtype=np.float32)[codes]
     slope = saliency._gradient(saliency._probe(late), seen, wanted)
     rng = np.random.default_rng(0)

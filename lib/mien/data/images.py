@@ -300,3 +300,21 @@ def _images_at(place: Path, suffixes: tuple[str, ...]) -> list[Path]:
 def _shown(path: Path, suffixes: tuple[str, ...]) -> bool:
     """Return whether a file is an image by its ending, and not hidden."""
     return path.suffix.lower() in suffixes and not hidden(path.name)
+
+
+def prepare(images: np.ndarray) -> np.ndarray:
+    """Return what a network sees: every face with mean 0 and standard deviation 1.
+
+    Parameters
+    ----------
+    images : ndarray of uint8, (n, height, width)
+
+    Returns
+    -------
+    ndarray of float32, (n, height, width, 1)
+        A face of one constant grey becomes zeros.
+    """
+    pixels = images.astype(np.float32)
+    pixels -= pixels.mean(axis=(1, 2), keepdims=True)
+    pixels /= np.maximum(pixels.std(axis=(1, 2), keepdims=True), 1.0)
+    return pixels[..., None]

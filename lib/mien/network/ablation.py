@@ -30,7 +30,7 @@ _AUGMENT = Augment(shift=0.1, rotation=0, zoom=0)
 def build(*, seed: int = 0, prepared: bool = False) -> keras.Model:
     """Return the assignment's network: uint8 faces (n, 48, 48, 1) in, seven shares out.
 
-    Or faces as `mien.network.architecture.prepare` makes them, if they are ``prepared``.
+    Or faces as `mien.data.images.prepare` makes them, if they are ``prepared``.
     """
     keras.utils.set_random_seed(seed)
     return keras.Sequential(

@@ -98,7 +98,7 @@ class Cosines(keras.initializers.Initializer):
     frequencies first; kernels beyond those are random (He et al. 2015, arXiv:1502.01852).
     """
 
-    #: Lets faces of variance 1 (`prepare`) leave the kernels as strong as random ones do.
+    #: Lets faces of variance 1 leave the kernels as strong as random ones do.
     SCALE = 1.25
 
     def __init__(self, seed=0):
@@ -161,7 +161,8 @@ def build(
     Returns
     -------
     keras.Model
-        Functional; input float32 (n, 48, 48, 1) as `prepare` makes it, output float32 (n, 7).
+        Functional; input float32 (n, 48, 48, 1) as `mien.data.images.prepare` makes it, output
+        float32 (n, 7).
         Layers "pooled" (features), "logits" and "softmax" have fixed names.
 
     Examples
@@ -371,21 +372,3 @@ def _convolving(dtype: str) -> Callable[[], float]:
         return time.perf_counter() - start
 
     return seconds
-
-
-def prepare(images: np.ndarray) -> np.ndarray:
-    """Return what the network sees: every face with mean 0 and standard deviation 1.
-
-    Parameters
-    ----------
-    images : ndarray of uint8, (n, height, width)
-
-    Returns
-    -------
-    ndarray of float32, (n, height, width, 1)
-        A face of one constant grey becomes zeros.
-    """
-    pixels = images.astype(np.float32)
-    pixels -= pixels.mean(axis=(1, 2), keepdims=True)
-    pixels /= np.maximum(pixels.std(axis=(1, 2), keepdims=True), 1.0)
-    return pixels[..., None]

@@ -1,4 +1,4 @@
-"""What computes under Keras: whether it is there, quiet while it loads, short of memory in words.
+"""What computes: the backend under Keras (is it there, quiet, short of memory), or NumPy alone.
 
 Nothing here imports Keras or a backend.
 """
@@ -9,11 +9,19 @@ import importlib.util
 import json
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+
+from mien.data.images import prepare
 from mien.errors import ParameterError
 
+#: So many pictures are answered by NumPy before a backend of Keras would be loaded.
+FEW = 256
+_AT_ONCE = 16  # faces; more would leave the processor's cache
 #: The backends on which Keras trains; the first one comes with mien.
 BACKENDS = ("tensorflow", "jax", "torch")
 _OUT_OF_MEMORY = ("ResourceExhaustedError", "OutOfMemoryError", "MemoryError")
@@ -94,3 +102,56 @@ def enough_memory(batch_size: int) -> Iterator[None]:
 def _out_of_memory(error: BaseException) -> bool:
     names = {kind.__name__ for kind in type(error).__mro__}
     return not names.isdisjoint(_OUT_OF_MEMORY) or any(sign in str(error) for sign in _SIGNS)
+
+
+def by_numpy(path: Path) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what reads faces with the network of an ``.npz`` file, by NumPy alone.
+
+    From uint8 (n, 48, 48) to float32 (n, 7), calibrated, the mean over face and mirror image, as
+    `mien.network.inference.answerer` in single precision. ``path`` is of
+    `mien.network.pretrained.export_weights`.
+    """
+    with np.load(path, allow_pickle=False) as arrays:
+        shape, temperature = json.loads(str(arrays["shape"])), float(arrays["temperature"])
+        weights = [arrays[name].astype(np.float32) for name in arrays.files if name[0] == "w"]
+
+    def answer(faces: np.ndarray) -> np.ndarray:
+        views = np.stack([faces, faces[:, :, ::-1]], axis=1).reshape(-1, *faces.shape[1:])
+        parts = [views[start : start + _AT_ONCE] for start in range(0, len(views), _AT_ONCE)]
+        shares = np.concatenate([_forward(prepare(part), shape, weights) for part in parts])
+        shares = shares.reshape(len(faces), 2, -1).mean(axis=1) ** (1 / temperature)
+        return shares / shares.sum(axis=1, keepdims=True)
+
+    return answer
+
+
+def _forward(x: np.ndarray, shape: Mapping[str, Any], weights: list[np.ndarray]) -> np.ndarray:
+    """Return the probabilities of `mien.network.architecture.build` after `fuse`."""
+    left = iter(weights)
+
+    def conv(x, stride=1):
+        return _convolved(x, next(left), next(left), stride)
+
+    def blocks(x, count):
+        for _ in range(count):
+            x = np.maximum(x + conv(np.maximum(conv(x), 0)), 0)
+        return x
+
+    x = blocks(np.maximum(conv(x, 2), 0), shape["stem_blocks"])
+    for _, count in shape["stages"]:
+        x = blocks(np.maximum(conv(x, 2), 0), count)
+    logits = x.mean(axis=(1, 2)) @ next(left) + next(left)
+    shares = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return shares / shares.sum(axis=1, keepdims=True)
+
+
+def _convolved(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray, stride: int) -> np.ndarray:
+    """Return a convolution with "same" padding, (n, side, side, channels), as one product."""
+    size, side = kernel.shape[0], -(-x.shape[1] // stride)
+    pad = max(0, (side - 1) * stride + size - x.shape[1])
+    around = (pad // 2, pad - pad // 2)
+    seen = np.pad(x, ((0, 0), around, around, (0, 0)))
+    windows = sliding_window_view(seen, (size, size), axis=(1, 2))[:, ::stride, ::stride]
+    rows = windows.transpose(0, 1, 2, 4, 5, 3).reshape(len(x) * side * side, -1)
+    product = rows @ kernel.reshape(rows.shape[1], -1) + bias
+    return product.reshape(len(x), side, side, -1)

@@ -15,6 +15,7 @@ import numpy as np
 from keras import ops
 from scipy.special import softmax
 
+from mien.data.images import prepare
 from mien.emotions import EMOTIONS, codes, restrict
 from mien.errors import DataError, ParameterError, check_ranges
 from mien.evaluation.calibration import log_loss
@@ -304,5 +305,5 @@ def _last_of_stage(model: keras.Model, frozen: int):
 
 
 def _outputs(early: keras.Model, images: np.ndarray) -> np.ndarray:
-    answers = early.predict(architecture.prepare(images), batch_size=128, verbose=0)
+    answers = early.predict(prepare(images), batch_size=128, verbose=0)
     return np.asarray(answers).astype(np.float32)

@@ -1,13 +1,9 @@
-"""What the network answers: probabilities, features, views of a face, faces in picture files."""
+"""What the network answers: probabilities, features, views of a face."""
 
-import functools
-import inspect
 import json
-import os
 import re
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
-from types import FunctionType
 from typing import Any
 
 import keras
@@ -15,16 +11,12 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from mien.data.images import open_image, to_grey48
-from mien.emotions import SHARES
+from mien.data.images import prepare
 from mien.errors import DataError, ParameterError
 from mien.evaluation.calibration import apply_temperature, fit_temperature, log_loss
 from mien.network import architecture, pretrained
-from mien.network.architecture import SIZE, prepare
+from mien.network.architecture import SIZE
 from mien.network.backend import enough_memory
-from mien.photos import face_finder
-from mien.photos.face_cache import ahead
-from mien.prediction_output import NO_FACE, face_table
 
 
 def predict(
@@ -146,7 +138,7 @@ def load_network(path: str | Path | None = None) -> tuple[keras.Model, float]:
     """Return a network in this machine's precision, and the temperature of its answers.
 
     A study's ``models/B1.keras`` (``B1-2.keras`` …) gets the temperature that its chapter fitted to
-    faces and their mirror images, as `read_faces` looks at them; other networks' probabilities stay
+    faces and their mirror images, as `answerer` looks at them; other networks' probabilities stay
     as they are (temperature 1). ``.npz`` files are those of
     `mien.network.pretrained.export_weights`. By default the network that comes with mien.
 
@@ -179,78 +171,19 @@ def _fitted_temperature(path: Path) -> float:
         return 1.0
 
 
-def read_faces(
-    paths: Sequence[str | Path],
-    network: keras.Model | FunctionType,
-    temperature: float = 1.0,
-    *,
-    find_faces: bool = False,
-    batch_size: int = 256,
-    on_picture: Callable[[], object] = lambda: None,
-) -> pd.DataFrame:
-    """Return what the network reads in every face of every picture.
+def answerer(
+    network: keras.Model, temperature: float, *, batch_size: int = 256
+) -> Callable[[np.ndarray], np.ndarray]:
+    """Return what reads faces with `load_network`: uint8 (n, 48, 48) to float (n, 7), calibrated.
 
-    Pictures are decoded by several threads while the network answers the faces before them. A
-    picture that cannot be read, or in which no face is found, gets a row that says so.
-
-    Parameters
-    ----------
-    network, temperature
-        From `load_network`; or any other model, as a function from faces, uint8 (n, 48, 48), to
-        probabilities (n, 7).
-    find_faces : bool
-        Find the faces of a picture first (`mien.photos.face_finder.find`); otherwise the whole
-        picture is one face, as in a person's folder.
-    batch_size : int
-        Faces that are answered at once.
-    on_picture : callable
-        Called after every picture.
-
-    Returns
-    -------
-    DataFrame
-        One row a face or a problem, in the order of ``paths``: ``file``; ``face`` (from 1, left to
-        right; 0 where there is none); ``left, top, width, height`` (of the face in the upright
-        picture, in pixels; missing where it was not searched for); ``emotion``; ``probability``;
-        ``p_<emotion>`` for all seven; ``problem`` (empty where there is none).
+    Of every face its mirror image is looked at, too.
     """
-    if batch_size < 1:
-        raise ParameterError(f"batch_size is {batch_size}; use 1 or more")
-    read = network
-    if not inspect.isfunction(network):
-        read = functools.partial(predict, network, batch_size=batch_size)
-    rows, waiting, shares = [], [], [np.zeros((0, len(SHARES)), np.float32)]
+    sizes = []
 
-    def answer() -> None:
-        faces = np.stack(waiting[:batch_size])
-        del waiting[:batch_size]
-        full = padded(faces, batch_size) if len(shares) > 1 else faces
-        shares.append(read(full)[: len(faces)])
+    def answer(faces: np.ndarray) -> np.ndarray:
+        sizes.append(len(faces))  # the last faces are padded to as many as there were before
+        seen = padded(faces, max(sizes))
+        shares = predict(network, seen, batch_size=batch_size)[: len(faces)]
+        return apply_temperature(shares, temperature)
 
-    look = functools.partial(_look, find_faces=find_faces)
-    for _, (found, faces) in ahead(look, paths, count=4 * batch_size):
-        rows += found
-        waiting += faces
-        while len(waiting) >= batch_size:
-            answer()
-        on_picture()
-    if waiting:
-        answer()
-    return face_table(rows, apply_temperature(np.concatenate(shares), temperature))
-
-
-def _look(path: str | Path, *, find_faces: bool) -> tuple[list[tuple], list[np.ndarray]]:
-    """Return a row for every face of a picture, or for its problem, and the faces themselves."""
-    name = os.fspath(path)
-    try:
-        image = open_image(path)
-        if not find_faces:
-            return [(name, 1, *[None] * 4, "")], [to_grey48(image)]
-    except DataError as error:
-        return [(name, 0, *[None] * 4, str(error).removeprefix(f"{path} "))], []
-    faces = face_finder.find(image)
-    if not faces:
-        return [(name, 0, *[None] * 4, NO_FACE)], []
-    boxes = [face.box(image.size) for face in faces]
-    rows = [(name, number, *box, "") for number, box in enumerate(boxes, start=1)]
-    return rows, [face_finder.grey48(image, face) for face in faces]
+    return answer

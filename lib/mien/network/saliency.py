@@ -9,6 +9,7 @@ from keras import layers, ops
 from PIL import Image
 from scipy.stats import spearmanr
 
+from mien.data.images import prepare
 from mien.errors import DataError
 from mien.network import architecture, inference
 from mien.network.architecture import CLASSES, SIZE
@@ -64,7 +65,7 @@ def gradcam(model: keras.Model, images: np.ndarray, codes: Sequence[int]) -> np.
     maps = np.zeros((len(images), SIZE, SIZE), np.float32)
     for start in range(0, len(images), _BATCH):
         part = slice(start, start + _BATCH)
-        faces = architecture.prepare(inference.padded(images[part], _BATCH))
+        faces = prepare(inference.padded(images[part], _BATCH))
         seen = np.asarray(early.predict_on_batch(faces))
         wanted = np.eye(CLASSES, dtype=np.float32)[inference.padded(codes[part], _BATCH)]
         weights = _gradient(probe, seen, wanted).mean(axis=(1, 2), keepdims=True)

@@ -17,10 +17,11 @@ import pandas as pd
 from keras import ops
 from PIL import Image
 
+from mien.data.images import prepare
 from mien.errors import DataError, ParameterError, check_ranges
 from mien.evaluation.calibration import log_loss
 from mien.files import atomic_write
-from mien.network.architecture import CLASSES, SIZE, own, prepare
+from mien.network.architecture import CLASSES, SIZE, own
 from mien.network.backend import enough_memory
 from mien.network.inference import predict
 

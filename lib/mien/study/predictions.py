@@ -16,7 +16,7 @@ from mien.emotions import EMOTIONS, SHARES, named, probability_of, restrict, spr
 from mien.errors import DataError
 from mien.evaluation import probing
 from mien.evaluation.scores import score_set
-from mien.photos import blendshapes
+from mien.photos import blendshapes, reading
 from mien.prediction_output import NO_FACE, UNSURE, face_table
 from mien.study import results
 
@@ -281,7 +281,7 @@ def read_photos(
 ) -> pd.DataFrame:
     """Return what the person's model of a study (`results.load_winner`) reads in pictures.
 
-    As `mien.network.inference.read_faces`, with the emotions of the person alone; ``emotion`` is
+    As `mien.photos.reading.read_faces`, with the emotions of the person alone; ``emotion`` is
     `UNSURE` where the probability is under the model's threshold. A model of blendshapes, which
     are measured here, reads the largest face of a picture.
 
@@ -297,15 +297,9 @@ def read_photos(
     if card["columns"]:
         answers = _by_blendshapes(card, model, paths, on_picture)
     else:
-        from mien.network import inference  # here: importing Keras takes seconds
-
-        def read(faces):
-            return spread(model.predict_proba(faces), named(model.classes_))
-
-        answers = inference.read_faces(
+        answers = reading.read_faces(
             paths,
-            read if model else inference.load_network(file)[0],
-            card["temperature"],
+            _by_pixels(card, model, file, batch_size),
             find_faces=find_faces or card["find_faces"],
             batch_size=batch_size,
             on_picture=on_picture,
@@ -318,6 +312,15 @@ def read_photos(
     answers.loc[seen, "probability"] = most
     answers.loc[seen, "emotion"] = np.where(sure, named(shares.argmax(axis=1)), UNSURE)
     return answers
+
+
+def _by_pixels(card, model, file: Path, batch_size: int) -> Callable[[np.ndarray], np.ndarray]:
+    if model:
+        return lambda faces: spread(model.predict_proba(faces), named(model.classes_))
+    from mien.network import inference  # here: importing Keras takes seconds
+
+    network, _ = inference.load_network(file)
+    return inference.answerer(network, card["temperature"], batch_size=batch_size)
 
 
 def _by_blendshapes(card, model, paths, on_picture) -> pd.DataFrame:
