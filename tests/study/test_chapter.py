@@ -65,7 +65,7 @@ def test_networks_of_an_earlier_study_with_more_trainings_do_not_stay(tmp_path):
     chapter.save_networks(networks[:2])
     left = {path.name for path in (tmp_path / "models").iterdir()}
     assert left == {"B1.keras", "B1-2.keras", "B3.keras"}
-    metrics = {"temperatures": [{MIRRORED: 1.5, "x": 9.0}, {MIRRORED: 0.7}]}
+    metrics = {"temperatures": [{"x": 9.0, MIRRORED: 1.5}, {MIRRORED: 0.7}]}
     results.save(tmp_path, "B1", {**metrics, "provenance": {"data": {}}})
     loaded = Chapter("B2", out=str(tmp_path)).load_networks()
     assert [temperature for _, temperature in loaded] == [1.5, 0.7]
