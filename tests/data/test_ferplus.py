@@ -32,9 +32,12 @@ def write(votes, crowd):
     votes.to_csv(Path(crowd.source).with_name(ferplus.FILE), index=False)
 
 
-def test_the_majority_is_an_emotion_or_nothing(crowd, votes):
+def test_votes_are_read_row_by_row(crowd, votes):
     write(votes, crowd)
-    assert ferplus.majority(crowd).tolist() == ["happy", "happy", "", ""]
+    found = ferplus.votes(crowd)
+    assert found[:, EMOTIONS.index("happy")].tolist() == [10, 6, 5, 0]
+    assert found[:, EMOTIONS.index("neutral")].tolist() == [0, 4, 5, 0]
+    assert found[:, 7].tolist() == [0, 0, 0, 9] and found.sum() == 39
 
 
 def test_its_columns_are_the_emotions_in_order():
@@ -44,7 +47,7 @@ def test_its_columns_are_the_emotions_in_order():
 
 
 def test_without_the_file_it_is_not_asked(crowd):
-    assert ferplus.majority(crowd) is None
+    assert ferplus.votes(crowd) is None
 
 
 @pytest.mark.parametrize(
@@ -59,11 +62,11 @@ def test_without_the_file_it_is_not_asked(crowd):
 def test_votes_that_do_not_fit_are_refused(crowd, votes, change, said):
     write(change(votes), crowd)
     with pytest.raises(DataError, match=said):
-        ferplus.majority(crowd)
+        ferplus.votes(crowd)
 
 
 def test_left_out_rows_are_noticed(crowd, votes):
     write(votes, crowd)
     fewer = dataclasses.replace(crowd, usage=crowd.usage[1:])
     with pytest.raises(DataError, match="without left-out rows"):
-        ferplus.majority(fewer)
+        ferplus.votes(fewer)

@@ -4,14 +4,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mien.emotions import codes
 from mien.errors import DataError
 from mien.evaluation.rater_agreement import (
     NO_IMAGE,
     ONE_LABEL,
     cohen_kappa,
+    errors_among_voters,
     fleiss_kappa,
     rater_agreement,
     strength,
+    with_voters,
 )
 
 # Fleiss 1971, table 1: how many of six psychiatrists gave each of 30 patients the diagnoses
@@ -172,3 +175,39 @@ def test_landis_and_kochs_words(kappa, word):
 def test_real_raters(real_person):
     result = rater_agreement(pd.read_csv(real_person / "ratings.csv"))
     assert result.pairs.loc[0, ["n", "agree"]].tolist() == [12, 10]
+
+
+#: Of four images: 8 happy and 2 neutral; 5 happy, 5 sad; 4 sad, 3 neutral, 3 of something else; 6
+#: of something else and 4 angry.
+VOTES = np.zeros((4, 10), int)
+for _image, _place, _count in [
+    (0, 3, 8), (0, 6, 2), (1, 3, 5), (1, 4, 5), (2, 4, 4), (2, 6, 3), (2, 7, 3), (3, 8, 6),
+    (3, 0, 4),
+]:  # fmt: skip
+    VOTES[_image, _place] = _count
+
+
+def test_answers_agree_with_voters_as_counted_by_hand():
+    labels, answers = codes(["happy", "happy", "neutral", "angry"]), codes(["happy", "sad"] * 2)
+    found = with_voters(VOTES, {"model": answers, "label": labels}, labels)
+    table = found.set_index(["emotion", "who"])
+    model, label, voter = (table.loc["all", who] for who in ("model", "label", "another voter"))
+    assert (model["n"], model["n_plurality"], model["n_majority"]) == (4, 2, 1)
+    assert (model["plurality"], label["plurality"], model["majority"]) == (0.5, 0.5, 1)
+    assert model["voter"] == pytest.approx((0.8 + 0.5 + 0 + 0) / 4)
+    assert label["voter"] == pytest.approx((0.8 + 0.5 + 0.3 + 0.4) / 4)
+    alike = [56 + 2, 20 + 20, 12 + 6 + 6, 30 + 12]
+    assert voter["voter"] == pytest.approx(sum(alike) / 90 / 4)
+    assert voter["plurality"] == pytest.approx((0.8 + 0.4) / 2)
+    assert table.loc[("happy", "label"), "n"] == 2
+    assert table.loc[("angry", "label"), "n_plurality"] == 0
+
+
+def test_errors_are_parted_by_how_many_voters_made_them():
+    labels, answers = codes(["neutral", "sad", "neutral", "angry"]), codes(["happy"] * 3 + ["sad"])
+    found = errors_among_voters(VOTES, answers, labels).set_index("emotion")
+    assert found.loc["all", ["more", "as many", "fewer", "none", "n"]].tolist() == [
+        0.25, 0.25, 0, 0.5, 4
+    ]  # fmt: skip
+    assert found.loc["neutral", ["more", "none", "n"]].tolist() == [0.5, 0.5, 2]
+    assert errors_among_voters(VOTES, labels, labels).loc[0, "n"] == 0

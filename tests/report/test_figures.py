@@ -17,6 +17,7 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 from mien.emotions import EMOTIONS
 from mien.evaluation.calibration import reliability, risk_coverage
 from mien.evaluation.paired_tests import compare
+from mien.evaluation.rater_agreement import errors_among_voters
 from mien.evaluation.scores import score_set
 from mien.models import competitors
 from mien.report import curves, face_sheets, figures, style
@@ -113,6 +114,9 @@ def every_chart(results):
         "unit_importance": curves.unit_importance(units),
         "fold_leak": curves.fold_leak(plain=[0.6, 0.62], grouped=[0.5, 0.52]),
         "label_curve": curves.label_curve(curve, start={"accuracy": 0.5, "log_loss": 1.0}),
+        "errors_among_voters": curves.errors_among_voters(
+            errors_among_voters(np.eye(7, 10, dtype=int) * 9, np.arange(7)[::-1], np.arange(7))
+        ),
         "risk_coverage": curves.risk_coverage(
             {"NN-FER2013": risk_coverage([0.9, 0.8, 0.7, 0.6], [True, True, False, True])},
             allowed=0.1,
@@ -285,6 +289,7 @@ def test_alt_of_accuracies():
         ("unit_importance", "happy mostly AU12 (−20.0 points, in its prototype)"),
         ("fold_leak", "plain folds 61.0 % on average, folds that keep clips whole 51.0 %"),
         ("label_curve", "SVM-OpenFace 45.0 % with 34, 60.0 % with 68; a rival 40.0 %"),
+        ("errors_among_voters", "all 0.0 % of 6; angry 0.0 % of 1"),
         ("risk_coverage", "NN-FER2013 25.0 % of all, 0.0 % of the surer half"),
         ("accuracy_by_minutes", "the assignment's 25.0 % after 2.0 minutes"),
         ("accuracy_by_minutes", "the package's, trained earlier 70.0 % after 60.0 minutes"),

@@ -5,8 +5,9 @@ import numpy as np
 import pandas as pd
 
 from mien.designed import measured_svm
+from mien.emotions import codes
 from mien.evaluation.paired_tests import compare
-from mien.evaluation.rater_agreement import rater_agreement
+from mien.evaluation.rater_agreement import errors_among_voters, rater_agreement, with_voters
 from mien.network import fine_tuning, training
 from mien.report import sentences
 
@@ -115,12 +116,22 @@ def test_progress_is_told_at_the_same_time():
 
 
 def test_ferplus_is_told_where_it_was_asked():
-    assert "was not asked" in sentences.ferplus(None)
-    assert "no majority" in sentences.ferplus({})
-    network = {"n": 2, "accuracy": 0.5, "accuracy_ci95": [0.09, 0.91]}
-    said = sentences.ferplus({"network": network, "labels": {"accuracy": 1.0}})
-    assert "On the 2 PrivateTest faces" in said and "on 50.0 % (95 % interval 9.0 to 91.0" in said
-    assert "labels on 100.0 %" in said
+    assert "was not asked" in sentences.ferplus(None, "a model")
+    assert "no votes" in sentences.ferplus({}, "a model")
+    labels, answers = codes(["happy", "neutral"]), codes(["happy", "sad"])
+    votes = np.zeros((2, 10), int)
+    votes[0, 3], votes[1, 6], votes[1, 4] = 10, 6, 4
+    found = {
+        "agreement": with_voters(votes, {"model": answers, "label": labels}, labels),
+        "errors": errors_among_voters(votes, answers, labels),
+        "undisputed": {"n": 2, "accuracy": 0.5, "accuracy_ci95": [0.09, 0.91]},
+    }
+    said = sentences.ferplus(found, "NN-FER2013")
+    assert "with NN-FER2013 on 70.0 % of 2 PrivateTest faces" in said
+    assert "label on 80.0 %" in said and "another tagger on 73.3 %" in said
+    assert "(2 faces), NN-FER2013 agrees on 50.0 %, the label on 100.0 %" in said
+    assert "right on 50.0 % (95 % interval 9.0 to 91.0" in said
+    assert "Of its 1 error, 0.0 % are none to the taggers" in said and "in 0.0 % nobody" in said
 
 
 def test_procedures_are_told_as_they_are_set():

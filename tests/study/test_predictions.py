@@ -166,7 +166,7 @@ def test_models_stand_side_by_side_on_the_faces_that_they_answered():
     assert side_by_side(given, "unknown", how="outer")["other"].isna().tolist() == [True, False]
 
 
-def test_agreement_with_ferplus_is_scored_on_the_faces_that_have_a_majority(tmp_path):
+def test_agreement_with_ferplus_is_asked_on_the_faces_that_were_voted_on(tmp_path):
     crowd = four_faces(tmp_path)
     answers, labels = np.array(["happy", "sad", "sad"]), np.array(["happy", "neutral", "angry"])
     assert agreement_with_ferplus(crowd, answers, labels) is None
@@ -174,11 +174,14 @@ def test_agreement_with_ferplus_is_scored_on_the_faces_that_have_a_majority(tmp_
     votes.insert(0, "Usage", crowd.usage)
     votes.to_csv(tmp_path / ferplus.FILE, index=False)
     assert agreement_with_ferplus(crowd, answers, labels) == {}
-    votes.loc[1, "happiness"], votes.loc[2, "neutral"] = 6, 6
+    votes.loc[1, "happiness"], votes.loc[2, "neutral"], votes.loc[2, "sadness"] = 6, 6, 4
     votes.to_csv(tmp_path / ferplus.FILE, index=False)
     found = agreement_with_ferplus(crowd, answers, labels)
-    assert (found["network"]["n"], found["network"]["accuracy"]) == (2, 0.5)
-    assert found["labels"]["accuracy"] == 1
+    table = found["agreement"].set_index(["emotion", "who"])
+    assert table.loc[("all", "model"), ["n", "majority", "voter"]].tolist() == [2, 0.5, 0.7]
+    assert table.loc[("all", "label"), "majority"] == 1
+    assert found["undisputed"]["n"] == 2 and found["undisputed"]["accuracy"] == 0.5
+    assert found["errors"].loc[0, ["n", "fewer"]].tolist() == [1, 1]
 
 
 def test_the_persons_intervals_are_over_clips(chapter):

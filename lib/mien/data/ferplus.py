@@ -11,7 +11,6 @@ import numpy as np
 import pandas as pd
 
 from mien.data.fer2013 import Fer2013
-from mien.emotions import EMOTIONS
 from mien.errors import DataError
 
 FILE = "fer2013new.csv"
@@ -21,33 +20,30 @@ COLUMNS = ("anger", "disgust", "fear", "happiness", "sadness", "surprise", "neut
 OTHERS = ("contempt", "unknown", "NF")
 
 
-def majority(crowd: Fer2013) -> np.ndarray | None:
-    """Return what most FER+ raters saw in every face, or None where their file is not there.
+def votes(crowd: Fer2013) -> np.ndarray | None:
+    """Return how many FER+ raters saw what in every face, or None where their file is not there.
 
-    Emotion names, str (n,); ``""`` where the raters tie, or most saw contempt, nothing known or no
-    face. ``fer2013new.csv`` is looked for in the folder of the source of ``crowd``, which is all of
-    FER2013. `DataError` if it is no such table, or does not fit the faces row by row.
+    Int (n, 10): the seven emotions in their order, then `OTHERS`. ``fer2013new.csv`` is looked for
+    in the folder of the source of ``crowd``, which is all of FER2013. `DataError` if it is no such
+    table, or does not fit the faces row by row.
     """
     source = Path(crowd.source).expanduser()
     path = (source if source.is_dir() else source.parent) / FILE
     if not path.is_file():
         return None
-    votes = _read(path)
-    if len(votes) != len(crowd.usage):
+    table = _read(path)
+    if len(table) != len(crowd.usage):
         raise DataError(
-            f"{FILE} has {len(votes):,} rows, but {len(crowd.usage):,} faces were read; FER+ fits "
+            f"{FILE} has {len(table):,} rows, but {len(crowd.usage):,} faces were read; FER+ fits "
             "FER2013 in its original order, without left-out rows"
         )
-    other = np.flatnonzero(votes["Usage"].str.strip().to_numpy() != crowd.usage)
+    other = np.flatnonzero(table["Usage"].str.strip().to_numpy() != crowd.usage)
     if len(other):
         raise DataError(
-            f"{FILE}, row {other[0] + 1}: usage is {votes['Usage'].iloc[other[0]]!r}, that of the "
+            f"{FILE}, row {other[0] + 1}: usage is {table['Usage'].iloc[other[0]]!r}, that of the "
             f"face {crowd.usage[other[0]]!r}; FER+ fits FER2013 in its original order"
         )
-    counts = votes[[*COLUMNS, *OTHERS]].to_numpy()
-    most = counts.max(axis=1)
-    alone = ((counts == most[:, None]).sum(axis=1) == 1) & (counts.argmax(axis=1) < len(EMOTIONS))
-    return np.where(alone, np.array([*EMOTIONS, *OTHERS])[counts.argmax(axis=1)], "")
+    return table[[*COLUMNS, *OTHERS]].to_numpy(int)
 
 
 def _read(path: Path) -> pd.DataFrame:

@@ -14,6 +14,7 @@ import pandas as pd
 from sklearn.metrics import cohen_kappa_score
 from statsmodels.stats import inter_rater
 
+from mien.emotions import EMOTIONS
 from mien.errors import DataError
 from mien.evaluation.intervals import TAILS
 
@@ -95,6 +96,68 @@ def rater_agreement(
             ],
         ),
     )
+
+
+def with_voters(
+    votes: np.ndarray, given: Mapping[str, np.ndarray], labels: np.ndarray
+) -> pd.DataFrame:
+    """Return how far answers agree with what several voters said of each of n images.
+
+    Parameters
+    ----------
+    votes : ndarray of int, (n, k)
+        How many voted for the emotions, in their order, and for other things; two or more in all.
+    given : dict of str to ndarray of int, (n,)
+        Codes of the emotions, by who gave them.
+    labels : ndarray of int, (n,)
+        By which images are grouped.
+
+    Returns
+    -------
+    DataFrame
+        For ``all`` images and for those of each label (``emotion``), a row for each of ``given``
+        and for ``another voter``, drawn at random: ``who``; ``majority`` and ``plurality``, the
+        share of agreement where more than half of the votes are for one emotion, where one has the
+        most; ``voter``, that with a voter drawn at random (the expected one, nothing is drawn);
+        with ``n_majority``, ``n_plurality``, ``n``.
+    """
+    total, most, rows = votes.sum(axis=1), votes.max(axis=1), np.arange(len(votes))
+    winner = votes.argmax(axis=1)
+    plural = ((votes == most[:, None]).sum(axis=1) == 1) & (winner < len(EMOTIONS))
+    two_alike = (votes * (votes - 1)).sum(axis=1) / (total * (total - 1))
+    agreed = {who: (codes == winner, votes[rows, codes] / total) for who, codes in given.items()}
+    parts = []
+    for who, (won, voter) in (agreed | {"another voter": (most / total, two_alike)}).items():
+        with_all = {"majority": np.where(plural & (2 * most > total), won, np.nan)}
+        with_all |= {"plurality": np.where(plural, won, np.nan), "voter": voter}
+        parts += [
+            pd.DataFrame({"emotion": emotion, "who": who, **with_all})
+            for emotion in (np.full(len(votes), "all"), np.array(EMOTIONS)[labels])
+        ]
+    found = pd.concat(parts).groupby(["emotion", "who"], sort=False)
+    counts = found.count().rename(columns=lambda name: f"n_{name}")
+    return found.mean().join(counts).rename(columns={"n_voter": "n"}).reset_index()
+
+
+#: How many voters gave a wrong answer, beside those who gave the label.
+SIDES = ("more", "as many", "fewer", "none")
+
+
+def errors_among_voters(votes: np.ndarray, answers: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
+    """Return which part of the errors is none to the voters: for whom did they vote?
+
+    Arguments as of `with_voters`, ``answers`` int (n,). For ``all`` images and for those of each
+    label (``emotion``): ``n`` (answers that are not the label), and the shares of those which
+    `SIDES` of the voters gave: more than gave the label, as many, fewer, none.
+    """
+    wrong = np.flatnonzero(answers != labels)
+    own, other = votes[wrong, answers[wrong]], votes[wrong, labels[wrong]]
+    side = np.select([own == 0, own < other, own == other], ["none", "fewer", "as many"], "more")
+    emotion = np.array(EMOTIONS)[labels[wrong]]
+    table = pd.crosstab(emotion, side).reindex(columns=SIDES, fill_value=0)
+    table = pd.concat([table.sum().to_frame("all").T, table])
+    counts = table.sum(axis=1)
+    return table.div(counts, axis=0).assign(n=counts).rename_axis("emotion").reset_index()
 
 
 def cohen_kappa(a: Sequence[str], b: Sequence[str]) -> float:

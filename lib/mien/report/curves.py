@@ -8,6 +8,7 @@ import seaborn
 from matplotlib.ticker import FuncFormatter, NullFormatter
 
 from mien.errors import printable
+from mien.evaluation.rater_agreement import SIDES
 from mien.models import MODELS
 from mien.report.style import (
     EMOTION_COLOURS,
@@ -254,6 +255,38 @@ def risk_coverage(curves: Mapping[str, pd.DataFrame], *, allowed: float) -> Pict
         for name, own in curves.items()
     ]
     return Picture(figure, f"Wrong answers: {'; '.join(ends)}.")
+
+
+def errors_among_voters(errors: pd.DataFrame) -> Picture:
+    """Show how many of ten voters gave a model's wrong answers, by emotion.
+
+    ``errors`` are of `mien.evaluation.rater_agreement.errors_among_voters`.
+    """
+    colours = ("#225522", "#88aa66", "#d6c7a1", "#b3450e")
+    told = {side: f"{side} voters than for the label" for side in ("more", "fewer")}
+    told |= {"as many": "as many as for the label", "none": "no voter"}
+    with style():
+        figure, axes = blank(0.3 * len(errors) + 1.4, width=WIDE)
+        start = np.zeros(len(errors))
+        for side, colour in zip(SIDES, colours, strict=True):
+            how = {"left": start, "color": colour, "height": 0.72, "label": told[side]}
+            bars = axes.barh(range(len(errors)), errors[side], **how)
+            texts = [percent(share, digits=0) if share > 0.05 else "" for share in errors[side]]
+            ink = "white" if side in ("more", "none") else INK
+            axes.bar_label(bars, texts, label_type="center", color=ink, size=9)
+            start += errors[side]
+        names = [f"{row.emotion} ({row.n:,})" for row in errors.itertuples()]
+        axes.set_yticks(range(len(errors)), names)
+        axes.set_ylim(len(errors) - 0.4, -0.6)
+        axes.set_xlim(0, 1)
+        axes.set_xlabel("wrong answers of the model, by how many voters gave them")
+        percent_axis(axes.xaxis)
+        figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=2)
+    ends = [
+        f"{row['emotion']} {percent(row['more'] + row['as many'])} of {row['n']:,}"
+        for row in errors.to_dict("records")
+    ]
+    return Picture(figure, f"Errors that are none to the voters: {'; '.join(ends)}.")
 
 
 def _log_axis(axes, numbers: pd.Series) -> None:

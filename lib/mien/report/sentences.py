@@ -293,24 +293,44 @@ def same_minutes(reached: Mapping) -> str:
     )
 
 
-def ferplus(agreement: Mapping[str, Mapping] | None) -> str:
-    """Return how far a network and FER2013's labels agree with FER+.
+def ferplus(found: Mapping[str, Any] | None, model: str) -> str:
+    """Return how far a model and FER2013's labels agree with FER+.
 
     From `mien.study.predictions.agreement_with_ferplus`.
     """
-    if agreement is None:
+    if found is None:
         return "`fer2013new.csv` does not lie beside this study's FER2013, so FER+ was not asked."
-    if "unfit" in agreement:
-        return f"FER+ was not asked: {escape(agreement['unfit'])}."
-    if not agreement:
-        return "FER+ has no majority on any PrivateTest face."
-    network, labels = agreement["network"], agreement["labels"]
-    return (
-        f"On the {count(network['n'], 'PrivateTest face')} on which FER+'s raters have a majority "
-        "for one of the seven emotions, the network agrees with it on "
-        f"{percent(network['accuracy'])} (95 % interval {interval(network['accuracy_ci95'])}), "
-        f"FER2013's own labels on {percent(labels['accuracy'])}."
+    if "unfit" in found:
+        return f"FER+ was not asked: {escape(found['unfit'])}."
+    if not found:
+        return "FER+ has no votes on any PrivateTest face."
+    table, errors = found["agreement"], found["errors"].iloc[0]
+    rows = table[table["emotion"] == "all"].set_index("who")
+    own, label, voter = (rows.loc[who] for who in ("model", "label", "another voter"))
+    told = (
+        f"A tagger drawn at random agrees with {model} on {percent(own['voter'])} of "
+        f"{count(own['n'], 'PrivateTest face')}, with FER2013's label on "
+        f"{percent(label['voter'])}, with another tagger on {percent(voter['voter'])}. "
     )
+    if own["n_majority"]:
+        told += (
+            f"Where most taggers name one emotion ({count(own['n_majority'], 'face')}), {model} "
+            f"agrees on {percent(own['majority'])}, the label on {percent(label['majority'])}"
+        )
+        alike = found["undisputed"]
+        told += (
+            f"; where the label is that emotion ({alike['n']:,}), {model} is right on "
+            f"{percent(alike['accuracy'])} (95 % interval {interval(alike['accuracy_ci95'])}). "
+            if alike["n"]
+            else ". "
+        )
+    if errors["n"]:
+        told += (
+            f"Of its {count(errors['n'], 'error')}, {percent(errors['more'] + errors['as many'])} "
+            f"are none to the taggers, of whom at least as many name its answer as the label; "
+            f"in {percent(errors['none'])} nobody does."
+        )
+    return told.strip()
 
 
 def augmented(augment: Mapping[str, float]) -> str:

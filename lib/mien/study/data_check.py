@@ -165,7 +165,7 @@ def _unused_of_crowd(crowd: Fer2013, where: Path, study: Study) -> list[Finding]
         elsewhere = fer2013_files.images_elsewhere(where)
         found += [Finding("image", f"{name}/{place}", reason, remedy) for place in elsewhere]
     try:
-        ferplus.majority(crowd)
+        ferplus.votes(crowd)
     except DataError as error:
         remedy = "put Microsoft's file beside a whole FER2013; B1 goes on without its votes"
         found.append(Finding("file", ferplus.FILE, str(error), remedy))

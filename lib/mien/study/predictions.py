@@ -12,10 +12,11 @@ import pandas as pd
 
 from mien.data import ferplus
 from mien.data.images import open_image
-from mien.emotions import EMOTIONS, SHARES, named, probability_of, restrict, spread
+from mien.emotions import EMOTIONS, SHARES, codes, named, probability_of, restrict, spread
 from mien.errors import DataError
 from mien.evaluation import probing
-from mien.evaluation.scores import score_set
+from mien.evaluation.intervals import wilson_interval
+from mien.evaluation.rater_agreement import errors_among_voters, with_voters
 from mien.photos import blendshapes, reading
 from mien.prediction_output import NO_FACE, UNSURE, face_table
 from mien.study import results
@@ -355,22 +356,31 @@ def agreement_with_ferplus(
     """Return how far a model and FER2013's labels agree with FER+ on PrivateTest.
 
     ``answers`` and ``labels`` are the emotions of every PrivateTest face: the model's, and
-    FER2013's own. Returns scores (`mien.evaluation.scores.score_set`) of the ``network`` and of the
-    ``labels`` on the faces for which FER+ has a majority (`mien.data.ferplus.majority`), which
-    counts as truth; empty where there is no such face, None where FER+ does not lie beside FER2013,
-    ``unfit`` and why where it cannot be asked.
+    FER2013's own. Returns ``agreement`` (`mien.evaluation.rater_agreement.with_voters`) of the
+    ``model`` and the ``label``; ``errors`` (`errors_among_voters`); ``undisputed`` (``n`` faces
+    whose label is the voters' majority, ``accuracy`` and ``accuracy_ci95`` of the model there).
+    Empty where no face was voted on, None where FER+ does not lie beside FER2013, ``unfit`` and
+    why where it cannot be asked.
     """
     try:
-        seen = ferplus.majority(crowd)
+        votes = ferplus.votes(crowd)
     except DataError as error:
         return {"unfit": str(error)}
-    if seen is None:
+    if votes is None:
         return None
-    private = crowd.usage == "PrivateTest"
-    rated, truth = seen[private] != "", seen[private]
-    given = {"network": answers, "labels": labels}
+    votes = votes[crowd.usage == "PrivateTest"]
+    voted = votes.sum(axis=1) > 1
+    if not voted.any():
+        return {}
+    votes, answers, labels = votes[voted], codes(answers[voted]), codes(labels[voted])
+    agreed = 2 * votes[np.arange(len(votes)), labels] > votes.sum(axis=1)
+    right, n = int((answers == labels)[agreed].sum()), int(agreed.sum())
     return {
-        name: score_set(truth[rated], names[rated], labels=EMOTIONS, set="PrivateTest-FER+")
-        for name, names in given.items()
-        if rated.any()
+        "agreement": with_voters(votes, {"model": answers, "label": labels}, labels),
+        "errors": errors_among_voters(votes, answers, labels),
+        "undisputed": {
+            "n": n,
+            "accuracy": right / n if n else None,
+            "accuracy_ci95": wilson_interval(right, n) if n else None,
+        },
     }
