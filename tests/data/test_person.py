@@ -626,6 +626,14 @@ def test_the_majority_of_the_raters(folder):
     }
 
 
+def test_ratings_of_labelled_and_of_unknown_faces_are_told_apart(folder):
+    add_person(folder)
+    rate(folder, "10_7.jpg,a,sad", "1_01.jpg,a,happy", "1_01.jpg,b,sad")
+    person = load_person(folder)
+    assert person.ratings_of("labelled")["rater"].tolist() == ["a", "b"]
+    assert person.ratings_of("unknown")["file_name"].tolist() == ["10_7.jpg"]
+
+
 def test_without_ratings_there_is_no_majority(folder):
     add_person(folder)
     assert load_person(folder).majority().tolist() == [""] * 4

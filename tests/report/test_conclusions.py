@@ -144,7 +144,7 @@ OTHERS = [{"profile": "quick", "processor": f"P{place}", "private": 0.697, "as_i
 
 LIMITS = {"faces": 98, "clips": 62, "pairs": 6, "undecided": 4, "detectable": SEEN, "unknown": 12,
           "rated": 11, "raters": 2, "models": ["NN-FER2013"], "trainings": 1,
-          "other_trainings": OTHERS,
+          "other_trainings": OTHERS, "second_labels": None,
           "set_in_view": [{"choice": "c", "among": "d", "worth": "e"}]}  # fmt: skip
 
 
@@ -165,6 +165,12 @@ def test_limits_quote_what_other_trainings_gave_where_there_was_one():
     assert "69.0 %" not in conclusions.limits(LIMITS | {"trainings": 3})
     assert "3 networks were trained" in conclusions.limits(LIMITS | {"trainings": 3})
     assert "network" not in conclusions.limits(LIMITS | {"models": ["SVM-OpenFace"]})
+
+
+def test_limits_say_how_far_a_second_labeller_agreed():
+    assert "nobody measured how far" in conclusions.limits(LIMITS)
+    told = conclusions.limits(LIMITS | {"second_labels": {"n": 40, "raters": 0.85}})
+    assert "of 40 faces on which raters have a majority it is the label on 85.0 %." in told
 
 
 def test_a_majority_of_two_raters_is_said_to_be_unanimity():

@@ -212,6 +212,18 @@ def test_raters_agree_or_are_too_few():
     assert "no agreement" in sentences.raters(rater_agreement(ratings[:1]).pairs)
 
 
+def test_raters_are_held_against_the_folder():
+    ratings = pd.DataFrame(
+        [("1", "a", "sad"), ("2", "a", "happy"), ("1", "b", "sad"), ("3", "b", "sad")],
+        columns=["file_name", "rater", "label"],
+    )
+    pairs = rater_agreement(ratings, {"the folder": {"1": "sad", "2": "sad", "9": "sad"}}).pairs
+    said = sentences.folder(pairs[pairs["b"] == "the folder"])
+    assert said.startswith("a and the folder agree on 1 of 2 faces; Cohen's kappa is 0.00")
+    assert said.endswith("b and the folder agree on 1 of 1 face.")
+    assert "no second look" in sentences.folder(pairs[:0])
+
+
 def test_the_textbook_and_chance():
     hits = {"units": 6, "hits": 2, "emotions": 2, "emotions_above": 1}
     said = sentences.textbook(hits)

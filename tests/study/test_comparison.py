@@ -349,3 +349,20 @@ def test_the_stored_model_that_is_right_most_often_is_kept(chapter):
     answers.probability["NN-FER2013 + LR"] = answers.probability["NN-FineTuned"]
     scores["NN-FER2013 + LR"] = {**scores["NN-FineTuned"], "accuracy": 0.8}
     assert comparison.winner(chapter, person, answers, scores)[0]["model"] == "NN-FER2013 + LR"
+
+
+def test_models_are_held_against_a_second_look_at_the_labels():
+    answers = answers_of(1)
+    again = answers.truth.astype(object)
+    again[:20], again[20:30] = "", "disgust"  # not seen again, and seen as something else
+    person = SimpleNamespace(
+        faces=pd.DataFrame({"file_name": [*answers.file_name[::-1], "u0"]}),
+        majority=lambda: pd.Series([*again[::-1], "sad"]),
+    )
+    found = comparison.second_labels(person, answers).set_index("who")
+    assert found.loc["the folder"].tolist() == [40, 0.75, 1]
+    right = (answers.given["NN-FER2013"] == answers.truth)[..., 20:]
+    assert found.loc["NN-FER2013", "folder"] == pytest.approx(right.mean())
+    assert found.loc["NN-FER2013", "raters"] == pytest.approx(right[..., 10:].mean() * 0.75)
+    again[:] = ""
+    assert comparison.second_labels(person, answers).empty

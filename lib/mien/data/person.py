@@ -171,6 +171,11 @@ class Person:
         mask = self.faces[what] if isinstance(what, str) else what
         return np.flatnonzero((self.faces["set"] == name) & mask)
 
+    def ratings_of(self, which: str) -> pd.DataFrame:
+        """Return the ratings of the ``labelled`` faces, or of the ``unknown`` ones."""
+        names = self.faces.loc[self.faces["set"] == which, "file_name"]
+        return self.ratings[self.ratings["file_name"].isin(names)].reset_index(drop=True)
+
     def majority(self) -> pd.Series:
         """Return what most raters said of each face, on the index of ``faces``.
 

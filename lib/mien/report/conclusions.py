@@ -298,8 +298,8 @@ def limits(found: Mapping) -> str:
         *_one_network(found),
         f"The unknown faces illustrate: {majority(found)}, and an accuracy on a dozen faces has an "
         "interval that spans half the scale.",
-        "The labels of the person's faces come from whoever sorted them; nobody measured how far "
-        "a second labeller would agree.",
+        "The labels of the person's faces come from whoever sorted them; "
+        + second_labels(found["second_labels"]),
         "FER2013's labels are noisy, and its copies cross its splits.",
     ]
     if {"SVM-OpenFace", "SVM-Measured"} & set(found["models"]):
@@ -318,6 +318,14 @@ def limits(found: Mapping) -> str:
         for one in found["set_in_view"]
     ]
     return bullets(lines)
+
+
+def second_labels(again: Mapping | None) -> str:
+    """Return how far a folder's labels stand in a second look (`mien.study.comparison`)."""
+    if again is None:
+        return "nobody measured how far a second labeller would agree."
+    faces = f"{count(again['n'], 'face')} on which raters have a majority"
+    return f"of {faces} it is the label on {percent(again['raters'])}."
 
 
 def majority(found: Mapping) -> str:

@@ -549,6 +549,12 @@ def raters(pairs: pd.DataFrame) -> str:
     return said + "."
 
 
+def folder(pairs: pd.DataFrame) -> str:
+    """Return how far raters agree with the folder's labels; of `raters` those pairs alone."""
+    told = [raters(pairs.iloc[[row]]) for row in np.flatnonzero(pairs["n"])]
+    return " ".join(told) or "Nobody has rated labelled faces, so their labels have no second look."
+
+
 def measured(model: str, read: Mapping[str, Any], sources: Iterable[str]) -> str:
     """Return what a model on measured features reads, and all sources that there are.
 

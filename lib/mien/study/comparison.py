@@ -310,7 +310,26 @@ def restricted_or_not(chapter: Chapter) -> dict[tuple[str, str, str], dict[str, 
 def agreement(person: Person, unknown: pd.DataFrame) -> rater_agreement.Agreement:
     """Return how far raters and models agree on the unknown faces (`unknown_answers`)."""
     answers = unknown.set_index("file_name").drop(columns=["clip", "truth"])
-    return rater_agreement.rater_agreement(person.ratings, answers.to_dict())
+    return rater_agreement.rater_agreement(person.ratings_of("unknown"), answers.to_dict())
+
+
+def second_labels(person: Person, answers: Answers) -> pd.DataFrame:
+    """Return how often labels and models agree with raters who saw the labelled faces, too.
+
+    On the faces of ``answers`` on which the raters have a majority: ``who`` (``the folder``, then
+    every competitor), ``n``, ``raters`` and ``folder`` (the share, 0..1, of agreement with the
+    raters' majority, and with the folder's label; of models over all their answers). Empty where
+    there is no such face.
+    """
+    majority = pd.Series(person.majority().to_numpy(str), person.faces["file_name"])
+    again = majority[answers.file_name].to_numpy()
+    seen, rows = again != "", []
+    names = [model.name for model in competitors(answers.designed) if model.name in answers.given]
+    given = {"the folder": answers.truth} | {name: answers.given[name] for name in names}
+    for who, said in given.items() if seen.any() else ():
+        by_raters, by_folder = ((said == truth)[..., seen] for truth in (again, answers.truth))
+        rows.append((who, int(seen.sum()), by_raters.mean(), by_folder.mean()))
+    return pd.DataFrame(rows, columns=["who", "n", "raters", "folder"])
 
 
 def costs(chapter: Chapter) -> dict[str, dict[str, Any]]:
@@ -360,7 +379,7 @@ def limits(
     answers: Answers,
     unknown: pd.DataFrame,
     pairs: pd.DataFrame,
-    ratings: pd.DataFrame,
+    person: Person,
     *,
     detectable: Mapping[str, Any],
 ) -> dict[str, Any]:
@@ -373,17 +392,20 @@ def limits(
         ``detectable`` (as given), ``unknown`` and, of these, ``rated`` (the raters have a
         majority), ``raters`` (their number), ``models``, ``trainings`` (of the networks),
         ``other_trainings``: what other trainings of the same recipe gave, as recorded, and
-        ``set_in_view``: what of these models was set with one person's labels in view.
+        ``set_in_view``: what of these models was set with one person's labels in view;
+        ``second_labels`` of the folder, None where nobody rated a labelled face.
     """
+    again = second_labels(person, answers)
     return {
         "faces": len(answers.truth),
         "clips": len(set(answers.clip)),
+        "second_labels": again.iloc[0].to_dict() if len(again) else None,
         "pairs": len(pairs),
         "undecided": int((~pairs["separated"]).sum()),
         "detectable": dict(detectable),
         "unknown": len(unknown),
         "rated": int((unknown["truth"] != "").sum()),
-        "raters": int(ratings["rater"].nunique()),
+        "raters": int(person.ratings_of("unknown")["rater"].nunique()),
         "models": list(answers.given),
         "trainings": max(len(given) for given in answers.given.values()),
         "other_trainings": provenance.other_trainings().to_dict("records"),
