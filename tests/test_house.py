@@ -17,6 +17,7 @@ MAY_IMPORT = {
     "network": {"data", "photos", "evaluation"},
     "report": {"evaluation"},
     "study": {"data", "photos", "evaluation", "synthetic", "designed", "network", "report"},
+    "exercises": {"network"},
     "running": {"data", "network", "report", "study"},
     "labelling": {"data", "evaluation", "report", "study", "synthetic"},
     "sweep": {"evaluation", "report", "study", "running"},

@@ -54,7 +54,7 @@ def command(installed, tmp_path_factory):
 def test_the_wheel_holds_all_that_a_clone_has(installed, root):
     package = installed / "mien"
     for path in files_below(root / "notebooks"):
-        if path.suffix in (".ipynb", ".yaml"):
+        if path.suffix in (".ipynb", ".yaml", ".toml"):
             copy = package / "notebooks" / path.relative_to(root / "notebooks")
             assert copy.read_bytes() == path.read_bytes()
     ours = {path.relative_to(root / "lib" / "mien") for path in files_below(root / "lib" / "mien")}

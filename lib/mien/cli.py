@@ -240,12 +240,23 @@ def _say(what: str, told: str) -> None:
 def notebooks(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="they go into its notebooks/")],
     force: Annotated[bool, typer.Option("--force", help="replace what was changed there")] = False,
+    exercises: Annotated[
+        bool, typer.Option("--exercises", help="tasks for a course instead, in exercises/")
+    ] = False,
+    solutions: Annotated[
+        bool, typer.Option("--solutions", help="their solutions instead, in solutions/")
+    ] = False,
 ) -> None:
     """Copy the chapters and studies out; a run that is started in DIR takes these copies."""
-    from mien.project import copy_notebooks
+    if not exercises and not solutions:
+        copies = project.copy_notebooks(folder, force=force)
+        out_console.print(f"Chapters and studies are in [bold]{_shown(copies)}[/bold]")
+        return
+    from mien.exercises import tasks
 
-    copies = copy_notebooks(folder, force=force)
-    out_console.print(f"Chapters and studies are in [bold]{_shown(copies)}[/bold]")
+    for solved in [False] * exercises + [True] * solutions:
+        written = tasks.write(folder, solved=solved, force=force)
+        out_console.print(f"The chapters are in [bold]{_shown(written)}[/bold]")
 
 
 @app.command()

@@ -5,7 +5,7 @@ Copies of them in the current folder take their place.
 """
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Mapping
 from pathlib import Path
 
 from mien.errors import ParameterError
@@ -39,9 +39,12 @@ def project_root() -> Path:
     return here if copied else clone() or here
 
 
-def notebook_source(name: str) -> Path:
-    """Return the notebook called ``name`` (without ending): the project's, else the shipped one."""
-    paths = [folder / f"{name}.ipynb" for folder in _folders()]
+def notebook_source(name: str, ending: str = ".ipynb") -> Path:
+    """Return the notebook called ``name`` (without ending): the project's, else the shipped one.
+
+    Or another file that lies beside the notebooks.
+    """
+    paths = [folder / f"{name}{ending}" for folder in _folders()]
     return next((path for path in paths if path.is_file()), paths[0])
 
 
@@ -73,24 +76,33 @@ def study_name(file: Path) -> str:
 
 
 def copy_notebooks(folder: Path, *, force: bool = False) -> Path:
-    """Copy the shipped chapters and studies into ``notebooks/`` of a folder, and return that.
+    """Copy the shipped chapters and studies into ``notebooks/`` of a folder; errors as below."""
+    files = {
+        path.relative_to(shipped()): path.read_bytes()
+        for path in files_below(shipped())
+        if path.suffix in (".ipynb", ".yaml", ".toml")
+    }
+    return write_copies(folder / "notebooks", files, force=force)
+
+
+def write_copies(target: Path, files: Mapping[Path, bytes], *, force: bool = False) -> Path:
+    """Write files, by their paths below a folder, into it, and return it.
 
     Other files there stay; files of the same names that are not the same are replaced by ``force``
     alone. `ParameterError` if some of them are there and were changed, or cannot be written;
-    nothing is copied then.
+    nothing is written then.
     """
-    target = folder / "notebooks"
     try:
-        new = dict(_differing(target))
-        changed = [path.relative_to(folder).as_posix() for path in new if path.exists()]
+        new = {path: data for path, data in files.items() if not _holds(target / path, data)}
+        changed = [Path(target.name, path).as_posix() for path in new if (target / path).exists()]
         if changed and not force:
             raise ParameterError(
-                f"{', '.join(changed)} in {folder} differ from what mien ships: say --force to"
-                " replace them, or name another folder"
+                f"{', '.join(changed)} in {target.parent} differ from what mien ships: say --force"
+                " to replace them, or name another folder"
             )
         with contextlib.ExitStack() as stack:  # every file is written before the first is renamed
             for path, content in new.items():
-                stack.enter_context(atomic_write(path)).write_bytes(content)
+                stack.enter_context(atomic_write(target / path)).write_bytes(content)
     except OSError as error:
         raise ParameterError(f"the notebooks cannot be copied: {error}") from None
     return target
@@ -98,14 +110,6 @@ def copy_notebooks(folder: Path, *, force: bool = False) -> Path:
 
 def _folders() -> tuple[Path, ...]:
     return project_root() / "notebooks", shipped()
-
-
-def _differing(target: Path) -> Iterator[tuple[Path, bytes]]:
-    """Yield where each shipped file would go, and its content, unless it is there already."""
-    for path in files_below(shipped()):
-        copy, content = target / path.relative_to(shipped()), path.read_bytes()
-        if path.suffix in (".ipynb", ".yaml") and not _holds(copy, content):
-            yield copy, content
 
 
 def _holds(path: Path, content: bytes) -> bool:

@@ -53,7 +53,7 @@ def drawn(tmp_path_factory) -> pathlib.Path:
 def execute(root, drawn, tmp_path, monkeypatch) -> Callable[..., dict[str, Any]]:
     """Return a function that executes the cells of a chapter and returns their names.
 
-    ``cells``: by the id of a cell, the source that takes its place.
+    ``cells``: by the id of a cell, the source that takes its place; ``folder``: of the notebooks.
     """
     settings = {name: (value,) * 3 for name, value in SMALL.items()}
     monkeypatch.setattr(profiles, "SETTINGS", profiles.SETTINGS | settings)
@@ -61,8 +61,13 @@ def execute(root, drawn, tmp_path, monkeypatch) -> Callable[..., dict[str, Any]]
     given = {"fer2013": str(drawn / "fer2013.csv"), "target": str(drawn / "person")}
     given |= {"out": str(tmp_path / "out"), "resamples": 100}
 
-    def run(stem: str, cells: Mapping[str, str] = {}, **changed: Any) -> dict[str, Any]:
-        notebook = nbformat.read(root / "notebooks" / f"{stem}.ipynb", as_version=4)
+    def run(
+        stem: str,
+        cells: Mapping[str, str] = {},
+        folder: pathlib.Path = root / "notebooks",
+        **changed: Any,
+    ) -> dict[str, Any]:
+        notebook = nbformat.read(folder / f"{stem}.ipynb", as_version=4)
         names: dict[str, Any] = {"display": display}
         for number, cell in enumerate(notebook.cells):
             if cell.cell_type == "code":

@@ -9,6 +9,7 @@ import pytest
 from mien.errors import DataError, ParameterError
 from mien.network import architecture, pretrained
 from mien.network.inference import MIRRORED
+from mien.study import chapter as room
 from mien.study import results
 from mien.study.chapter import Chapter
 
@@ -144,3 +145,8 @@ def test_private_test_is_opened_once_noted_and_scored_as_it_was_answered(drawn_s
     assert [read["model"] for read in reads] == ["network", "baseline"]
     assert {(read["set"], read["n"]) for read in reads} == {("PrivateTest", n)}
     assert all(datetime.fromisoformat(read["when"]) for read in reads)
+
+
+def test_what_a_check_asks_is_no_code_that_results_depend_on():
+    rooms = ["mien.data.person", "mien.errors", "mien.exercises.checks", "mien.synthetic.dataset"]
+    assert [name for name in rooms if room._in_folder(name)] == ["mien.data.person"]

@@ -1,0 +1,93 @@
+"""The chapters as exercises: tasks, what the student writes, check cells; and as solutions.
+
+``exercises.toml`` beside the chapters says what is to be solved. The cells carry nbgrader's
+metadata (schema 3), so that nbgrader can release, collect and mark them.
+"""
+
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nbformat
+from nbformat import NotebookNode
+
+from mien import project
+from mien.errors import DataError
+
+#: What nbgrader puts in the place of a solution in code, and of one in words.
+STUB = ("# YOUR CODE HERE", "raise NotImplementedError()")
+ANSWER = "YOUR ANSWER HERE"
+
+
+def write(folder: Path, *, solved: bool, force: bool = False) -> Path:
+    """Write the chapters as exercises, or as their solutions, below a folder; return where.
+
+    ``exercises/`` or ``solutions/``. `ParameterError` if files there were changed, unless by
+    ``force``; `DataError` if a chapter lacks what ``exercises.toml`` names.
+    """
+    table, files = project.notebook_source("exercises", ".toml"), {}
+    try:
+        for name, exercises in tomllib.loads(table.read_text(encoding="utf-8")).items():
+            notebook = nbformat.read(project.notebook_source(name), as_version=4)
+            for exercise in exercises:
+                _set(notebook, exercise, name, solved=solved)
+            files[Path(f"{name}.ipynb")] = nbformat.writes(notebook).encode("utf-8") + b"\n"
+    except (OSError, ValueError, KeyError) as error:
+        raise DataError(f"{table} or a chapter that it names cannot be read: {error}") from None
+    target = folder / ("solutions" if solved else "exercises")
+    return project.write_copies(target, files, force=force)
+
+
+def _set(notebook: NotebookNode, exercise: Mapping[str, Any], name: str, *, solved: bool) -> None:
+    """Put one exercise in the place of the cell that solves it; one in words stands before it."""
+    ids = [cell.id for cell in notebook.cells]
+    if exercise["cell"] not in ids:
+        raise DataError(f"{name}.ipynb has no cell {exercise['cell']}, which exercises.toml names")
+    at = ids.index(exercise["cell"])
+    cell, points = notebook.cells[at], exercise["points"]
+    task = _cell("markdown", exercise["task"], f"{cell.id}-task", cell, locked=True)
+    if "answer" in exercise:
+        words = exercise["answer"] if solved else ANSWER
+        given = {"grade": True, "solution": True, "points": points}
+        written = _cell("markdown", words, f"{cell.id}-answer", cell, **given)
+        notebook.cells[at:at] = [task, written]
+        return
+    code = _solution(cell.source.splitlines(), exercise, solved=solved)
+    given = {"grade": True, "locked": True, "points": points}
+    source = f"from mien.exercises import checks\n\n{exercise['check'].strip()}"
+    notebook.cells[at : at + 1] = [
+        task,
+        _cell("code", code, cell.id, cell, solution=True),
+        _cell("code", source, f"{cell.id}-check", cell, **given),
+    ]
+
+
+def _solution(lines: list[str], exercise: Mapping[str, Any], *, solved: bool) -> str:
+    """Return a cell with its lines from ``from`` to before ``until`` as a solution, or a stub."""
+    starts = [exercise["from"], exercise.get("until", "")]
+    first, last = (
+        next((at for at, line in enumerate(lines) if line.lstrip().startswith(start)), -1)
+        for start in starts
+    )
+    last = last if starts[1] else len(lines)
+    if not 0 <= first < last:
+        raise DataError(
+            f"cell {exercise['cell']} has no lines from {starts[0]!r} until {starts[1]!r}, which "
+            "exercises.toml names"
+        )
+    own, indent = lines[first:last], lines[first][: -len(lines[first].lstrip())]
+    around = [f"{indent}### BEGIN SOLUTION", *own, f"{indent}### END SOLUTION"]
+    stub = [indent + line for line in STUB]
+    return "\n".join([*lines[:first], *(around if solved else stub), *lines[last:]])
+
+
+def _cell(kind: str, source: str, grade_id: str, like: NotebookNode, **flags: Any) -> NotebookNode:
+    """Return a cell with nbgrader's metadata; it is left out of a study with the cell ``like``."""
+    made = nbformat.v4.new_code_cell if kind == "code" else nbformat.v4.new_markdown_cell
+    plain = {"grade": False, "solution": False, "locked": False, "task": False}
+    told = {"schema_version": 3, "grade_id": grade_id, **plain, **flags}
+    metadata = {"nbgrader": told}
+    if tags := like.metadata.get("tags"):
+        metadata["tags"] = tags
+    return made(source.strip("\n"), id=grade_id, metadata=metadata)
