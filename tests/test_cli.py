@@ -87,19 +87,22 @@ def test_every_option_reaches_what_it_is_for(mien_here, monkeypatch, tmp_path):
     assert (plain.name, len(every), nothing) == ("demo", 7, scheduler.Options())
 
 
-def test_publish_hands_on_that_no_faces_are_wanted(mien_here, monkeypatch, tmp_path):
+def test_publish_hands_on_what_is_wanted(mien_here, monkeypatch, tmp_path):
     asked = []
 
-    def publish(out, to, *, faces):
-        asked.append((out, to, faces))
+    def publish(out, to, **wanted):
+        asked.append((out, to, *wanted.values()))
         return to / "index.html"
 
     monkeypatch.setattr(pages, "publish", publish)
     command = ["publish", "demo", "--out", str(tmp_path / "study"), "--to", str(tmp_path / "site")]
-    for more in ([], ["--no-faces"]):
+    for more in ([], ["--no-faces", "--only", "C,A2", "--notebooks", "--pdf"]):
         assert mien_here(*command, *more).returncode == 0
     folders = tmp_path / "study", tmp_path / "site"
-    assert asked == [(*folders, True), (*folders, False)]
+    assert asked == [
+        (*folders, True, [], False, False),
+        (*folders, False, ["A2", "C"], True, True),
+    ]
 
 
 def test_label_hands_on_whether_one_rater_is_enough(mien_here, monkeypatch, drawn_demo):

@@ -386,30 +386,44 @@ def measure(
 
 @app.command()
 def publish(
-    study_file: StudyFile,
+    study_file: Annotated[
+        Path, typer.Argument(metavar="STUDY", help="or the folder of a sweep or comparison")
+    ],
     to: Annotated[Path, typer.Option("--to", metavar="DIR", help="folder for the pages")],
     settings: Settings = None,
     out: Out = "",
+    only: Annotated[str, typer.Option(metavar="A1,C", help="publish only these chapters")] = "",
     faces: Annotated[
         bool | None, typer.Option("--faces/--no-faces", help="say which, unless they are drawn")
     ] = None,
+    notebooks: Annotated[
+        bool, typer.Option("--notebooks", help="add the executed notebooks, linked to figures")
+    ] = False,
+    pdf: Annotated[bool, typer.Option("--pdf", help="add index.pdf, by Chromium")] = False,
 ) -> None:
     """Gather the pages of a study into a folder that any web server serves as it is."""
     from mien.running import pages
     from mien.running.record import Record
+    from mien.study.parameters import parts_to_run
 
+    if (study_file / "index.html").is_file() and not (study_file / "study.json").is_file():
+        if only or notebooks:
+            raise ParameterError("--only and --notebooks are for a study, not a folder of pages")
+        page = pages.publish_folder(study_file, to, faces=faces, pdf=pdf)
+        out_console.print(f"The pages are in [bold]{_shown(page.parent)}[/bold]")
+        return
     study = _load(study_file, settings, out)
     record = Record.read(study)
     if faces is None and study.target != "demo":
-        raise ParameterError(
-            "the pages show photographs of a person: say --faces to publish them, or --no-faces"
-        )
+        raise ParameterError(pages.ASK)
     if record.parts and (wrong := record.contradictions(study)):
         raise DataError(
             f"the chapters in {study.folder} do not belong together ({'; '.join(wrong)}); run the "
             "whole study again (mien run, without --only)"
         )
-    page = pages.publish(study.folder, to, faces=faces is not False)
+    parts = [plan.part for plan in parts_to_run(only)] if only else []
+    more = {"only": parts, "notebooks": notebooks, "pdf": pdf}
+    page = pages.publish(study.folder, to, faces=faces is not False, **more)
     out_console.print(f"The pages are in [bold]{_shown(page.parent)}[/bold]")
 
 

@@ -23,6 +23,7 @@ from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
 
 from mien.report.tables import table
+from mien.study.parameters import without_folders
 
 
 def _words(text: str) -> frozenset[str]:
@@ -109,7 +110,8 @@ class Page:
     ``title`` is for the browser's title bar, ``facts`` what is known of the study
     (`mien.running.pages.study_facts`), ``chapters`` have ``part``, ``title``, ``file`` of every
     page of the report, in order, ``part`` is that of this page, and ``failure``, of a page that
-    reports one, has ``error``, ``traceback``, ``code``, ``cell``.
+    reports one, has ``error``, ``traceback``, ``code``, ``cell``. ``source`` is the address of the
+    executed notebook, where it is published.
     """
 
     title: str
@@ -118,9 +120,15 @@ class Page:
     part: str
     failure: Mapping[str, Any] | None = None
     headings: list[Heading] = field(default_factory=list)
+    source: str = ""
     parameters: str = ""
     script: str = ""
     policy: str = ""
+
+    def drawn_by(self, cell: NotebookNode) -> str:
+        """Return the address of a cell in the notebook, if it shows a figure or a table, or ""."""
+        shows = any("text/html" in output.get("data", {}) for output in cell.outputs)
+        return f"{self.source}#cell-id={cell.id}" if self.source and shows else ""
 
     def neighbours(self) -> list[Mapping[str, str]]:
         """Return the chapters before and after this one, an empty mapping where there is none."""
@@ -226,7 +234,7 @@ def parameters(notebook: NotebookNode) -> pd.DataFrame:
         for line in "\n".join(cell.source for cell in cells).splitlines():
             if found := re.match(r"(\w+)(?:: \w+)? = (.*?)(?:  # (.*))?$", line):
                 name, value, meaning = found.groups()
-                values[name] = _shown(value)
+                values[name] = as_shown(value)
                 meanings.setdefault(name, meaning or "")
     return pd.DataFrame({"value": values, "meaning": meanings}).rename_axis("parameter")
 
@@ -240,10 +248,27 @@ def heading_one(notebook: NotebookNode) -> str:
     return ""
 
 
-def _shown(value: str) -> str:
+def as_shown(value: str) -> str:
     """Return a value that stands in a cell, as a reader may see it."""
     try:
-        value = str(ast.literal_eval(value))
+        return without_paths(str(ast.literal_eval(value)))
     except (ValueError, SyntaxError):  # whoever changed the notebook computes it
         return value
-    return f"…/{PurePath(value).name}" if PurePath(value).is_absolute() else value
+
+
+def without_paths(value: Any) -> Any:
+    """Return what JSON holds with every absolute path cut to its last part.
+
+    Examples
+    --------
+    >>> without_paths({"out": "/home/me/out", "command": "mien run /home/me/my.yaml", "seed": 1})
+    {'out': '…/out', 'command': 'mien run …/my.yaml', 'seed': 1}
+    """
+    if isinstance(value, Mapping):
+        return {name: without_paths(own) for name, own in value.items()}
+    if isinstance(value, list):
+        return [without_paths(own) for own in value]
+    if not isinstance(value, str):
+        return value
+    path = PurePath(value)
+    return f"…/{path.name}" if path.is_absolute() else without_folders(value)

@@ -1,19 +1,26 @@
 """The pages of a study: its executed notebooks, linked; the page of a failure; publishing."""
 
 import json
+import posixpath
+import re
+import shutil
+import subprocess
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import nbformat
 from bs4 import BeautifulSoup
 from nbconvert.filters.ansi import strip_ansi
 from nbformat import NotebookNode
 
-from mien.errors import DataError
-from mien.running.html import Page, exporter, heading_one, parameters
-from mien.study.parameters import CHAPTERS, ChapterPlan, without_folders
+from mien.errors import DataError, MienError, ParameterError
+from mien.files import atomic_write
+from mien.running.html import Page, as_shown, exporter, heading_one, parameters, without_paths
+from mien.study.parameters import BY_PART, CHAPTERS, ChapterPlan, without_folders
 from mien.study.results import notebook_path
 
 #: The page of a failed chapter.
@@ -49,14 +56,8 @@ def render(out: str | Path) -> Path:
     for part, notebook in notebooks.items():
         if failed_cell(notebook) is not None:
             return render_failure(out, paths[part])
-    facts = study_facts(out, notebooks.values())
-    chapters = [_link(plan) for plan in PAGES if plan.part in notebooks]
-    pages = {
-        page_name(part): _html(notebook, facts, chapters, part)
-        for part, notebook in notebooks.items()
-    }
-    # The index last: whoever sees the new one sees the new chapters behind its links.
-    write_pages(out, dict(reversed(pages.items())))
+    names = {part: page_name(part) for part in notebooks}
+    write_pages(out, _html(out, notebooks, names))
     (out / FAILURE).unlink(missing_ok=True)
     return out / ("index.html" if "C" in notebooks else page_name(list(notebooks)[-1]))
 
@@ -71,7 +72,9 @@ def render_failure(out: str | Path, notebook: str | Path) -> Path:
     stem = path.name.split(".")[0]
     plan = next((plan for plan in CHAPTERS if plan.notebook == stem), CHAPTERS[-1])
     executed = _read(path)
-    chapters = [_link(plan) for plan in PAGES if (out / page_name(plan.part)).is_file()]
+    chapters = [
+        _link(plan, name) for plan in PAGES if (out / (name := page_name(plan.part))).is_file()
+    ]
     page = Page(
         title=f"Chapter {plan.part} failed",
         facts=study_facts(out, [executed]),
@@ -120,8 +123,10 @@ def write_pages(folder: Path, pages: Mapping[str, str]) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".pages.", dir=folder) as temporary:
         for name, html in pages.items():
+            (Path(temporary) / name).parent.mkdir(parents=True, exist_ok=True)
             (Path(temporary) / name).write_text(html, encoding="utf-8")
         for name in pages:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (Path(temporary) / name).replace(folder / name)
 
 
@@ -137,18 +142,27 @@ def shown(thing: Any) -> NotebookNode:
 
 
 def _html(
-    notebook: NotebookNode,
-    facts: Mapping[str, Any],
-    chapters: list[Mapping[str, str]],
-    part: str,
-) -> str:
-    title = heading_one(notebook) or next(plan.title for plan in CHAPTERS if plan.part == part)
-    page = Page(title=f"{title} · {facts['name']}", facts=facts, chapters=chapters, part=part)
-    return exporter().export(notebook, page)
+    out: Path,
+    notebooks: Mapping[str, NotebookNode],
+    names: Mapping[str, str],
+    sources: Mapping[str, str] | None = None,
+) -> dict[str, str]:
+    """Return the page of every part under its name; ``sources``: the notebooks it links to.
+
+    The index last: whoever sees the new one sees the new chapters behind its links.
+    """
+    facts, pages = study_facts(out, notebooks.values()), {}
+    chapters = [_link(plan, names[plan.part]) for plan in PAGES if plan.part in notebooks]
+    for part, notebook in reversed(notebooks.items()):
+        title = heading_one(notebook) or BY_PART[part].title
+        source = (sources or {}).get(part, "")
+        page = Page(f"{title} · {facts['name']}", facts, chapters, part, source=source)
+        pages[names[part]] = exporter().export(notebook, page)
+    return pages
 
 
-def _link(plan: ChapterPlan) -> dict[str, str]:
-    return {"part": plan.part, "title": plan.title, "file": page_name(plan.part)}
+def _link(plan: ChapterPlan, name: str) -> dict[str, str]:
+    return {"part": plan.part, "title": plan.title, "file": name}
 
 
 def _read(path: Path) -> NotebookNode:
@@ -254,31 +268,152 @@ def _promise(states: Mapping[str, Any]) -> str:
 LEFT_OUT = "left out: face"
 
 
-def publish(out: str | Path, to: str | Path, *, faces: bool = True) -> Path:
+def publish(
+    out: str | Path,
+    to: str | Path,
+    *,
+    faces: bool = True,
+    only: Collection[str] = (),
+    notebooks: bool = False,
+    pdf: bool = False,
+) -> Path:
     """Gather the pages of a study into a folder that a web server serves as it is.
 
     Pages of an earlier publication are replaced, other files stay. Beside the published
-    ``index.html``, whose path is returned, lies an empty ``.nojekyll``, so that GitHub Pages serves
-    the folder without touching it. Without ``faces``, everything of the class ``mien-faces``
-    (galleries' crops, figures that show faces) is left out; drawn figures, tables and code stay.
-    `DataError` if the study has no whole report.
+    ``index.html``, whose path is returned, lie ``study.json``, without folders of this machine, and
+    an empty ``.nojekyll``, so that GitHub Pages serves the folder without touching it.
+
+    Parameters
+    ----------
+    faces : bool
+        Without, everything of the class ``mien-faces`` (galleries' crops, figures that show faces)
+        is left out; drawn figures, tables and code stay.
+    only : collection of str
+        Parts; the first in the order of the report is the index. All of them where empty.
+    notebooks : bool
+        Adds the executed notebooks, to which every figure and table is linked.
+    pdf : bool
+        Adds ``index.pdf``, all pages printed; `MienError` where there is no Chromium.
+
+    Raises
+    ------
+    DataError
+        If a chapter that is asked for was not run; where none is named, if C was not.
     """
     out, to = Path(out), Path(to)
-    if not (out / page_name("C")).is_file():
+    paths = {plan.part: notebook_path(out, plan.notebook) for plan in PAGES}
+    there = {part: path for part, path in paths.items() if path.is_file()}
+    if missing := sorted(set(only).difference(there)):
+        raise DataError(f"{out} has no chapter {', '.join(missing)}; run it first (mien run STUDY)")
+    if not only and not (out / page_name("C")).is_file():
         raise DataError(f"{out} has no index.html; run the whole study first (mien run STUDY.yaml)")
-    names = [page_name(plan.part) for plan in PAGES]
-    pages = {
-        name: (out / name).read_text(encoding="utf-8")
-        for name in reversed(names)
-        if (out / name).is_file()
+    there = {part: path for part, path in there.items() if not only or part in only}
+    executed = {part: _read(path) for part, path in there.items()}
+    names = {part: page_name(part) for part in there} | {next(iter(there)): "index.html"}
+    sources = {part: f"notebooks/{path.name}" for part, path in there.items() if notebooks}
+    files = {
+        sources[part]: nbformat.writes(_to_be_published(executed[part], faces=faces))
+        for part in sources
     }
-    if not faces:
-        pages = {name: without_faces(html) for name, html in pages.items()}
-    write_pages(to, pages)
-    for name in set(names).difference(pages):
+    if known := _study_json(out):
+        files["study.json"] = json.dumps(without_paths(known), indent=1, ensure_ascii=False)
+    pages = _shown_faces(_html(out, executed, names, sources), faces=faces)
+    own = [*(page_name(plan.part) for plan in PAGES), "study.json"]
+    own += [f"notebooks/{plan.notebook}.ipynb" for plan in PAGES]
+    return _publish(to, files | pages, own, [*pages.values()][::-1] if pdf else [])
+
+
+def publish_folder(folder: Path, to: Path, *, faces: bool | None = None, pdf: bool = False) -> Path:
+    """Publish the page of a sweep or a comparison, with the pages below it that it links to.
+
+    `ParameterError` if photographs of faces are among them and nobody said whether to show them;
+    `DataError` if a run of a sweep has failed.
+    """
+    pages: dict[str, str] = {}
+    waiting = ["index.html"]
+    while waiting:
+        name = waiting.pop()
+        if name.endswith(FAILURE):
+            raise DataError(f"{folder / name} tells of a failed run; mend it and sweep again")
+        pages[name] = (folder / name).read_text(encoding="utf-8")
+        for link in re.findall(r'href="([^":#?]+\.html)', pages[name]):
+            linked = posixpath.normpath(posixpath.join(posixpath.dirname(name), unquote(link)))
+            if linked not in pages and not linked.startswith(".") and (folder / linked).is_file():
+                waiting.append(linked)
+    seen = [html for html in pages.values() if re.search(r'class="[^"]*mien-faces"', html)]
+    if faces is None and not all('<p class="drawn">The faces' in html for html in seen):
+        raise ParameterError(ASK)
+    pages = _shown_faces(pages, faces=faces is not False)
+    return _publish(to, dict(reversed(pages.items())), [], [pages["index.html"]] if pdf else [])
+
+
+#: What is said where it was not said whether to show photographs.
+ASK = "the pages show photographs of a person: say --faces to publish them, or --no-faces"
+
+
+def _publish(
+    to: Path, files: Mapping[str, str], own: Iterable[str], to_print: Sequence[str]
+) -> Path:
+    """Write files, print some pages, and remove what an earlier publication had of its ``own``."""
+    printed = _printed(to_print) if to_print else b""
+    write_pages(to, files)
+    for name in set(own).difference(files):
         (to / name).unlink(missing_ok=True)
     (to / ".nojekyll").touch()
-    return to / page_name("C")
+    (to / "index.pdf").unlink(missing_ok=True)
+    if printed:
+        with atomic_write(to / "index.pdf") as part:
+            part.write_bytes(printed)
+    return to / "index.html"
+
+
+def _printed(pages: Sequence[str]) -> bytes:
+    """Return pages, one behind the other, as a PDF that Chromium prints."""
+    browser = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if browser is None:
+        raise MienError(
+            "a PDF is printed by Chromium, which is not there: install it (Debian: apt-get install "
+            "chromium), or open the pages in any browser and print them"
+        )
+    whole, *others = (BeautifulSoup(html, "html.parser") for html in pages)
+    for other in reversed(others):
+        whole.main.insert_after(other.main)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        page, pdf = Path(folder, "page.html"), Path(folder, "page.pdf")
+        page.write_text(str(whole), encoding="utf-8")
+        command = [browser, "--headless", "--disable-gpu", "--no-pdf-header-footer", "--no-sandbox"]
+        command += [f"--user-data-dir={folder}/profile", f"--print-to-pdf={pdf}", page.as_uri()]
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace")
+        if not pdf.is_file():
+            told = [line for line in done.stderr.splitlines() if line.strip()][-1:]
+            raise MienError(f"{browser} printed no PDF: {' '.join(told) or 'it said nothing'}")
+        return pdf.read_bytes()
+
+
+#: Names of browsers that print.
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")
+
+
+def _shown_faces(pages: dict[str, str], *, faces: bool) -> dict[str, str]:
+    return pages if faces else {name: without_faces(html) for name, html in pages.items()}
+
+
+def _to_be_published(notebook: NotebookNode, *, faces: bool) -> NotebookNode:
+    """Return an executed notebook without folders of this machine, and perhaps without faces."""
+    notebook = deepcopy(notebook)
+    notebook.metadata.pop("papermill", None)
+    for cell in notebook.cells:
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.source = re.sub(
+                r"(?<= = )['\"].*", lambda value: repr(as_shown(value[0])), cell.source
+            )
+        if "outputs" in cell:
+            cell.outputs = [out for out in cell.outputs if out.get("name") != "stderr"]
+        for output in cell.get("outputs", []):
+            html = output.get("data", {}).get("text/html", "")
+            if not faces and "mien-faces" in html:
+                output.data["text/html"] = without_faces(html)
+    return notebook
 
 
 def without_faces(html: str) -> str:
