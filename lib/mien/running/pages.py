@@ -281,24 +281,14 @@ def publish(
 
     Pages of an earlier publication are replaced, other files stay. Beside the published
     ``index.html``, whose path is returned, lie ``study.json``, without folders of this machine, and
-    an empty ``.nojekyll``, so that GitHub Pages serves the folder without touching it.
+    an empty ``.nojekyll``, so that GitHub Pages serves the folder without touching it. Without
+    ``faces``, everything of the class ``mien-faces`` (galleries' crops, figures that show faces) is
+    left out; drawn figures, tables and code stay. ``only`` names parts, the first of which, in the
+    order of the report, is the index. ``notebooks`` adds the executed notebooks, to which figures
+    and tables are linked, ``pdf`` all pages, printed, as ``index.pdf``.
 
-    Parameters
-    ----------
-    faces : bool
-        Without, everything of the class ``mien-faces`` (galleries' crops, figures that show faces)
-        is left out; drawn figures, tables and code stay.
-    only : collection of str
-        Parts; the first in the order of the report is the index. All of them where empty.
-    notebooks : bool
-        Adds the executed notebooks, to which every figure and table is linked.
-    pdf : bool
-        Adds ``index.pdf``, all pages printed; `MienError` where there is no Chromium.
-
-    Raises
-    ------
-    DataError
-        If a chapter that is asked for was not run; where none is named, if C was not.
+    `DataError` if a chapter that is asked for was not run, or, where none is named, C was not;
+    `MienError` if something is to be printed and there is no Chromium. Nothing is published then.
     """
     out, to = Path(out), Path(to)
     paths = {plan.part: notebook_path(out, plan.notebook) for plan in PAGES}
