@@ -53,6 +53,19 @@ def test_any_classifier_reads_action_units(units, other):
     np.testing.assert_array_equal(again.predict_proba(rows), shares)
 
 
+def test_the_model_of_other_columns_is_made_for_them(units):
+    rows, labels, clips = units
+    names = [f"shape{number}" for number in range(rows.shape[1])]
+    plain = MeasuredSvm(names, n_splits=2).fit(rows, labels, groups=clips)
+    ours = MeasuredSvm(NAMES, pipeline=measured_pipeline(NAMES), n_splits=2).reading(names)
+    found = ours.fit(rows, labels, groups=clips)
+    np.testing.assert_array_equal(found.decision_function(rows), plain.decision_function(rows))
+    linear = MeasuredSvm(NAMES, pipeline=measured_pipeline(NAMES, kernel="linear")).reading(names)
+    assert linear.pipeline["svm"].kernel == "linear"
+    forest = RandomForestClassifier(5)
+    assert MeasuredSvm(NAMES, pipeline=forest).reading(names).pipeline.n_estimators == 5
+
+
 def test_inner_folds_choose_what_the_classifier_has(units):
     assert list(MeasuredSvm(NAMES).choices) == ["svm__C"]
     forest = RandomForestClassifier(5)

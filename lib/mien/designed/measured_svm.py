@@ -268,6 +268,19 @@ class MeasuredSvm(ClassifierMixin, NearestName):
         tried = self.candidates or usual
         return {name: values for name, values in tried.items() if name in known}
 
+    def reading(self, names: Sequence[str]) -> "MeasuredSvm":
+        """Return the same unfitted model for other columns.
+
+        `measured_pipeline` is made anew for them, with its SVM's kernel if that is not the default;
+        another classifier stays as it is.
+        """
+        other = clone(self).set_params(names=names)
+        if isinstance(self.pipeline, Steps):
+            kernel = self.pipeline["svm"].kernel
+            kernel = "" if kernel in (mean_rbf, "rbf") else kernel
+            other.pipeline = measured_pipeline(names, kernel=kernel)
+        return other
+
     def describe(self) -> dict[str, Any]:
         """Return ``views`` (thresholds of noise; none of other columns), ``choices``, ``n_splits``.
 
