@@ -1,16 +1,10 @@
 """Rating in a real JupyterLab, by keyboard alone: what was pressed is what lies on disk."""
 
-import os
-import re
 import shutil
-import subprocess
-import sys
-import time
-import urllib.request
 from contextlib import contextmanager
-from pathlib import Path
 
 import browser
+import jupyter_page as jupyterlab
 import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -20,11 +14,6 @@ from mien.labelling.rating_results import notebook_for
 from mien.labelling.ratings import Ratings
 
 pytestmark = pytest.mark.browser
-
-RUN = """() => {
-  const prompts = [...document.querySelectorAll('.jp-CodeCell .jp-InputPrompt')];
-  return prompts.length && prompts.every(prompt => /\\[\\d+\\]/.test(prompt.textContent));
-}"""  # every code cell has been run
 
 
 @pytest.fixture(scope="module")
@@ -40,49 +29,13 @@ def folder(tmp_path_factory):
 
 
 @contextmanager
-def lab(folder):
-    """Serve a folder by JupyterLab on loopback and give its address."""
-    command = [sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--port=0"]
-    command += ["--IdentityProvider.token=", "--ServerApp.disable_check_xsrf=True"]
-    command += [f"--ServerApp.root_dir={folder}", "--LabApp.news_url=None"]
-    log = (folder / "lab.log").open("w+")
-    environment = os.environ | {"HOME": str(folder / "home"), "JUPYTER_NO_CONFIG": "1"}
-    process = subprocess.Popen(command, stderr=log, stdout=log, env=environment, cwd=folder)
-    try:
-        found, deadline = None, time.monotonic() + 300
-        while found is None:
-            assert time.monotonic() < deadline and process.poll() is None, "no JupyterLab"
-            time.sleep(0.3)
-            found = re.search(r"http://(?:localhost|127\.0\.0\.1):(\d+)/lab", log_text(log))
-        address = f"http://127.0.0.1:{found[1]}"
-        urllib.request.urlopen(f"{address}/api", timeout=60).read()
-        yield address
-    finally:
-        process.terminate()
-        process.wait(60)
-        log.close()
-
-
-def log_text(log) -> str:
-    return Path(log.name).read_text()
-
-
-@contextmanager
 def opened(chromium, address, **options):
     """Open the notebook, run all its cells and give the page once the widget is there."""
-    context = chromium.new_context(viewport={"width": 1280, "height": 1000}, **options)
-    page = context.new_page()
-    page.goto(f"{address}/doc/tree/label.ipynb?reset")
-    page.wait_for_selector(".jp-Notebook .jp-Cell", timeout=300_000)
-    page.get_by_text("| Idle").wait_for(timeout=300_000)
-    page.get_by_role("menuitem", name="Run", exact=True).click()
-    page.get_by_role("menuitem", name="Run All Cells", exact=True).click()
-    page.wait_for_function(RUN, timeout=300_000)  # a widget of an earlier run goes only then
-    page.wait_for_selector(".mien-label", timeout=300_000)
-    try:
+    with jupyterlab.opened(chromium, f"{address}/doc/tree/label.ipynb", **options) as page:
+        jupyterlab.run_all(page)
+        page.wait_for_function(jupyterlab.RUN, timeout=300_000)  # a widget of an earlier run goes
+        page.wait_for_selector(".mien-label", timeout=300_000)
         yield page
-    finally:
-        context.close()
 
 
 def press(page, key, number):
@@ -95,7 +48,7 @@ def press(page, key, number):
 def test_twelve_faces_by_keyboard_alone_with_a_pause(folder, tmp_path):
     notebook_for(folder, tmp_path, rater="Ann", what="unknown")
     shutil.copytree(folder, tmp_path / "kept")
-    with browser.chromium() as chromium, lab(tmp_path) as address:
+    with browser.chromium() as chromium, jupyterlab.lab(tmp_path) as address:
         with opened(chromium, address) as page:
             cells = page.locator(".jp-Cell").count()
             page.locator(".mien-label").focus()

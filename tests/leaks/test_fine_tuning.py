@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from mien.emotions import EMOTIONS, codes, in_order, named
-from mien.evaluation.cross_validation import grouped_folds, plain_folds
+from mien.evaluation import probing
+from mien.evaluation.cross_validation import grouped_folds, out_of_fold, plain_folds
 from mien.evaluation.probing import linear_probe
 from mien.network import architecture, fine_tuning, inference
 from mien.network.training import Augment
@@ -187,6 +188,48 @@ def test_the_linear_probe_can_only_guess(network, faces, alarm):
         without=honest,
         planted=leaking,
         between=0.65,
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "way"),
+    [("prototypes", probing.by_prototypes), ("measured and NN, fused", probing.fused(12))],
+    ids=["prototypes", "fused"],
+)
+def test_other_ways_to_use_a_network_can_only_guess(name, way, faces, alarm):
+    images, labels, clips = faces
+    seen = images.reshape(64, 6, 8, 6, 8).mean(axis=(2, 4)).reshape(64, 36)
+    honest, leaking = (
+        (named(out_of_fold(way, seen, labels, clips, folds)[0].argmax(axis=2)) == labels).mean()
+        for folds in (grouped_folds(labels, clips, n_splits=4), plain_folds(labels, n_splits=4))
+    )
+    alarm(
+        f"{name}: a clip on both sides of a fold",
+        "accuracy out of fold",
+        without=honest,
+        planted=leaking,
+        between=0.7,
+    )
+
+
+def test_a_tested_face_changes_no_other_answer_by_the_persons_prior(network, faces, alarm):
+    images, labels, clips = faces
+    folds = grouped_folds(labels, clips, n_splits=2)
+
+    def corrected(images):
+        answers = inference.predict(network, images)
+        return out_of_fold(probing.by_prior, answers, labels, clips, folds)[0]
+
+    def of_all(images):
+        answers = inference.predict(network, images)
+        return probing.by_prior(answers, labels, clips, answers)[0][None]
+
+    alarm(
+        "prior: the mean answer of all faces is corrected",
+        "largest change of another tested face's probability",
+        without=change_by_tested_faces(corrected, images, folds),
+        planted=change_by_tested_faces(of_all, images, folds),
+        between=1e-5,
     )
 
 
