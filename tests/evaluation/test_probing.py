@@ -16,6 +16,7 @@ from mien.evaluation.probing import (
     clip_orders,
     curve_points,
     fused,
+    gains,
     head,
     label_curve,
     linear_probe,
@@ -252,6 +253,23 @@ def test_points_stand_beside_a_model_that_needs_no_label(learnable):
         assert point["ahead_low"] < point["ahead"] < point["ahead_high"]
     assert points["faces"].tolist() == [8, 48]
     assert "ahead" not in curve_points(curve)
+
+
+def test_the_gain_at_the_end_is_of_the_same_faces_whatever_their_order():
+    names = [f"{clip}_{frame}" for clip in range(20) for frame in range(2)]
+    last = np.random.default_rng(0).integers(0, 2, 40).astype(float)
+    before = last.copy()
+    before[:8] = 1 - before[:8]
+    rows = [
+        pd.DataFrame({"model": "a", "file_name": names, "learned": learned, "right": right})
+        for learned, right in ((4, last), (16, before), (60, last))
+    ]
+    curve = pd.concat(rows).assign(clip=lambda each: each["file_name"].str.split("_").str[0])
+    (found,) = gains(curve.sample(frac=1, random_state=1)).to_dict("records")
+    assert (found["before"], found["faces"]) == (16, 60)
+    assert found["gain"] == pytest.approx((last - before).mean())
+    assert found["low"] < found["gain"] < found["high"]
+    assert gains(curve[curve["learned"] == 4]).empty
 
 
 POINTS = pd.DataFrame(

@@ -236,6 +236,24 @@ def curve_points(curve: pd.DataFrame, *, start: pd.Series | None = None) -> pd.D
     return pd.DataFrame(rows)
 
 
+def gains(curve: pd.DataFrame) -> pd.DataFrame:
+    """Return how much more often each model of `label_curve` is right with all faces than before.
+
+    ``model``, ``before`` and ``faces`` (learned from, at the last two points), ``gain`` (accuracy,
+    of the same faces), ``low`` and ``high`` (95 %, over clips). A model with one point has no row.
+    """
+    rows = []
+    for model, own in curve.groupby("model", sort=False):
+        *_, before, last = [0, *sorted(own["learned"].unique())]
+        right = own.groupby(["learned", "file_name"])["right"].mean()
+        if before:
+            gained = right[last] - right[before]
+            clips = own.groupby("file_name")["clip"].first()[gained.index]
+            mean = clustered_mean(gained.to_numpy(), clips)
+            rows.append((model, before, last, mean.value, *difference_interval(mean)))
+    return pd.DataFrame(rows, columns=["model", "before", "faces", "gain", "low", "high"])
+
+
 def best_at(points: pd.DataFrame, faces: Sequence[int], *, start: float) -> pd.DataFrame:
     """Return which model is right most often with so many labelled faces.
 

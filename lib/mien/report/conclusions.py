@@ -214,8 +214,20 @@ def labels_needed(ahead: Mapping, best: pd.DataFrame) -> str:
     return f"{said} The best guess is, {listed(guesses)}." if guesses else said
 
 
-def curve(found: pd.DataFrame) -> str:
-    """Return what each model has with few labelled faces and with all (`curve_points`)."""
+def curve(found: pd.DataFrame, gains: pd.DataFrame) -> str:
+    """Return what each model has with few labelled faces and with all, and whether it still rises.
+
+    From `mien.evaluation.probing.curve_points` and ``gains`` of the same curve.
+
+    Examples
+    --------
+    >>> points = pd.DataFrame({"model": ["m"] * 2, "faces": [4, 9], "accuracy": [0.3, 0.5]})
+    >>> row = {"model": "m", "before": 4, "faces": 9, "gain": 0.2, "low": -0.1, "high": 0.5}
+    >>> curve(points, pd.DataFrame([row]))
+    'Right, by the number of faces learned from: m 30.0 % with 4 and 50.0 % with 9. From 4 to 9 \
+faces m gained +20.0 points (95 % interval −10.0 to +50.0 points): whether it still rises, the \
+data do not say.'
+    """
     told = []
     for model, own in found.sort_values("faces").groupby("model", sort=False):
         first, last = own.iloc[0], own.iloc[-1]
@@ -223,7 +235,17 @@ def curve(found: pd.DataFrame) -> str:
             f"{model} {percent(first['accuracy'])} with {first['faces']:.0f} and "
             f"{percent(last['accuracy'])} with {last['faces']:.0f}"
         )
-    return f"Right, by the number of faces learned from: {'; '.join(told)}."
+    said = [f"Right, by the number of faces learned from: {'; '.join(told)}."]
+    for row in gains.itertuples():
+        rises = "whether it still rises, the data do not say"
+        if row.low > 0 or row.high < 0:
+            rises = "it still rises" if row.low > 0 else "it falls"
+        said.append(
+            f"From {row.before:.0f} to {row.faces:.0f} faces {row.model} gained "
+            f"{points(row.gain)} (95 % interval {interval((row.low, row.high), signed=True)}): "
+            f"{rises}."
+        )
+    return " ".join(said)
 
 
 def disputed(faces: int, of: int) -> str:

@@ -1,5 +1,6 @@
 """Figures of data, training and importance, drawn as `mien.report.figures` draws scores."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -191,6 +192,10 @@ def fold_leak(*, plain: Sequence[float], grouped: Sequence[float]) -> Picture:
     return Picture(figure, alt)
 
 
+#: Of models that share a colour.
+_LINES = ("-", ":", "-.")
+
+
 def label_curve(points: pd.DataFrame, *, start: Mapping[str, float] | None = None) -> Picture:
     """Show accuracy and log loss over the number of labelled faces learned from.
 
@@ -203,11 +208,14 @@ def label_curve(points: pd.DataFrame, *, start: Mapping[str, float] | None = Non
     ends = []
     with style():
         figure, axes = blank(3.4, ncols=2, width=WIDE)
+        drawn: Counter[str] = Counter()
         for name, own in points.sort_values("faces").groupby("model", sort=False):
             colour = next(others) if colours[name] == INK else colours[name]
+            line = _LINES[drawn[colour] % len(_LINES)]
+            drawn[colour] += 1
             for place, what in zip(axes, ("accuracy", "log_loss"), strict=True):
-                place.plot(own["faces"], own[what], marker=look(name)[1], ms=4, color=colour,
-                           label=printable(name))  # fmt: skip
+                place.plot(own["faces"], own[what], ls=line, marker=look(name)[1], ms=4,
+                           color=colour, label=printable(name))  # fmt: skip
             if name == best:
                 axes[0].fill_between(
                     own["faces"], own["low"], own["high"], color=colour, alpha=0.15
