@@ -248,15 +248,16 @@ def notebooks(
     ] = False,
 ) -> None:
     """Copy the chapters and studies out; a run that is started in DIR takes these copies."""
-    if not exercises and not solutions:
+    if not (exercises or solutions):
         copies = project.copy_notebooks(folder, force=force)
         out_console.print(f"Chapters and studies are in [bold]{_shown(copies)}[/bold]")
         return
     from mien.exercises import tasks
 
-    for solved in [False] * exercises + [True] * solutions:
-        written = tasks.write(folder, solved=solved, force=force)
-        out_console.print(f"The chapters are in [bold]{_shown(written)}[/bold]")
+    for wanted, solved in ((exercises, False), (solutions, True)):
+        if wanted:
+            written = tasks.write(folder, solved=solved, force=force)
+            out_console.print(f"The chapters are in [bold]{_shown(written)}[/bold]")
 
 
 @app.command()
@@ -459,7 +460,8 @@ def predict(
 
     if as_json and as_csv:
         raise ParameterError("--json and --csv are two answers; choose one")
-    if bool(images) == coverage or coverage > bool(person) or (person and network):
+    asked = not images and person if coverage else images
+    if not asked or (person and network):
         raise ParameterError(
             "name IMAGES, and --person STUDY or --weights FILE; or --person STUDY --coverage alone"
         )
