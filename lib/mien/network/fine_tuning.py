@@ -6,6 +6,7 @@ some augmented copies of them are computed once; what is tuned is the rest of th
 
 import copy
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -29,6 +30,7 @@ from mien.network.training import Augment
 #: Few images bear strong changes; the network has seen weaker ones.
 STRONG = Augment(shift=0.08, rotation=12, zoom=0.15, light=0.4)
 _INNER_FOLDS = 3  # of the faces learned from, to choose the number of epochs
+_SIZES = 32  # faces are answered in multiples of so many: each size is compiled once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -185,7 +187,7 @@ class Tuner:
         for variable, value in zip(self.late.optimizer.variables, self.fresh, strict=True):
             variable.assign(value)
         rows, rng = np.asarray(rows), np.random.default_rng([self.seed, seed, 1])
-        size, targets = min(self.tuning.batch_size, len(rows)), np.eye(CLASSES)[codes(labels)]
+        size, targets = _even(len(rows), self.tuning.batch_size), np.eye(CLASSES)[codes(labels)]
         if on_epoch:
             on_epoch(0)
         mean = now = start
@@ -193,7 +195,7 @@ class Tuner:
             self._put(now)
             copy = self.answers[2 + epoch % self.tuning.copies]
             order = rng.permutation(len(rows))
-            order = np.concatenate([order, order[: -len(order) % size]])  # batches of one size
+            order = np.resize(order, len(order) + -len(order) % size)  # batches of one size
             for batch in order.reshape(-1, size):
                 with enough_memory(size):
                     self.late.train_on_batch(copy[rows[batch]], targets[batch])
@@ -215,7 +217,7 @@ class Tuner:
         """
         answers = self.answers[:2, rows]
         flat = answers.reshape(-1, *answers.shape[2:])
-        logits = self.late.predict_on_batch(inference.padded(flat, 2 * self.answers.shape[1]))
+        logits = self.late.predict_on_batch(inference.padded(flat, _up(len(flat), _SIZES)))
         shares = softmax(np.asarray(logits)[: len(flat)], axis=1).reshape(2, -1, CLASSES)
         return restrict(shares.mean(axis=0), self.emotions).astype(np.float32)
 
@@ -302,6 +304,15 @@ def _last_of_stage(model: keras.Model, frozen: int):
     if frozen == len(ends) - 1:
         return model.get_layer("pooled").output
     return ends[frozen]
+
+
+def _even(count: int, most: int) -> int:
+    """Return the size of equal batches that repeat few of ``count`` faces and have few sizes."""
+    return min(_up(math.ceil(count / math.ceil(count / most)), 4), most)
+
+
+def _up(count: int, step: int) -> int:
+    return count + -count % step
 
 
 def _outputs(early: keras.Model, images: np.ndarray) -> np.ndarray:
