@@ -32,14 +32,18 @@ from mien.network import inference, pretrained
 from mien.network.fine_tuning import Tuner, Tuning
 from mien.study.profiles import settings
 
-FACES, FEWEST, EMOTIONS = 80, 5, 3
+FACES, FEWEST, EMOTIONS, FOLDS = 80, 5, 3, 3
 TUNING = Tuning(**settings("quick", "tuning"))
+FASTER = replace(TUNING, learning_rate=3 * TUNING.learning_rate)
+FROZEN = replace(TUNING, frozen=TUNING.frozen + 1)
 RECIPES = {
     "fine-tuning (quick)": TUNING,
     "from the probe's head": replace(TUNING, from_probe=True),
-    "learning rate x 3": replace(TUNING, learning_rate=3 * TUNING.learning_rate),
+    "rate x 3": FASTER,
+    "rate x 3, from the probe's head": replace(FASTER, from_probe=True),
     "pull x 10": replace(TUNING, l2_to_start=10 * TUNING.l2_to_start),
-    "one stage more frozen": replace(TUNING, frozen=TUNING.frozen + 1),
+    "one stage more frozen": FROZEN,
+    "one stage more frozen, from the probe's head": replace(FROZEN, from_probe=True),
 }
 
 
@@ -125,7 +129,7 @@ def main() -> None:
     for number, person in enumerate(persons):
         own = labels[person]
         clips = clips_of(features[person], own)
-        folds = grouped_folds(own, clips, n_splits=5, seed=given.seed)
+        folds = grouped_folds(own, clips, n_splits=FOLDS, seed=given.seed)
         as_it_is = restrict(crowd[person], in_order(own))
         note("as it is", number, as_it_is, own)
         for way, (procedure, seen, constants) in cheap_ways(features[person], as_it_is).items():

@@ -101,8 +101,9 @@ MODELS: dict[str, Model] = {
 class Rival:
     """A way that completes the comparison: features of a chapter, read by logistic regression.
 
-    ``part`` is the chapter whose table ``rivals`` holds its answers, ``file`` the stored model,
-    where there is one; the rest is as of `Model`.
+    ``part`` is the chapter whose table ``rivals`` holds its answers, ``file`` what it needs to
+    answer again, where that is stored (of all labelled faces what it reads, and their labels);
+    the rest is as of `Model`.
     """
 
     name: str
@@ -135,19 +136,21 @@ RIVALS: dict[str, Rival] = {
             part="B3",
             learned_from="the crowd's labels, then the person's, by learned features",
             network=True,
-            file="B3-probe.keras",
+            file="B3-labelled.npz",
         ),
         Rival(
             "NN-FER2013 + prototypes",
             part="B3",
             learned_from="as NN-FER2013 + LR, by the mean of every emotion",
             network=True,
+            file="B3-labelled.npz",
         ),
         Rival(
             "NN-FER2013 + prior",
             part="B3",
             learned_from="the crowd's labels, and how often the person shows which emotion",
             network=True,
+            file="B3-labelled.npz",
         ),
         Rival(
             "NN-FineTuned, other start",
@@ -160,6 +163,7 @@ RIVALS: dict[str, Rival] = {
             part="B3",
             learned_from="as NN-FER2013 + LR, by learned and measured features together",
             network=True,
+            file="B3-labelled.npz",
         ),
         Rival(
             "measured and NN, fused",
@@ -167,6 +171,7 @@ RIVALS: dict[str, Rival] = {
             learned_from="as NN-FER2013 + LR, its probabilities averaged with those by measured "
             "features",
             network=True,
+            file="B3-labelled.npz",
         ),
     )
 }

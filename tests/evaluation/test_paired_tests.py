@@ -3,10 +3,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from statsmodels.stats.contingency_tables import cochrans_q
 
 from mien.errors import DataError
 from mien.evaluation.intervals import clustered_mean, clustered_p, corrected_resampled
 from mien.evaluation.paired_tests import (
+    all_alike,
     compare,
     detectable_difference,
     holm,
@@ -212,3 +214,22 @@ def test_holm_decides_what_is_separated():
     together = compare(truth, answers, clips, pairs=family)
     assert alone.loc[0, "p"] == together.loc[0, "p"] < 0.05 < together.loc[0, "p_holm"]
     assert alone.loc[0, "separated"] and not together.loc[0, "separated"]
+
+
+def test_all_models_at_once_are_tested_by_cochrans_q_over_clips():
+    # Three models on 24 images: right on 20, 14 and 12 of them.
+    right = np.array([[number % 6 < 5, number % 12 < 7, number % 2 == 0] for number in range(24)])
+    truth = np.full(24, "sad")
+    given = {name: np.where(row, "sad", "happy") for name, row in zip("abc", right.T, strict=True)}
+    alone = all_alike(truth, given, np.arange(24).astype(str))
+    assert (alone["models"], alone["clips"]) == (3, 24)
+    assert alone["p"] == pytest.approx(cochrans_q(right).pvalue, abs=0.015)
+    # Frames that repeat their clip tell nothing new: p is that of one frame a clip.
+    often = {name: np.repeat(row, 3) for name, row in given.items()}
+    clips = np.repeat(np.arange(24), 3).astype(str)
+    assert all_alike(np.repeat(truth, 3), often, clips)["p"] == alone["p"]
+    assert all_alike(np.repeat(truth, 3), often, np.arange(72))["p"] < alone["p"] / 3
+    assert all_alike(truth, {"a": given["a"], "b": given["a"]}, clips[:24])["p"] == 1
+    # Repeats and trainings of a model count as one model that is as often right as they are.
+    repeated = given | {"a": np.tile(given["a"], (2, 3, 1))}
+    assert all_alike(truth, repeated, np.arange(24).astype(str)) == alone

@@ -251,3 +251,10 @@ def test_the_card_of_the_persons_model_says_when_it_is_unsure():
     never = [{"allowed": 0.1, "threshold": float("nan"), "coverage": 0.0, "error": float("nan")}]
     said = conclusions.winner(CARD | {"coverage": never, "columns": ["jawOpen"]})
     assert "always unsure" in said and "1 measured column" in said and "nan" not in said
+
+
+def test_a_test_of_all_models_at_once_claims_a_difference_only_where_there_is_one():
+    differ = conclusions.all_alike({"models": 5, "clips": 48, "p": 0.0123})
+    assert "the 5 models and rivals are not all equally often right" in differ
+    assert differ.endswith("(Cochran's Q over 48 clips, p = 0.012).")
+    assert "may all be equally" in conclusions.all_alike({"models": 5, "clips": 48, "p": 0.05})

@@ -139,7 +139,7 @@ def test_folds_keep_clips_together_and_are_the_same_in_a2_and_b3(demo_run):
 def test_every_network_is_stored_scored_and_told_apart(demo_run):
     names = {path.name for path in (demo_run.folder / "models").iterdir()}
     assert names == {
-        "A1.skops", "A2.skops", "B1.keras", "B1-2.keras", "B3.keras", "B3-probe.keras", "person"
+        "A1.skops", "A2.skops", "B1.keras", "B1-2.keras", "B3.keras", "B3-labelled.npz", "person"
     }  # fmt: skip
     metrics = results.load_metrics(demo_run.folder, "B1")
     first, second = metrics["temperatures"]

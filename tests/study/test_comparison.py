@@ -67,7 +67,11 @@ def chapter(tmp_path):
         predictions=frames.get,
         table=lambda part, name: tables[part, name],
         tables=tables,
-        metrics=lambda part: {"seconds": seconds[part], "scores": scores.get(part, [unknown])},
+        metrics=lambda part: {
+            "seconds": seconds[part],
+            "scores": scores.get(part, [unknown]),
+            "temperature": 2.0,
+        },
         stored_model=lambda part, file: tmp_path / "model",
         seconds=seconds,
         scores=scores,
@@ -340,7 +344,7 @@ def test_the_stored_model_that_is_right_most_often_is_kept(chapter):
     }  # fmt: skip
     card, stored = comparison.winner(chapter, person, answers, scores)  # what is stored, alone
     assert (card["model"], card["clips"], card["columns"]) == ("NN-FineTuned", 30, [])
-    assert stored.read_bytes() == b"12345" and card["find_faces"]
+    assert stored["model"].read_bytes() == b"12345" and card["find_faces"]
     assert (card["threshold"], card["temperature"]) == (0.9, 1.0)
     right = (answers.given["NN-FineTuned"] == answers.truth).mean()
     assert card["coverage"][2]["coverage"] == pytest.approx(right)  # the right ones have 0.9
@@ -348,7 +352,8 @@ def test_the_stored_model_that_is_right_most_often_is_kept(chapter):
     answers.given["NN-FER2013 + LR"] = answers.given["NN-FineTuned"]
     answers.probability["NN-FER2013 + LR"] = answers.probability["NN-FineTuned"]
     scores["NN-FER2013 + LR"] = {**scores["NN-FineTuned"], "accuracy": 0.8}
-    assert comparison.winner(chapter, person, answers, scores)[0]["model"] == "NN-FER2013 + LR"
+    card, stored = comparison.winner(chapter, person, answers, scores)
+    assert card["model"] == "NN-FER2013 + LR" and {*stored} == {"model", "network"}
 
 
 def test_models_are_held_against_a_second_look_at_the_labels():

@@ -13,6 +13,7 @@ from mien.designed.image_svm import Calibrated, pixel_svm
 from mien.designed.measured_svm import MeasuredSvm
 from mien.emotions import EMOTIONS, SHARES, codes, restrict
 from mien.errors import DataError
+from mien.evaluation import probing
 from mien.evaluation.calibration import apply_temperature
 from mien.network import SHIPPED
 from mien.photos import blendshapes
@@ -216,7 +217,7 @@ def keep(folder, model, **more):
     path = folder / "kept.skops" if hasattr(model, "fit") else model
     if path is not model:
         storage.save(model, path)
-    results.save_winner(folder, path, CARD | more, "")
+    results.save_winner(folder, {"model": path}, CARD | more, "")
 
 
 def test_the_network_of_a_person_answers_its_emotions_and_is_unsure_of_the_rest(tmp_path, photos):
@@ -238,6 +239,35 @@ def test_the_network_of_a_person_answers_its_emotions_and_is_unsure_of_the_rest(
     assert (again["emotion"][:6] == UNSURE).tolist() == (~sure[:6]).tolist() and sure.any()
     keep(tmp_path, SHIPPED, threshold=None)
     assert set(read_photos(tmp_path, photos)["emotion"]) == {UNSURE, ""}
+
+
+def test_what_labelled_faces_teach_answers_photos(tmp_path, photos, landmarker, cache_folder):
+    from mien.network import inference, pretrained
+
+    network, _ = pretrained.shipped()
+    names, labels = list(BLENDSHAPES), np.array(["happy", "sad"] * 3)
+    measured = blendshapes.measure({path.name: path for path in photos[:-1]})[names].to_numpy()
+    faces = np.stack([to_grey48(open_image(path)) for path in photos[:-1]])
+    read = inference.embed(network, faces)
+    said = apply_temperature(inference.predict(network, faces), 2.0)
+    together = np.hstack([read, measured])
+    for name, taught, columns in (
+        ("NN-FER2013 + prior", restrict(said, CARD["emotions"]), []),
+        ("NN-FER2013 + prototypes", read, []),
+        ("measured and NN, fused", together, names),
+    ):
+        rows = tmp_path / "rows.npz"
+        results.save_rows(rows, labels, {name: taught, "another": read * 0})
+        card = CARD | {"model": name, "columns": columns, "temperature": 2.0}
+        results.save_winner(
+            tmp_path, {"model": tmp_path / "rows.npz", "network": SHIPPED}, card, ""
+        )
+        found = read_photos(tmp_path, photos)
+        answer = probing.procedure(name, len(columns))
+        expected = restrict(answer(taught, labels, labels, taught)[0], CARD["emotions"])
+        shares = found.loc[:5, list(SHARES)].astype(float)
+        np.testing.assert_allclose(shares, expected, atol=1e-3)
+        assert found["problem"][6]
 
 
 def test_the_svm_of_pixels_of_a_person_answers_photos(tmp_path, photos):

@@ -89,8 +89,10 @@ def test_the_model_of_the_person_is_stored_with_its_card_and_belongs_to_chapter_
         results.load_winner(tmp_path)
     for name in ("old.skops", "new.npz"):
         (tmp_path / name).write_text(name)
-        results.save_winner(tmp_path, tmp_path / name, {"threshold": float("nan")}, "- Words.")
-    card, model = results.load_winner(tmp_path)
-    assert card == {"threshold": None} and model.read_text() == "new.npz"
+        files = {"model": tmp_path / name, "network": tmp_path / "old.skops"}
+        results.save_winner(tmp_path, files, {"threshold": float("nan")}, "- Words.")
+    card, files = results.load_winner(tmp_path)
+    assert card == {"threshold": None} and [*files] == ["model", "network"]
+    assert files["model"].read_text() == "new.npz"
     names = [path.name for path in results.models_of(tmp_path, "C")]
-    assert names == ["card.json", "card.md", "model.npz"]
+    assert names == ["card.json", "card.md", "model.npz", "network.skops"]

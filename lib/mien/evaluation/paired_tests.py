@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from scipy.stats import permutation_test
 from statsmodels.stats import contingency_tables
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.power import TTestPower
@@ -119,6 +120,39 @@ def compare(
     frame["p_holm"] = holm(frame["p"].to_numpy(dtype=float))
     frame["separated"] = frame["p_holm"] < 0.05
     return frame
+
+
+def all_alike(
+    truth: Sequence[str],
+    predictions: Mapping[str, np.ndarray],
+    clips: Sequence[str],
+    *,
+    seed: int = 0,
+) -> dict[str, Any]:
+    """Test whether all models are equally often right on the images that each has answered.
+
+    Cochran's Q (Cochran 1950, Biometrika 37:256) over clips: every model's right answers, averaged
+    over trainings and repeats, are summed by clip, and a clip's sums exchanged at random between
+    the models (`scipy.stats.permutation_test`). As of `compare`, without empty answers. Returns
+    ``models`` and ``clips`` (their numbers) and ``p``; 1 where no clip tells any two apart.
+    """
+    right = [(_by_training(given) == truth).mean(axis=(0, 1)) for given in predictions.values()]
+    sums = pd.DataFrame(np.transpose(right)).groupby(np.asarray(clips)).sum().to_numpy().T
+
+    def spread(*sums, axis):
+        return np.var([each.sum(axis=axis) for each in sums], axis=0)
+
+    found = permutation_test(
+        list(sums),
+        spread,
+        permutation_type="samples",
+        vectorized=True,
+        n_resamples=9999,
+        batch=500,
+        alternative="greater",
+        rng=np.random.default_rng([seed, 3]),
+    )
+    return {"models": len(sums), "clips": sums.shape[1], "p": float(found.pvalue)}
 
 
 def pair(pairs: pd.DataFrame, a: str, b: str) -> dict:

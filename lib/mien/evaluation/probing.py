@@ -86,6 +86,19 @@ def fused(columns: int) -> Callable:
     return answer
 
 
+def procedure(rival: str, measured: int) -> Callable:
+    """Return how a rival of chapter B3 (`mien.models.RIVALS`) answers, by name.
+
+    The prior reads the network's answers, others its features; rows of what is called "measured"
+    end with so many ``measured`` columns.
+    """
+    return {
+        "NN-FER2013 + prior": by_prior,
+        "NN-FER2013 + prototypes": by_prototypes,
+        "measured and NN, fused": fused(measured),
+    }.get(rival, by_probe)
+
+
 def by_prototypes(features, labels, _, others) -> tuple[np.ndarray, None]:
     """Answer by the likeness of a face to the mean of every class (Snell, Swersky, Zemel 2017).
 

@@ -139,6 +139,16 @@ def declared(pairs: pd.DataFrame, detectable: Mapping) -> str:
     return f"{found}{f' ({listed(separated)})' if separated else ''}; {seen(detectable)}."
 
 
+def all_alike(found: Mapping) -> str:
+    """Return what a test of all models at once says (`mien.evaluation.paired_tests.all_alike`)."""
+    differ = "are not all" if found["p"] < 0.05 else "may all be"
+    return (
+        f"Taken all at once, the {count(found['models'], 'model')} and rivals {differ} equally "
+        f"often right on these faces (Cochran's Q over {count(found['clips'], 'clip')}, "
+        f"{p_value(found['p'])})."
+    )
+
+
 def largest(pairs: pd.DataFrame) -> str:
     """Return what is known of the declared pair that differs most."""
     if pairs.empty:

@@ -208,16 +208,14 @@ class Chapter:
         """Return where an earlier chapter of this study has stored a model; errors as `metrics`."""
         return results.model_path(self._found(part)[0], name)
 
-    def save_networks(self, networks: Sequence[Any], **others: Any) -> None:
+    def save_networks(self, networks: Sequence[Any]) -> None:
         """Store the networks that this chapter has trained; nothing of earlier ones stays.
 
-        As ``B1.keras``, ``B1-2.keras`` and so on, ``others`` as ``B1-<name>.keras``; checkpoints
-        go.
+        As ``B1.keras``, ``B1-2.keras`` and so on; checkpoints go.
         """
         from mien.network import pretrained  # here: importing Keras takes seconds
 
         names = {results.training_file(self.part, n): each for n, each in enumerate(networks)}
-        names |= {f"{self.part}-{name}.keras": network for name, network in others.items()}
         for name, network in names.items():
             pretrained.save(network, self.model_path(name))
         left = results.models_of(self.folder, self.part)

@@ -208,8 +208,8 @@ def coverage(answers: Answers) -> dict[str, pd.DataFrame]:
 
 def winner(
     chapter: Chapter, person: Person, answers: Answers, scores: Mapping[str, Mapping[str, Any]]
-) -> tuple[dict[str, Any], Path]:
-    """Return the card of the stored model that is right most often, and where the model lies.
+) -> tuple[dict[str, Any], dict[str, Path]]:
+    """Return the card of the stored model that is right most often, and its files.
 
     By ``scores``, `labelled_scores` of the same ``answers``; rivals that are stored compete, too.
 
@@ -223,7 +223,8 @@ def winner(
         (`mien.evaluation.calibration.answered_at`), ``allowed`` and ``threshold`` (of the
         probability, under which it is unsure; None where even its surest answers are wrong more
         often than allowed).
-    Path
+    dict of str to Path
+        For `mien.study.results.save_winner`.
     """
     rivals = [rival for name, rival in RIVALS.items() if rival.file and name in scores]
     every: list[Model | Rival] = [*_models(chapter), *rivals]
@@ -231,7 +232,13 @@ def winner(
     best = stored[max(stored, key=lambda name: scores[name]["accuracy"])]
     score, trade = scores[best.name], answered_at(coverage(answers)[best.name], ERRORS)
     told = {name: score[name] for name in ("accuracy", "accuracy_ci95")}
-    as_it_is = best.name == "NN-FER2013"
+    files = {"model": _stored(chapter, best)}
+    columns = chapter.metrics("A2")["features"]["columns"] if best.part == "A2" else []
+    if best.name in RIVALS:
+        files["network"] = _stored(chapter, MODELS["NN-FER2013"])
+    if best.name.startswith("measured"):
+        columns = person.features("both").names
+    crowds = best.name.startswith("NN-FER2013")
     card = {
         "model": best.name,
         "learned_from": best.learned_from,
@@ -240,14 +247,14 @@ def winner(
         "clips": len(set(answers.clip)),
         **told,
         "emotions": person.emotions,
-        "columns": chapter.metrics("A2")["features"]["columns"] if best.part == "A2" else [],
-        "temperature": chapter.metrics("B2")["temperature"] if as_it_is else 1.0,
+        "columns": columns,
+        "temperature": chapter.metrics("B2")["temperature"] if crowds else 1.0,
         "find_faces": chapter.study.find_faces,
         "coverage": trade.to_dict("records"),
         "allowed": ALLOWED,
         "threshold": trade.set_index("allowed").loc[ALLOWED, "threshold"],
     }
-    return card, _stored(chapter, best)
+    return card, files
 
 
 def declared_pairs(answers: Answers) -> pd.DataFrame:

@@ -15,6 +15,7 @@ from mien.data.images import open_image
 from mien.emotions import EMOTIONS, SHARES, codes, named, probability_of, restrict, spread
 from mien.errors import DataError
 from mien.evaluation import probing
+from mien.evaluation.calibration import apply_temperature
 from mien.evaluation.intervals import wilson_interval
 from mien.evaluation.rater_agreement import errors_among_voters, with_voters
 from mien.photos import blendshapes, reading
@@ -293,18 +294,22 @@ def read_photos(
     """
     from mien.designed import storage  # here: chapters that read none of this declare no folder
 
-    card, file = results.load_winner(study)
-    model = storage.load(file) if file.suffix == ".skops" else None
-    if card["columns"]:
+    card, files = results.load_winner(study)
+    if any(name.startswith("AU") for name in card["columns"]):
+        raise DataError(
+            f"{card['model']}, the model of this study, reads Action Units, which mien cannot "
+            "measure in a photo; let OpenFace measure it, as an unknown face of the person's "
+            "folder, and run the study again"
+        )
+    model = storage.load(files["model"]) if files["model"].suffix == ".skops" else None
+    how = {"find_faces": find_faces or card["find_faces"], "batch_size": batch_size}
+    if "network" in files:
+        answers = _by_labelled_faces(card, files, paths, **how, on_picture=on_picture)
+    elif card["columns"]:
         answers = _by_blendshapes(card, model, paths, on_picture)
     else:
-        answers = reading.read_faces(
-            paths,
-            _by_pixels(card, model, file, batch_size),
-            find_faces=find_faces or card["find_faces"],
-            batch_size=batch_size,
-            on_picture=on_picture,
-        )
+        answer = _by_pixels(card, model, files["model"], batch_size)
+        answers = reading.read_faces(paths, answer, **how, on_picture=on_picture)
     seen = answers["problem"] == ""
     shares = restrict(answers.loc[seen, list(SHARES)].to_numpy(float), card["emotions"])
     most = shares.max(axis=1)
@@ -324,13 +329,45 @@ def _by_pixels(card, model, file: Path, batch_size: int) -> Callable[[np.ndarray
     return inference.answerer(network, card["temperature"], batch_size=batch_size)
 
 
+def _by_labelled_faces(card, files, paths, **how) -> pd.DataFrame:
+    """Answer as chapter B3 did out of fold, by what all labelled faces teach."""
+    from mien.network import inference, pretrained  # here: importing Keras takes seconds
+
+    path, faces = files["network"], [np.zeros((0, 48, 48), np.uint8)]
+    packed = path.suffix == ".npz"
+    network = pretrained.import_weights(path)[0] if packed else pretrained.load(path)
+
+    def keep(seen: np.ndarray) -> np.ndarray:
+        faces.append(seen)
+        return np.zeros((len(seen), len(EMOTIONS)))
+
+    answers = reading.read_faces(paths, keep, **how)
+    seen, faces = answers["problem"] == "", np.concatenate(faces)
+    if card["columns"]:  # are measured on the largest face
+        area = answers["width"].mul(answers["height"]).fillna(0).astype(float)
+        largest = answers.index.isin(area.groupby(answers["file"]).idxmax())
+        faces, answers = faces[largest[seen]], answers[largest].reset_index(drop=True)
+        seen = answers["problem"] == ""
+    if not seen.any():
+        return answers
+    if card["model"] == "NN-FER2013 + prior":
+        rows = apply_temperature(inference.predict(network, faces), card["temperature"])
+        rows = restrict(rows, card["emotions"])
+    else:
+        rows = inference.embed(network, faces)
+    if card["columns"]:
+        pictures = answers.loc[seen, "file"]
+        measured = blendshapes.measure({path: Path(path) for path in pictures.unique()})
+        shapes = measured.set_index("file_name").loc[pictures, list(card["columns"])]
+        rows = np.hstack([rows, shapes.to_numpy(np.float32)])
+    with np.load(files["model"], allow_pickle=False) as known:
+        labels, taught = known["labels"], known[card["model"]]
+    answer = probing.procedure(card["model"], len(card["columns"]))
+    answers.loc[seen, list(SHARES)] = answer(taught, labels, labels, rows)[0]
+    return answers
+
+
 def _by_blendshapes(card, model, paths, on_picture) -> pd.DataFrame:
-    if any(name.startswith("AU") for name in card["columns"]):
-        raise DataError(
-            f"{card['model']}, the model of this study, reads Action Units, which mien cannot "
-            "measure in a photo; let OpenFace measure it, as an unknown face of the person's "
-            "folder, and run the study again"
-        )
     measured = blendshapes.measure({str(path): path for path in paths}, on_picture=on_picture)
     found = (measured["success"] == 1).to_numpy()
     problems = ["" if seen else _problem(path) for seen, path in zip(found, paths, strict=True)]

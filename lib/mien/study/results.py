@@ -158,21 +158,32 @@ def load_table(study: Path, part: str, name: str) -> pd.DataFrame:
     return frame.apply(_numbers_where_possible)
 
 
-def save_winner(study: Path, model: Path, card: Mapping[str, Any], told: str) -> None:
-    """Store the person's model in ``models/person``: the file, card.json, and in words card.md."""
+def save_rows(path: Path, labels: np.ndarray, rows: Mapping[str, np.ndarray]) -> None:
+    """Store what rivals read of all labelled faces, (n, d) by name, with the labels (n,)."""
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        np.savez_compressed(file, labels=labels.astype(str), **rows)
+
+
+def save_winner(study: Path, files: Mapping[str, Path], card: Mapping[str, Any], told: str) -> None:
+    """Store the person's model in ``models/person``, with card.json, and in words card.md.
+
+    ``files`` are the ``model`` and, where that reads what a network says, the ``network``.
+    """
     with whole_folder(study / "models" / "person") as temporary:
-        shutil.copyfile(model, temporary / f"model{model.suffix}")
+        for name, path in files.items():
+            shutil.copyfile(path, temporary / f"{name}{path.suffix}")
         write_json(temporary / "card.json", card)
         (temporary / "card.md").write_text(told + "\n", encoding="utf-8")
 
 
-def load_winner(study: Path) -> tuple[dict[str, Any], Path]:
-    """Return the card of the person's model and where the model lies; `DataError` if none does."""
+def load_winner(study: Path) -> tuple[dict[str, Any], dict[str, Path]]:
+    """Return what `save_winner` stored, card and files; `DataError` if there is no such model."""
     folder = study / "models" / "person"
     try:
         card = json.loads((folder / "card.json").read_text(encoding="utf-8"))
-        return card, next(folder.glob("model.*"))
-    except (OSError, ValueError, StopIteration):
+        files = {path.stem: path for path in folder.iterdir() if path.stem != "card"}
+        return card, {"model": files.pop("model"), **files}
+    except (OSError, ValueError, KeyError):
         raise DataError(
             f"there is no model of the person in {folder}; run the whole study (mien run): chapter "
             "C stores it"
