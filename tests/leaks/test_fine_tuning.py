@@ -260,6 +260,7 @@ def test_every_fold_chooses_its_epochs_and_learns_without_its_faces(tuner, faces
     _, labels, clips = faces
     folds = grouped_folds(labels, clips, n_splits=2)
     chosen, learned = [], []
+    monkeypatch.setattr(tuner, "known", {})  # what other tests have asked
     monkeypatch.setattr(tuner, "choose_epochs", lambda *given, **_: chosen.append(given) or 1)
     monkeypatch.setattr(tuner, "fit", lambda *given, **_: learned.append(given))
     tuner.out_of_fold(labels, clips, folds)

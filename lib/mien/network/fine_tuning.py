@@ -5,7 +5,6 @@ some augmented copies of them are computed once; what is tuned is the rest of th
 """
 
 import copy
-import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -108,7 +107,7 @@ class Tuner:
         seed: int = 0,
     ):
         """See the class."""
-        self.tuning, self.seed, self.emotions = tuning, seed, list(emotions)
+        self.tuning, self.seed, self.emotions, self.known = tuning, seed, list(emotions), {}
         self.model = architecture.fuse(model)
         cut = _last_of_stage(self.model, self.tuning.frozen)
         early = keras.Model(self.model.input, cut)
@@ -253,17 +252,25 @@ class Tuner:
         (`mien.evaluation.cross_validation.grouped_folds`). Returns probabilities, float32 (repeats,
         n, 7), and the number of epochs that each fold has chosen, int (repeats x folds,).
         """
-        seeds = itertools.cycle(np.unique(folds).tolist())
-
-        def answer(learn, truth, clips, test):
-            seed = next(seeds)
-            epochs = self.choose_epochs(learn, truth, clips, seed=seed)
-            self.fit(learn, truth, epochs=epochs, seed=seed)
-            return self.predict(test), epochs
-
         rows = np.arange(self.answers.shape[1])
-        probabilities, epochs = out_of_fold(answer, rows, labels, clips, folds)
+        probabilities, epochs = out_of_fold(self.answer, rows, labels, clips, folds)
         return probabilities, np.array(epochs)
+
+    def answer(
+        self, learn: np.ndarray, labels: np.ndarray, clips: np.ndarray, test: np.ndarray
+    ) -> tuple[np.ndarray, int]:
+        """Return answers to the faces ``test`` after tuning on others, and the number of epochs.
+
+        What `mien.evaluation.cross_validation.out_of_fold` asks where its rows are the places of
+        the faces; what was asked before is not computed again.
+        """
+        asked = (self.tuning.from_probe, *(tuple(each) for each in (learn, labels, clips, test)))
+        if asked not in self.known:
+            seed = int(np.min(test))
+            epochs = self.choose_epochs(learn, labels, clips, seed=seed)
+            self.fit(learn, labels, epochs=epochs, seed=seed)
+            self.known[asked] = self.predict(test), epochs
+        return self.known[asked]
 
     def fit_on(
         self, rows: np.ndarray, labels: Sequence[str], clips: Sequence[str]

@@ -110,13 +110,19 @@ def rivals_table(
 
 
 def label_curve(
-    chapter: Chapter, person: Person, labelled: Labelled, procedures: Mapping[str, Any]
+    chapter: Chapter,
+    person: Person,
+    labelled: Labelled,
+    procedures: Mapping[str, Any],
+    *,
+    draws: int = 0,
 ) -> pd.DataFrame:
     """Return `mien.evaluation.probing.label_curve` of procedures on the k labelled faces.
 
-    All chapters of a study deal the same folds and draw the same clips, of all labelled ones.
+    All chapters of a study deal the same folds and draw the same clips, of all labelled ones;
+    ``draws`` of them, 0: as many as the profile says.
     """
-    draws, faces = chapter.setting("curve_repeats"), person.faces
+    draws, faces = draws or chapter.setting("curve_repeats"), person.faces
     clips = faces.loc[faces["set"] == "labelled", "clip"]
     return probing.label_curve(
         procedures,
