@@ -34,17 +34,19 @@ from mien.study.profiles import settings
 
 FACES, FEWEST, EMOTIONS, FOLDS = 80, 5, 3, 3
 TUNING = Tuning(**settings("quick", "tuning"))
-FASTER = replace(TUNING, learning_rate=3 * TUNING.learning_rate)
-FROZEN = replace(TUNING, frozen=TUNING.frozen + 1)
+HEADS = {"the crowd's head": False, "the probe's head": True}
 RECIPES = {
-    "fine-tuning (quick)": TUNING,
-    "from the probe's head": replace(TUNING, from_probe=True),
-    "rate x 3": FASTER,
-    "rate x 3, from the probe's head": replace(FASTER, from_probe=True),
-    "pull x 10": replace(TUNING, l2_to_start=10 * TUNING.l2_to_start),
-    "one stage more frozen": FROZEN,
-    "one stage more frozen, from the probe's head": replace(FROZEN, from_probe=True),
+    f"rate {rate:g}, {head}": replace(TUNING, learning_rate=rate, from_probe=probe)
+    for rate in (6e-4, 2e-4, 6e-5, 2e-5)
+    for head, probe in HEADS.items()
 }
+RECIPES |= {
+    f"one stage more frozen, {head}": replace(
+        TUNING, learning_rate=2e-4, frozen=TUNING.frozen + 1, from_probe=probe
+    )
+    for head, probe in HEADS.items()
+}
+RECIPES["pull x 10"] = replace(TUNING, learning_rate=2e-4, l2_to_start=10 * TUNING.l2_to_start)
 
 
 def pretend_persons(features: np.ndarray, labels: np.ndarray, *, seed: int) -> list[np.ndarray]:
@@ -77,11 +79,13 @@ def clips_of(features: np.ndarray, labels: np.ndarray) -> np.ndarray:
 def cheap_ways(features: np.ndarray, answers: np.ndarray) -> dict[str, tuple]:
     """Return what needs no tuning: procedure, rows, and constants of `probing` to set for it."""
     ways = {"prior corrected": (probing.by_prior, answers, {})}
-    for shrinkage in (0, 1, 2, 4, 8):
-        constants = {"SHRINKAGE": float(shrinkage)}
-        ways[f"prototypes, shrinkage {shrinkage}"] = probing.by_prototypes, features, constants
-    for penalty in (0.3, 1.0, 3.0, 9.0):
-        ways[f"probe, penalty {penalty}"] = probing.by_probe, features, {"PENALTY": penalty}
+    for shrinkage in (0.0, 2.0, 8.0, 32.0):
+        for sharpness in (0.15, 0.08, 0.04):
+            constants = {"SHRINKAGE": shrinkage, "SHARPNESS": sharpness}
+            name = f"prototypes, shrinkage {shrinkage:g}, temperature {sharpness}"
+            ways[name] = probing.by_prototypes, features, constants
+    for penalty in (1.0, 3.0, 9.0, 27.0, 81.0):
+        ways[f"probe, penalty {penalty:g}"] = probing.by_probe, features, {"PENALTY": penalty}
     return ways
 
 
@@ -109,6 +113,7 @@ def main() -> None:
     parser.add_argument("fer2013", help="as of a study's parameter")
     parser.add_argument("--persons", type=int, default=100, help="at most so many")
     parser.add_argument("--tuned", type=int, default=0, help="persons on whom recipes are tuned")
+    parser.add_argument("--recipes", default="", help="those alone whose name holds this")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     images, truth = load_fer2013(given.fer2013).split("PublicTest")
@@ -137,7 +142,8 @@ def main() -> None:
             vars(probing).update(constants)
             note(way, number, out_of_fold(procedure, seen, own, clips, folds)[0][0], own)
             vars(probing).update(before)
-        for way, recipe in RECIPES.items() if number < given.tuned else ():
+        recipes = {way: RECIPES[way] for way in RECIPES if given.recipes in way}
+        for way, recipe in recipes.items() if number < given.tuned else ():
             start = time.perf_counter()
             for epochs, shares in tuned(network, images[person], own, clips, folds, recipe).items():
                 note(f"{way}, {epochs} epochs", number, shares, own)

@@ -94,10 +94,10 @@ SETTINGS: dict[str, tuple[Any, Any, Any]] = {
     "ablation_epochs": (3, 3, 6),
     "assignment_minutes": (0.02, 1.0, 15.0),  # for the assignment's network
     # B3
-    "tuning": (  # mien.network.fine_tuning.Tuning
+    "tuning": (  # mien.network.fine_tuning.Tuning; rates: benchmarks/pretend_persons.py
         {"epochs": 8, "learning_rate": 3e-4, "copies": 6},
-        {"epochs": 16, "learning_rate": 2e-4, "copies": 16},
-        {"epochs": 24, "learning_rate": 2e-4, "copies": 24},
+        {"epochs": 16, "learning_rate": 2e-5, "copies": 16},
+        {"epochs": 24, "learning_rate": 2e-5, "copies": 24},
     ),
     "tuning_repeats": (1, 3, 10),  # times the folds are drawn anew
 }
