@@ -15,7 +15,7 @@ import numpy as np
 from statsmodels.stats.proportion import proportion_confint
 
 from mien import emotions
-from mien.data.fer2013 import has_copy_in, load_fer2013
+from mien.data.fer2013 import copied_in_training, load_fer2013
 from mien.emotions import EMOTIONS
 from mien.evaluation import calibration
 from mien.network import SHIPPED, SHIPPED_CURVE, architecture, inference, pretrained, training
@@ -143,7 +143,7 @@ def measure(packed, crowd) -> dict:
         for way in (MIRRORED, looks)
     )
     codes = emotions.codes(private.truth_for({"quick": quick, "answers": answers}))
-    right, copied = answers == codes, has_copy_in(crowd, "PrivateTest")
+    right, copied = answers == codes, copied_in_training(crowd, "PrivateTest")
     sets = {
         "PublicTest": answered[looks].argmax(axis=1) == public_codes,
         "PrivateTest": right,

@@ -195,7 +195,7 @@ class Pictures:
         for number, path in enumerate(self._paths):
             groups[path[:-1]].append(number)
         likely = [own for folder, own in groups.items() if folder[-1:] == (_stem(name),)]
-        likely += [own for folder, own in groups.items() if _ends_with(above, folder)]
+        likely += [n for f, n in groups.items() if f and tuple(above[-len(f) :]) == f]
         if len(set(self._names)) == len(self._names):
             likely.append(list(range(len(self._names))))
         fitting = next((group for group in likely if len(group) == count), [])
@@ -221,10 +221,6 @@ def _parts(text: str) -> list[str]:
 
 def _stem(name: str) -> str:
     return name.rpartition(".")[0] or name
-
-
-def _ends_with(path: Sequence[str], folders: Sequence[str]) -> bool:
-    return bool(folders) and tuple(path[-len(folders) :]) == tuple(folders)
 
 
 def _common_end(left: Sequence[str], right: Sequence[str]) -> int:

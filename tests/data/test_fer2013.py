@@ -12,8 +12,8 @@ from mien.data import fer2013, fer2013_files
 from mien.data.fer2013 import (
     Fer2013,
     constant_images,
-    duplicates,
-    has_copy_in,
+    copied_in_training,
+    copies,
     load_fer2013,
     nearly_copied_in,
 )
@@ -180,7 +180,7 @@ def test_an_empty_split_is_taken_from_training_by_content(tmp_path):
     assert crowd.shared_out == ("PublicTest",)
     public = crowd.usage == "PublicTest"
     assert 20 <= public[:100].sum() <= 24 and 16 <= public[100:].sum() <= 20
-    assert not has_copy_in(crowd, "PublicTest", "Training").any()
+    assert not copied_in_training(crowd, "PublicTest").any()
     np.testing.assert_array_equal(crowd.usage == "PrivateTest", drawn[2] == "PrivateTest")
     turned = write(tmp_path, text_of(rows_of(drawn)[::-1]))
     again = load_fer2013(turned, public_share=0.2)
@@ -195,14 +195,9 @@ def test_duplicates_copies_and_constant_images_by_hand():
     images[6, 47, 47] ^= 1
     usage = np.array(["Training", "Training", "Training", "PublicTest"] + ["PrivateTest"] * 3)
     crowd = make(images, np.array([0, 1, 2, 3, 4, 5, 6], np.int8), usage)
-    table = duplicates(crowd)
-    assert table["row"].tolist() == [3, 4, 5]
-    assert table["copy_of"].tolist() == [1, 2, 0]
-    assert table["usage"].tolist() == ["PublicTest", "PrivateTest", "PrivateTest"]
-    assert table["copy_usage"].tolist() == ["Training"] * 3
-    assert set(table) == {"row", "copy_of", "usage", "copy_usage"}
-    assert has_copy_in(crowd).tolist() == [True, True, False]
-    assert has_copy_in(crowd, "PublicTest", "PrivateTest").tolist() == [False]
+    assert np.flatnonzero(copies(crowd)).tolist() == [3, 4, 5]
+    assert copied_in_training(crowd, "PrivateTest").tolist() == [True, True, False]
+    assert copied_in_training(crowd, "PublicTest").tolist() == [True]
     assert constant_images(crowd).tolist() == [2, 4]
 
 
@@ -216,7 +211,7 @@ def test_the_same_photo_in_another_print_is_nearly_a_copy():
     images = np.array([*training, *private]).astype(np.uint8)
     usage = np.array(["Training"] * 4 + ["PrivateTest"] * 4)
     crowd = Fer2013(images, np.zeros(8, np.int8), usage, pd.DataFrame(), "", "")
-    assert has_copy_in(crowd).tolist() == [True, False, False, False]
+    assert copied_in_training(crowd, "PrivateTest").tolist() == [True, False, False, False]
     assert nearly_copied_in(crowd).tolist() == [True, True, False, False]
 
 
@@ -243,11 +238,11 @@ def test_the_real_data_has_the_official_counts(real):
 
 @pytest.mark.real
 def test_the_real_data_has_the_known_copies_and_constant_images(real):
-    assert len(duplicates(real)) == 1855
-    assert has_copy_in(real, "PrivateTest").sum() == 288
-    assert has_copy_in(real, "PublicTest").sum() == 280
+    assert copies(real).sum() == 1855
+    assert copied_in_training(real, "PrivateTest").sum() == 288
+    assert copied_in_training(real, "PublicTest").sum() == 280
     assert len(constant_images(real)) == 12
-    assert (nearly_copied_in(real) & ~has_copy_in(real)).sum() == 72
+    assert (nearly_copied_in(real) & ~copied_in_training(real, "PrivateTest")).sum() == 72
 
 
 @pytest.mark.real

@@ -50,7 +50,7 @@ def test_answers_without_truths_are_refused():
 def test_reliability_by_hand():
     probabilities = np.array([[0.95, 0.05], [0.91, 0.09], [0.45, 0.55], [1.0, 0.0]])
     frame, error = reliability(
-        ["sad", "happy", "happy", "sad"], probabilities, labels=["sad", "happy"], bins=10
+        ["sad", "happy", "happy", "sad"], probabilities, labels=["sad", "happy"]
     )
     assert frame["n"].tolist() == [1, 3]
     assert frame[["lower", "upper"]].round(1).to_numpy().tolist() == [[0.5, 0.6], [0.9, 1.0]]
@@ -81,7 +81,7 @@ def test_reliability_errs_on_both_sides():
 
 
 def test_a_confidence_on_an_edge_belongs_below_it():
-    frame, _ = reliability(["a"], np.array([[0.5, 0.5]]), labels=["a", "b"], bins=10)
+    frame, _ = reliability(["a"], np.array([[0.5, 0.5]]), labels=["a", "b"])
     assert frame[["lower", "upper"]].to_numpy().tolist() == [[0.4, 0.5]]
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from mien import system
-from mien.data.fer2013 import constant_images, duplicates, load_fer2013
+from mien.data.fer2013 import constant_images, copies, load_fer2013
 from mien.data.measured import UNITS
 from mien.data.person import load_person
 from mien.emotions import EMOTIONS
@@ -69,9 +69,9 @@ def test_the_crowd_has_the_layout_and_the_proportions_of_fer2013(folder, crowd):
 
 
 def test_the_crowd_has_copies_and_an_empty_picture_to_find(crowd):
-    copied = duplicates(crowd)
-    assert 4 <= len(copied) <= 0.1 * CROWD
-    assert {"Training", "PublicTest", "PrivateTest"} <= set(copied["usage"])
+    copied = copies(crowd)
+    assert 4 <= copied.sum() <= 0.1 * CROWD
+    assert {"Training", "PublicTest", "PrivateTest"} <= set(crowd.usage[copied])
     assert len(constant_images(crowd)) == 1
 
 

@@ -196,50 +196,34 @@ def _share_out(rows: Rows, share: float) -> tuple[np.ndarray, tuple[str, ...]]:
     return usages, tuple(filled)
 
 
-def duplicates(crowd: Fer2013) -> pd.DataFrame:
-    """List the images that are exact pixel copies of an earlier one, in order.
+def copies(crowd: Fer2013) -> np.ndarray:
+    """Tell which images (n,) are exact pixel copies of an earlier one."""
+    return pd.Series(_kinds(crowd.images)).duplicated().to_numpy()
 
-    Columns ``row`` and ``copy_of`` (indices into ``crowd.images``, from 0; ``copy_of`` is the first
-    of its kind), ``usage``, ``copy_usage``. On FER2013 as the challenge published it, about 1,850
-    lines.
-    """
+
+def copied_in_training(crowd: Fer2013, usage: str) -> np.ndarray:
+    """Tell which images (m,) of a test split have an exact pixel copy in Training."""
     kinds = _kinds(crowd.images)
-    copy_of = np.unique(kinds, return_index=True)[1][kinds]
-    row = np.flatnonzero(copy_of != np.arange(len(kinds)))
-    copy_of = copy_of[row]
-    return pd.DataFrame(
-        {
-            "row": row,
-            "usage": crowd.usage[row],
-            "copy_of": copy_of,
-            "copy_usage": crowd.usage[copy_of],
-        }
-    )
+    return np.isin(kinds[crowd._in(usage)], kinds[crowd._in("Training")])
 
 
-def has_copy_in(crowd: Fer2013, usage: str = "PrivateTest", other: str = "Training") -> np.ndarray:
-    """Tell which images (m,) of one part have an exact pixel copy in another part."""
-    kinds = _kinds(crowd.images)
-    return np.isin(kinds[crowd._in(usage)], kinds[crowd._in(other)])
+#: Two images are nearly the same photo where their grey values correlate at so much or more.
+_ALIKE = 0.98
 
 
-def nearly_copied_in(
-    crowd: Fer2013, usage: str = "PrivateTest", other: str = "Training", *, alike: float = 0.98
-) -> np.ndarray:
-    """Tell which images (m,) of one part are nearly the same photo as one of another part.
+def nearly_copied_in(crowd: Fer2013, usage: str = "PrivateTest") -> np.ndarray:
+    """Tell which images (m,) of a test split are nearly the same photo as one of Training.
 
-    Two images count as such where their grey values, halved to 24 x 24, or those of one and the
-    other's mirror image, correlate at ``alike`` or more: other crops, brightness or compression of
-    one photo. Exact copies (`has_copy_in`) are among them; images of one grey have no correlation,
-    and count only as such.
+    Other crops, brightness or compression: the grey values, halved to 24 x 24, are compared, also
+    with the mirror image. Exact copies are among them; images of one grey count only as such.
     """
-    others = _standardised(crowd.images[crowd._in(other)])
-    near = has_copy_in(crowd, usage, other)
+    others = _standardised(crowd.images[crowd._in("Training")])
+    near = copied_in_training(crowd, usage)
     images = crowd.images[crowd._in(usage)]
     for start in range(0, len(images), 512):
         rows = slice(start, start + 512)
         for faces in (images[rows], images[rows, :, ::-1]):
-            near[rows] |= (_standardised(faces) @ others.T).max(axis=1, initial=0) >= alike
+            near[rows] |= (_standardised(faces) @ others.T).max(axis=1, initial=0) >= _ALIKE
     return near
 
 

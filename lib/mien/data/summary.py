@@ -7,13 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mien.data.fer2013 import (
-    Fer2013,
-    constant_images,
-    duplicates,
-    has_copy_in,
-    nearly_copied_in,
-)
+from mien.data import fer2013
+from mien.data.fer2013 import Fer2013
 from mien.data.fer2013_files import USAGES
 from mien.data.person import Person
 from mien.emotions import EMOTIONS, UNKNOWN, commonest, named
@@ -31,9 +26,11 @@ def crowd_facts(crowd: Fer2013) -> dict[str, Any]:
     return {
         "source": Path(crowd.source).name,
         "images": {usage: int((crowd.usage == usage).sum()) for usage in USAGES},
-        "in_training": {usage: int(has_copy_in(crowd, usage).sum()) for usage in USAGES[1:]},
+        "in_training": {
+            usage: int(fer2013.copied_in_training(crowd, usage).sum()) for usage in USAGES[1:]
+        },
         "nearly_in_training": {
-            usage: int(nearly_copied_in(crowd, usage).sum()) for usage in USAGES[1:]
+            usage: int(fer2013.nearly_copied_in(crowd, usage).sum()) for usage in USAGES[1:]
         },
         "shared_out": list(crowd.shared_out),
         "majority": counts.idxmax(),
@@ -49,7 +46,7 @@ def crowd_samples(crowd: Fer2013, *, usage: str, each: int) -> tuple[np.ndarray,
 
 def copy_table(crowd: Fer2013, facts: Mapping[str, Any]) -> pd.DataFrame:
     """Return how many images of every split have a copy, and where (with `crowd_facts`)."""
-    copied = duplicates(crowd)["usage"]
+    copied = crowd.usage[fer2013.copies(crowd)]
     exactly, nearly = (
         pd.array([None, *facts[name].values()], dtype="Int64")
         for name in ("in_training", "nearly_in_training")
@@ -68,7 +65,7 @@ def copy_table(crowd: Fer2013, facts: Mapping[str, Any]) -> pd.DataFrame:
 def unusable(crowd: Fer2013) -> pd.DataFrame:
     """Return the constant images and the skipped rows (data rows, counted from 1)."""
     constant = pd.DataFrame(
-        [(row + 1, "one constant grey; kept") for row in constant_images(crowd)],
+        [(row + 1, "one constant grey; kept") for row in fer2013.constant_images(crowd)],
         columns=["row", "what"],
     ).astype({"row": int})
     skipped = crowd.skipped.rename(columns={"reason": "what"})[["row", "what"]]

@@ -10,6 +10,8 @@ from mien.emotions import EMOTIONS
 from mien.errors import DataError
 
 _TINY = 1e-12
+#: Equally wide bins of confidence.
+_BINS = 10
 
 
 def log_loss(probabilities: np.ndarray, codes: np.ndarray) -> float:
@@ -105,7 +107,7 @@ def answered_at(curve: pd.DataFrame, errors: Sequence[float]) -> pd.DataFrame:
 
 
 def reliability(
-    truth: Sequence[str], probabilities: np.ndarray, *, labels: Sequence[str], bins: int = 10
+    truth: Sequence[str], probabilities: np.ndarray, *, labels: Sequence[str]
 ) -> tuple[pd.DataFrame, float]:
     """Compare the confidence of the answers with how often they are right.
 
@@ -117,8 +119,6 @@ def reliability(
         Rows sum to 1; the answer is the column with the largest.
     labels : sequence of str
         The emotion of every column.
-    bins : int
-        Number of equally wide bins of confidence.
 
     Returns
     -------
@@ -130,7 +130,7 @@ def reliability(
         equation 3).
     """
     probabilities = np.asarray(probabilities, dtype=float)
-    confidence, place = _placed(probabilities, bins)
+    confidence, place = _placed(probabilities)
     right = np.asarray(labels)[probabilities.argmax(axis=1)] == np.asarray(truth)
     frame = (
         pd.DataFrame({"bin": place, "confidence": confidence, "accuracy": right})
@@ -138,8 +138,8 @@ def reliability(
         .agg(n=("bin", "size"), confidence=("confidence", "mean"), accuracy=("accuracy", "mean"))
         .reset_index()
     )
-    frame.insert(0, "lower", frame["bin"] / bins)
-    frame.insert(1, "upper", (frame["bin"] + 1) / bins)
+    frame.insert(0, "lower", frame["bin"] / _BINS)
+    frame.insert(1, "upper", (frame["bin"] + 1) / _BINS)
     gap = (frame["confidence"] - frame["accuracy"]).abs()
     return frame.drop(columns="bin"), float((gap * frame["n"]).sum() / len(right))
 
@@ -153,25 +153,23 @@ def calibration_error(truth: Sequence[str], probabilities: np.ndarray) -> float:
     return float(np.mean([reliability(truth, given, labels=EMOTIONS)[1] for given in every]))
 
 
-def noise_floor(
-    probabilities: np.ndarray, *, bins: int = 10, draws: int = 500, seed: int = 0
-) -> float:
+def noise_floor(probabilities: np.ndarray, *, draws: int = 500) -> float:
     """Return the calibration error that a perfectly calibrated model would be seen to have.
 
     So few images leave every bin's accuracy beside its confidence by chance (Roelofs et al. 2022,
-    "Mitigating Bias in Calibration Error Estimation", AISTATS, section 4). Simulated, ``draws``
+    "Mitigating Bias in Calibration Error Estimation", AISTATS, section 4). Simulated ``draws``
     times: each answer is right with just the probability that it was given. The mean of
     `reliability`'s error over the draws.
     """
-    confidence, place = _placed(np.asarray(probabilities, dtype=float), bins)
-    chance = np.random.default_rng(seed).random((draws, len(confidence)))
-    gaps = (confidence - (chance < confidence)) @ (place[:, None] == np.arange(bins))
+    confidence, place = _placed(np.asarray(probabilities, dtype=float))
+    chance = np.random.default_rng(0).random((draws, len(confidence)))
+    gaps = (confidence - (chance < confidence)) @ (place[:, None] == np.arange(_BINS))
     return float(np.abs(gaps).sum(axis=1).mean() / len(confidence))
 
 
-def _placed(probabilities, bins) -> tuple[np.ndarray, np.ndarray]:
+def _placed(probabilities) -> tuple[np.ndarray, np.ndarray]:
     """The confidence of every answer and its bin."""
     confidence = probabilities.max(axis=1)
-    edges = np.linspace(0, 1, bins + 1)
-    place = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, bins - 1)
+    edges = np.linspace(0, 1, _BINS + 1)
+    place = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, _BINS - 1)
     return confidence, place

@@ -6,8 +6,6 @@ Where the figures behind a choice are: chapters A1 and B1, and guides/results.md
 
 from typing import Any
 
-from mien.errors import ParameterError
-
 #: The names of the profiles, in the order of the values below.
 PROFILES = ("demo", "quick", "full")
 
@@ -104,9 +102,5 @@ SETTINGS: dict[str, tuple[Any, Any, Any]] = {
 
 
 def settings(profile: str, name: str) -> Any:
-    """Return what a profile chooses for a setting; `ParameterError` if either does not exist."""
-    if profile not in PROFILES:
-        raise ParameterError(f"there is no profile {profile!r}; known: {', '.join(PROFILES)}")
-    if name not in SETTINGS:
-        raise ParameterError(f"no profile has a setting {name!r}")
+    """Return what a profile chooses for a setting."""
     return SETTINGS[name][PROFILES.index(profile)]
