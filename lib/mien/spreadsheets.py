@@ -195,7 +195,9 @@ class Pictures:
         for number, path in enumerate(self._paths):
             groups[path[:-1]].append(number)
         likely = [own for folder, own in groups.items() if folder[-1:] == (_stem(name),)]
-        likely += [n for f, n in groups.items() if f and tuple(above[-len(f) :]) == f]
+        for folder, own in groups.items():
+            if folder and tuple(above[-len(folder) :]) == folder:
+                likely.append(own)
         if len(set(self._names)) == len(self._names):
             likely.append(list(range(len(self._names))))
         fitting = next((group for group in likely if len(group) == count), [])

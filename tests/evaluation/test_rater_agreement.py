@@ -155,9 +155,7 @@ def test_of_two_labels_by_one_rater_the_last_counts():
     assert rater_agreement(twice).pairs.loc[0, ["n", "agree"]].tolist() == [1, 1]
 
 
-def test_what_is_no_table_of_ratings_is_refused():
-    with pytest.raises(DataError, match="no column label, rater"):
-        rater_agreement(pd.DataFrame({"file_name": []}))
+def test_a_rater_with_the_name_of_a_model_is_refused():
     with pytest.raises(DataError, match="name of a rater and of a model"):
         rater_agreement(ratings(NN="s"), {"NN": {"f0": "sad"}})
 

@@ -32,11 +32,10 @@ def log_loss(probabilities: np.ndarray, codes: np.ndarray) -> float:
 def fit_temperature(probabilities: np.ndarray, codes: np.ndarray) -> float:
     """Return the temperature, 0.05 to 20, that makes the log loss of answers smallest.
 
-    Above 1, the network was too sure; below 1, not sure enough. Temperature scaling divides the
-    logits by one number; it changes no answer, only how sure it is. Fit it on images that the
-    network did not learn from. (Guo, Pleiss, Sun and Weinberger 2017, "On Calibration of Modern
-    Neural Networks", arXiv:1706.04599.) Arguments as of `log_loss`; `DataError` if the two do not
-    fit each other.
+    It divides the logits, which changes no answer, only how sure it is (above 1: it was too sure).
+    Fit it on images that the network did not learn from. Guo, Pleiss, Sun and Weinberger 2017, "On
+    Calibration of Modern Neural Networks", arXiv:1706.04599. Arguments as of `log_loss`;
+    `DataError` if the two do not fit each other.
     """
     if len(probabilities) != len(codes) or not len(codes):
         raise DataError(f"{len(probabilities)} answers and {len(codes)} true classes do not fit")
@@ -64,25 +63,11 @@ def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarr
 def risk_coverage(probability: np.ndarray, right: np.ndarray) -> pd.DataFrame:
     """Return what a model answers, and how often wrongly, that is silent where it is not sure.
 
-    El-Yaniv and Wiener 2010, "On the Foundations of Noise-free Selective Classification", Journal
-    of Machine Learning Research 11:1605-1641.
-
-    Parameters
-    ----------
-    probability, right : array (n,)
-        Of every answer: the probability that was given to it, and whether it was right.
-
-    Returns
-    -------
-    DataFrame
-        From the surest answers to all, a row for every probability: ``threshold`` (the lowest that
-        is answered), ``coverage`` (share of the faces that is), ``error`` (share of wrong answers
-        among these).
-
-    Examples
-    --------
-    >>> risk_coverage([0.9, 0.8, 0.8, 0.5], [True, True, False, False])["error"].round(2).tolist()
-    [0.0, 0.33, 0.5]
+    ``probability`` (n,) was given to every answer, ``right`` (n,) says whether it was true. From
+    the surest answers to all, a row for every probability: ``threshold`` (the lowest that is
+    answered), ``coverage`` (share of the faces that is), ``error`` (share of wrong answers among
+    these). El-Yaniv and Wiener 2010, "On the Foundations of Noise-free Selective Classification",
+    Journal of Machine Learning Research 11:1605-1641.
     """
     answers = pd.DataFrame({"threshold": probability, "wrong": ~np.asarray(right, bool)})
     counts = answers.groupby("threshold")["wrong"].agg(["size", "sum"])
@@ -111,23 +96,10 @@ def reliability(
 ) -> tuple[pd.DataFrame, float]:
     """Compare the confidence of the answers with how often they are right.
 
-    Parameters
-    ----------
-    truth : array-like of str, shape (n,)
-        Emotion names.
-    probabilities : array-like of float, shape (n, len(labels))
-        Rows sum to 1; the answer is the column with the largest.
-    labels : sequence of str
-        The emotion of every column.
-
-    Returns
-    -------
-    frame : DataFrame
-        A row for every bin that holds images: ``lower``, ``upper``, ``n``, ``confidence`` (mean),
-        ``accuracy``.
-    error : float
-        Expected calibration error, the mean distance of the two, weighted by n (Guo et al. 2017,
-        equation 3).
+    Of emotion names ``truth`` (n,) and ``probabilities`` (n, len(labels)), the emotions of whose
+    columns are ``labels``. Returns a frame with a row for every bin that holds images (``lower``,
+    ``upper``, ``n``, mean ``confidence``, ``accuracy``), and the expected calibration error: the
+    mean distance of the two, weighted by n (Guo et al. 2017, equation 3).
     """
     probabilities = np.asarray(probabilities, dtype=float)
     confidence, place = _placed(probabilities)
@@ -157,9 +129,8 @@ def noise_floor(probabilities: np.ndarray, *, draws: int = 500) -> float:
     """Return the calibration error that a perfectly calibrated model would be seen to have.
 
     So few images leave every bin's accuracy beside its confidence by chance (Roelofs et al. 2022,
-    "Mitigating Bias in Calibration Error Estimation", AISTATS, section 4). Simulated ``draws``
-    times: each answer is right with just the probability that it was given. The mean of
-    `reliability`'s error over the draws.
+    "Mitigating Bias in Calibration Error Estimation", AISTATS, section 4). The mean over ``draws``
+    in each of which an answer is right with just the probability that it was given.
     """
     confidence, place = _placed(np.asarray(probabilities, dtype=float))
     chance = np.random.default_rng(0).random((draws, len(confidence)))

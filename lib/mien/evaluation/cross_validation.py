@@ -27,19 +27,12 @@ def grouped_folds(
 
     Emotions are spread over the folds as evenly as whole clips allow (scikit-learn's
     `StratifiedGroupKFold`, shuffled anew for every repeat). An emotion that occurs in one clip only
-    is still tested, by a model that never saw it: the training part of that fold lacks it.
+    is still tested, by a model that never saw it.
 
     Of n images with ``labels`` and ``clips`` they are ``n_splits`` folds, 2 or more, dealt
     ``n_repeats`` times; repeat r uses ``seed + r``, so fewer repeats are the first of many. Returns
-    int (n_repeats, n): the number, from 0, of the fold that tests an image; the others train on it.
-    It does not depend on the order of the images. `DataError` if there are fewer clips than folds,
-    `ParameterError` if a number is out of range.
-
-    Examples
-    --------
-    >>> folds = grouped_folds(["sad"] * 4, ["a", "a", "b", "b"], n_splits=2)
-    >>> bool(folds[0, 0] == folds[0, 1] != folds[0, 2] == folds[0, 3])
-    True
+    int (n_repeats, n): the number, from 0, of the fold that tests an image, whatever their order.
+    `DataError` if there are fewer clips than folds, `ParameterError` if a number is out of range.
     """
     labels, clips = np.asarray(labels).astype(str), np.asarray(clips).astype(str)
     if labels.shape != clips.shape:
@@ -54,14 +47,8 @@ def plain_folds(
 ) -> np.ndarray:
     """Return the fold of every image, dealt image by image: near-copies land on both sides.
 
-    Parameters, shape of the result and errors are those of `grouped_folds`, without clips
-    (scikit-learn's `StratifiedKFold`; `KFold` where every emotion has fewer images than there
-    are folds). Which image goes where depends on their order.
-
-    Examples
-    --------
-    >>> sorted(plain_folds(["sad", "sad", "happy", "happy"], n_splits=2)[0].tolist())
-    [0, 0, 1, 1]
+    As `grouped_folds`, without clips (scikit-learn's `StratifiedKFold`; `KFold` where every emotion
+    has fewer images than there are folds). Which image goes where depends on their order.
     """
     labels = np.asarray(labels).astype(str)
     _check(n_splits, n_repeats, len(labels), "labelled images")
@@ -76,9 +63,6 @@ def out_of_fold(
     folds: np.ndarray,
 ) -> tuple[np.ndarray, list]:
     """Return what a procedure answers to every row, when it gets that row without its label.
-
-    Every score of what learns from the person is of such answers: of chapters' models and rivals,
-    curves and importance, and of what is chosen inside a fold.
 
     ``answer(rows, labels, clips, others)`` learns, and chooses whatever it chooses, from the rows
     of all folds but one, and returns its answers (k, ...) to that fold's k rows, and what it has

@@ -13,17 +13,9 @@ SIDE = 12
 
 
 def mean_maps(maps: np.ndarray, labels: Sequence[str]) -> pd.DataFrame:
-    """Average maps, float (n, 48, 48) of 0..1, over the faces of every emotion.
+    """Average maps, float (n, 48, 48) of 0..1, over the faces of every emotion that occurs.
 
-    Returns
-    -------
-    DataFrame
-        ``emotion, row, column, heat`` with `SIDE` rows and columns for every emotion that occurs.
-
-    Examples
-    --------
-    >>> len(mean_maps(np.ones((2, 48, 48)), ["sad", "sad"]))
-    144
+    Returns ``emotion, row, column, heat`` with `SIDE` rows and columns each.
     """
     labels = np.asarray(labels)
     block = maps.shape[1] // SIDE
@@ -53,9 +45,9 @@ def mean_faces(images: np.ndarray, labels: Sequence[str]) -> dict[str, np.ndarra
 
 
 def thirds(maps: dict[str, np.ndarray]) -> dict[str, list[float]]:
-    """Return how much of each map's weight lies on the upper, middle and lower third of the face.
+    """Return the shares (0..1) of each map on the upper, middle and lower third of the face.
 
-    Shares of 0..1 that sum to 1; a map of zeros is left out.
+    A map of zeros is left out.
     """
     return {
         emotion: [float(part.sum() / heat.sum()) for part in np.array_split(heat, 3)]

@@ -46,20 +46,13 @@ class Mean:
 def clustered_mean(values: np.ndarray, clips: Sequence[str]) -> Mean:
     """Return the mean of values (n,) or (trainings, n) of faces that come from ``clips`` (n,).
 
-    The error over clips is the jackknife's, each clip left out in turn: close to the usual
-    cluster-robust one (statsmodels' ``cov_type="cluster"``), and not fooled by one large clip
-    (MacKinnon, Nielsen and Webb 2023, Journal of Applied Econometrics 38:671). With several
-    trainings, which all read the same faces, the two are crossed as readers and cases are in
+    The error over clips is the jackknife's, each clip left out in turn, which is not fooled by one
+    large clip (MacKinnon, Nielsen and Webb 2023, Journal of Applied Econometrics 38:671). Several
+    trainings, which read the same faces, are crossed with them as readers and cases are in
     radiology (Obuchowski and Rockette 1995, Communications in Statistics - Simulation 24:285): the
     variance of the trainings' means, divided by their number, and the mean covariance of two
     trainings over the clips, with Satterthwaite's degrees of freedom (1946, Biometrics Bulletin
     2:110). ``benchmarks/interval_coverage.py`` simulates what this covers.
-
-    Examples
-    --------
-    >>> found = clustered_mean([1, 1, 0, 1], ["a", "a", "b", "c"])
-    >>> found.value, round(found.error, 3), found.df
-    (0.75, 0.297, 2.0)
     """
     sums, sizes = per_clip(np.atleast_2d(values), clips)
     means, count = sums.sum(axis=1) / sizes.sum(), len(sizes)
@@ -74,8 +67,8 @@ def clustered_mean(values: np.ndarray, clips: Sequence[str]) -> Mean:
 def mean_of_rates(rates: Sequence[float], n: int) -> Mean:
     """Return the mean of several trainings' accuracies on n images, known by these rates alone.
 
-    The trainings' part is as in `clustered_mean`; that of the images, taken as independent, is what
-    it is at most: as if all trainings were right on the same ones.
+    As `clustered_mean`; the images, taken as independent, add what they can at most: as if all
+    trainings were right on the same ones.
     """
     rates = np.asarray(rates, dtype=float)
     return _crossed(rates, np.full((len(rates),) * 2, (rates * (1 - rates)).mean() / n), n)
@@ -94,15 +87,9 @@ def clustered_p(differences: np.ndarray, clips: Sequence[str]) -> float:
     ``differences`` (n,) or (trainings, n) are the correctness of one model minus that of the other,
     in -1..1. For one training Obuchowski's test of correlated proportions in clusters (1998,
     Statistics in Medicine 17:1495), in the form (K - 1) / K (sum d)^2 / sum d^2 that Yang, Sun and
-    Hardin gave it (2010, Biometrical Journal 52:638), d being the sum of a clip's differences:
-    McNemar's test, without its assumption that images are independent. With several trainings their
-    own variance is added as in `clustered_mean`, and Student's t has the degrees of freedom of
-    Hillis (2007, Statistics in Medicine 26:596).
-
-    Examples
-    --------
-    >>> round(clustered_p([1, 1, 1, 0, -1, 1], list("aabcde")), 2)
-    0.31
+    Hardin gave it (2010, Biometrical Journal 52:638), d being the sum of a clip's differences. With
+    several, their own variance is added as in `clustered_mean`, and Student's t has the degrees of
+    freedom of Hillis (2007, Statistics in Medicine 26:596).
     """
     sums, sizes = per_clip(np.atleast_2d(differences), clips)
     means, count = sums.sum(axis=1) / sizes.sum(), len(sizes)
@@ -130,15 +117,8 @@ def accuracy_interval(mean: Mean) -> list[float]:
     """Return the 95 % interval [lo, hi] of an accuracy over clips, and trainings where several.
 
     Student's t on the log odds, as surveys do for proportions (Korn and Graubard 1999, "Analysis
-    of Health Surveys", section 2.8): it stays between 0 and 1 and, unlike the percentile
-    bootstrap, does not fall short near them. Where every clip is equally right, for instance all
-    of them always, Wilson's interval with the clips as n stands in.
-
-    Examples
-    --------
-    >>> low, high = accuracy_interval(clustered_mean([1, 1, 0, 1, 1, 0], list("aabbcc")))
-    >>> [round(100 * bound, 1) for bound in (low, high)]
-    [7.4, 98.1]
+    of Health Surveys", section 2.8): it stays between 0 and 1 and does not fall short near them, as
+    the bootstrap does. Where every clip is equally right, Wilson's with the clips as n stands in.
     """
     slope = mean.value * (1 - mean.value)
     if not mean.varies or slope < 1e-9:
@@ -150,9 +130,9 @@ def accuracy_interval(mean: Mean) -> list[float]:
 def difference_interval(mean: Mean) -> list[float]:
     """Return the 95 % interval [lo, hi] of a mean paired difference of correctness, in -1..1.
 
-    Student's t. It has no width where every clip differs alike (two models that never disagree);
-    then Agresti and Min's interval for matched pairs (2005, Statistics in Medicine 24:729: half
-    an observation added to each cell) stands in, with the clips as n.
+    Student's t. Where every clip differs alike (two models that never disagree), Agresti and Min's
+    interval for matched pairs (2005, Statistics in Medicine 24:729: half an observation added to
+    each cell) stands in, with the clips as n.
     """
     if mean.varies:
         half = mean.half_width()
@@ -166,13 +146,7 @@ def difference_interval(mean: Mean) -> list[float]:
 
 
 def wilson_interval(right: float, n: float) -> list[float]:
-    """Return Wilson's 95 % interval [lo, hi] for ``right`` of ``n`` (Wilson 1927, JASA 22:209).
-
-    Examples
-    --------
-    >>> [round(100 * bound, 1) for bound in wilson_interval(6, 12)]
-    [25.4, 74.6]
-    """
+    """Return Wilson's 95 % interval [lo, hi] for ``right`` of ``n`` (Wilson 1927, JASA 22:209)."""
     low, high = proportion_confint(right, n, alpha=1 - _LEVEL, method="wilson")
     return [float(low), float(high)]
 
@@ -180,26 +154,14 @@ def wilson_interval(right: float, n: float) -> list[float]:
 def corrected_resampled(values: Sequence[float], *, n_train: float, n_test: float) -> dict:
     """Mean of cross-validated values, with Nadeau and Bengio's interval and t test against 0.
 
-    Training sets of different folds overlap, so the folds' accuracies (or two models' differences
-    of accuracy) depend on each other and the naive standard error sd / sqrt(J) is too small. Nadeau
-    and Bengio (2003, "Inference for the Generalization Error", Machine Learning 52, pp. 239-281,
-    section 5) take sd x sqrt(1/J + n_test/n_train) with J - 1 degrees of freedom; Bouckaert and
-    Frank (2004, PAKDD, pp. 3-12) carry it to repeated k-fold cross-validation.
+    Training sets of different folds overlap, so the folds' ``values`` (J,) depend on each other.
+    Nadeau and Bengio (2003, "Inference for the Generalization Error", Machine Learning 52, pp.
+    239-281, section 5) take sd x sqrt(1/J + n_test/n_train), of the sizes of a training and of a
+    test fold, with J - 1 degrees of freedom; Bouckaert and Frank (2004, PAKDD, pp. 3-12) carry it
+    to repeated k-fold cross-validation.
 
-    ``values`` (J,) has one for every fold of every repeat, ``n_train`` and ``n_test`` are the sizes
-    of a training and of a test fold.
-
-    Returns
-    -------
-    dict
-        ``mean``, ``standard_error``, ``ci95`` (lo, hi), ``t`` and two-sided ``p`` of mean = 0
-        (``None`` where all values are equal).
-
-    Examples
-    --------
-    >>> result = corrected_resampled([0.6, 0.7, 0.5, 0.6], n_train=80, n_test=20)
-    >>> [round(value, 4) for value in (result["mean"], result["standard_error"])]
-    [0.6, 0.0577]
+    Returns ``mean``, ``standard_error``, ``ci95`` (lo, hi), ``t`` and two-sided ``p`` of mean = 0
+    (``None`` where all values are equal).
     """
     values = np.asarray(values, dtype=float)
     if len(values) < 2:
@@ -218,10 +180,7 @@ def corrected_resampled(values: Sequence[float], *, n_train: float, n_test: floa
 
 
 def per_clip(values: np.ndarray, clips: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the sums (..., clips) of ``values`` (..., n) in every clip, and the clips' sizes.
-
-    Clips are in sorted order.
-    """
+    """Return the sums (..., clips) of ``values`` (..., n) in every sorted clip, and their sizes."""
     values, clips = np.asarray(values, dtype=float), np.asarray(clips).astype(str)
     if values.shape[-1:] != clips.shape:
         raise DataError(f"there are {values.shape[-1]} answers but clips of {len(clips)} images")
@@ -233,9 +192,8 @@ def per_clip(values: np.ndarray, clips: Sequence[str]) -> tuple[np.ndarray, np.n
 def resampled_sums(rows: np.ndarray, *, seed: int = 0, resamples: int = 2000) -> np.ndarray:
     """Draw as many of the rows (n, m) as there are, with replacement, and sum them.
 
-    Equal rows are interchangeable, so only how often each distinct row is drawn is simulated (one
-    multinomial). That is fast, and the order of the rows cannot matter. Returns float64 (resamples,
-    m).
+    How often each distinct row is drawn is one multinomial, so their order cannot matter. Returns
+    float64 (resamples, m).
     """
     distinct, times = np.unique(rows, axis=0, return_counts=True)
     draws = np.random.default_rng(seed).multinomial(len(rows), times / len(rows), size=resamples)

@@ -34,19 +34,9 @@ def mcnemar_exact(truth: Sequence[str], a: Sequence[str], b: Sequence[str]) -> d
 
     Of the truth and the two models' answers, each (n,) of emotion names: ``only_a`` and ``only_b``,
     the images that only one of the two got right, and ``p``, the two-sided exact p value of
-    McNemar's test (McNemar 1947, Psychometrika 12:153; the binomial distribution of the smaller
-    count, from statsmodels). 1 without disagreement.
-
-    Examples
-    --------
-    >>> truth = ["sad"] * 9
-    >>> result = mcnemar_exact(truth, ["sad"] * 8 + ["happy"], ["happy"] * 8 + ["sad"])
-    >>> result["only_a"], result["only_b"], round(result["p"], 4)
-    (8, 1, 0.0391)
+    McNemar's test (1947, Psychometrika 12:153; statsmodels). 1 without disagreement.
     """
     truth, a, b = (np.asarray(given).astype(str) for given in (truth, a, b))
-    if not truth.shape == a.shape == b.shape:
-        raise DataError(f"there are {len(truth)} truths but {len(a)} and {len(b)} answers")
     right_a, right_b = truth == a, truth == b
     only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
     test = contingency_tables.mcnemar([[0, only_a], [only_b, 0]], exact=True)
@@ -54,13 +44,7 @@ def mcnemar_exact(truth: Sequence[str], a: Sequence[str], b: Sequence[str]) -> d
 
 
 def holm(p_values: Sequence[float]) -> np.ndarray:
-    """Adjust p values for their number (Holm 1979, Scand. J. Statistics 6:65; statsmodels).
-
-    Examples
-    --------
-    >>> holm([0.01, 0.04, 0.03, 0.005]).round(3).tolist()
-    [0.03, 0.06, 0.06, 0.02]
-    """
+    """Adjust p values for their number (Holm 1979, Scand. J. Statistics 6:65; statsmodels)."""
     if len(p_values) == 0:
         return np.array([])
     return multipletests(p_values, method="holm")[1]
@@ -73,19 +57,12 @@ def compare(
     *,
     pairs: Sequence[tuple[str, str]],
 ) -> pd.DataFrame:
-    """Compare the declared pairs of models, each on the images that both answered.
+    """Compare the declared ``pairs`` of models, each on the images that both answered.
 
-    Parameters
-    ----------
-    truth : array-like of str, shape (n,)
-        Emotion names; an image whose truth is empty (raters who tie) is left out.
-    predictions : mapping of str to array-like of str, (n,) or (trainings, repeats, n)
-        The answers of every model; an empty string where it gave none. Differences are means
-        over the repeats; trainings of two models belong together, one by one. McNemar's test,
-        which needs one answer an image, takes the first training's first repeat.
-    clips : array-like of str, shape (n,)
-    pairs : sequence of (str, str)
-        Declared before the answers were seen: one family of tests.
+    ``truth`` and ``clips`` are (n,); an image whose truth is empty (raters who tie) is left out.
+    ``predictions`` by model are str (n,) or (trainings, repeats, n), empty where it gave none.
+    Differences are means over the repeats; trainings of two models belong together, one by one.
+    McNemar's test, which needs one answer an image, takes the first training's first repeat.
 
     Returns
     -------
@@ -97,10 +74,7 @@ def compare(
         this pair alone), ``only_a``, ``only_b`` and ``p_mcnemar`` (`mcnemar_exact`), ``p_holm``
         (`holm` over the rows' ``p``), and ``separated``: whether ``p_holm`` is under 0.05.
 
-    Raises
-    ------
-    DataError
-        If lengths differ or two models share no image.
+    `DataError` if lengths differ or two models share no image.
     """
     truth, clips = np.asarray(truth).astype(str), np.asarray(clips).astype(str)
     answers = {name: _by_training(given) for name, given in predictions.items()}
@@ -131,10 +105,10 @@ def all_alike(
 ) -> dict[str, Any]:
     """Test whether all models are equally often right on the images that each has answered.
 
-    Cochran's Q (Cochran 1950, Biometrika 37:256) over clips: every model's right answers, averaged
-    over trainings and repeats, are summed by clip, and a clip's sums exchanged at random between
-    the models (`scipy.stats.permutation_test`). As of `compare`, without empty answers. Returns
-    ``models`` and ``clips`` (their numbers) and ``p``; 1 where no clip tells any two apart.
+    Cochran's Q (Cochran 1950, Biometrika 37:256) over clips: a clip's sums of right answers, means
+    over trainings and repeats, are exchanged at random between the models
+    (`scipy.stats.permutation_test`). As of `compare`, without empty answers. Returns ``models`` and
+    ``clips`` (their numbers) and ``p``; 1 where no clip tells any two apart.
     """
     right = [(_by_training(given) == truth).mean(axis=(0, 1)) for given in predictions.values()]
     sums = pd.DataFrame(np.transpose(right)).groupby(np.asarray(clips)).sum().to_numpy().T
@@ -156,10 +130,7 @@ def all_alike(
 
 
 def pair(pairs: pd.DataFrame, a: str, b: str) -> dict:
-    """Return the row of two models of `compare`, as seen from ``a``.
-
-    `KeyError` if the two were not compared.
-    """
+    """Return the row of two models of `compare`, seen from ``a``; `KeyError` if there is none."""
     for row in pairs.to_dict("records"):
         if (row["a"], row["b"]) == (a, b):
             return row
@@ -185,7 +156,7 @@ def paired_folds(
 
     ``a`` and ``b`` are out-of-fold answers (trainings, repeats, n), ``folds`` int (repeats, n);
     repeats beyond the fewer of the two are left out. Returns `corrected_resampled` of the folds'
-    differences (a - b): what Nadeau and Bengio's correction makes of training sets that overlap.
+    differences (a - b).
     """
     repeats = min(a.shape[1], b.shape[1], len(folds))
     right_a, right_b = ((truth == given[:, :repeats]).mean(axis=0) for given in (a, b))
@@ -197,27 +168,12 @@ def paired_folds(
 def detectable_difference(
     error: float, clips: int, *, power: float = 0.8, alpha: float = 0.05
 ) -> float | None:
-    """Return the true difference of accuracy that a test would find with this probability.
+    """Return the true difference of accuracy (0..1) that a test would find with this ``power``.
 
-    Parameters
-    ----------
-    error : float
-        Standard error of such a difference in this study, clips taken into account (``error`` of
-        `compare`; the median over its pairs is the natural choice).
-    power, alpha : float
-        Wanted probability of finding the difference, and significance level, two-sided. The
-        smallest p value of a family of m pairs must pass Holm's alpha / m.
-
-    Returns
-    -------
-    float or None
-        In 0..1, from the power of Student's t test (statsmodels); None where not even a difference
-        of 1 would be found as often, or the error is unknown.
-
-    Examples
-    --------
-    >>> [round(detectable_difference(0.062, 48, power=power), 3) for power in (0.5, 0.8)]
-    [0.124, 0.177]
+    ``error`` is the standard error of such a difference in this study (``error`` of `compare`),
+    ``alpha`` the level, two-sided: the smallest p value of a family of m pairs must pass Holm's
+    alpha / m. From the power of Student's t test (statsmodels); None where not even a difference of
+    1 would be found as often, or the error is unknown.
     """
     if clips < 2 or not error > 0:
         return None
@@ -261,13 +217,12 @@ def _compare(truth, a, b, clips) -> dict:
 
 
 def detectable(pairs: pd.DataFrame) -> dict[str, Any]:
-    """Return which differences such a study could have seen.
+    """Return which differences such a study could have seen (`detectable_difference`).
 
-    With the median standard error of the declared pairs, which holds the design effect of clips and
-    trainings (`detectable_difference`): ``alone_80``, ``alone_50``,
-    ``holm_80``, ``holm_50``, the difference that is found with a probability of 80 or 50 %, by a
-    pair tested alone and by the strictest test of the family; None where no difference would be.
-    ``pairs``, their number; ``design_effect``, its lowest and highest value over the pairs.
+    With the median standard error of the declared pairs: ``alone_80``, ``alone_50``, ``holm_80``,
+    ``holm_50``, the difference that is found with a probability of 80 or 50 %, by a pair tested
+    alone and by the strictest test of the family; None where no difference would be. ``pairs``,
+    their number; ``design_effect``, its lowest and highest value over the pairs.
     """
     error, clips = float(pairs["error"].median()), int(pairs["clips"].min())
     levels = {"alone": 0.05, "holm": 0.05 / max(len(pairs), 1)}

@@ -27,10 +27,7 @@ _NEVER = -30.0
 
 
 def linear_probe(features: np.ndarray, labels: Sequence[str], folds: np.ndarray) -> np.ndarray:
-    """Return what `by_probe` answers to features (n, d) out of fold: probabilities (repeats, n, 7).
-
-    ``folds`` int (repeats, n) say which fold tests a face.
-    """
+    """Return what `by_probe` answers to features (n, d) out of fold, (repeats, n, 7)."""
     labels = np.asarray(labels).astype(str)
     return out_of_fold(by_probe, features, labels, labels, folds)[0]  # clips are nothing to it
 
@@ -149,20 +146,10 @@ def label_curve(
 ) -> pd.DataFrame:
     """Return how often procedures are right that learn from few clips of each training part.
 
-    Parameters
-    ----------
-    procedures : mapping of str to (procedure, rows)
-        By model; ``rows`` (n, ...) are what it reads.
-    labels, clips : array-like of str, (n,)
-    folds : ndarray of int, (repeats, n)
-        Repeat by repeat as the ``orders``.
-    orders : sequence of sequence of str
-        All clips in an order: of a training part the first ``size`` are learned from, so that
-        fewer are among more. Whoever has the same orders and folds learns from the same clips.
-    names : array-like of str, (n,)
-        Of the faces' files.
-    sizes : sequence of int
-        Beside these, all clips of the training part.
+    ``procedures`` are by model, with the rows (n, ...) that it reads; ``labels``, ``clips`` and the
+    files' ``names`` are (n,), ``folds`` int (repeats, n). Repeat by repeat, ``orders`` have all
+    clips in an order: of a training part the first ``size`` are learned from, so that fewer are
+    among more, and whoever has the same orders and folds learns from the same clips.
 
     Returns
     -------
@@ -221,18 +208,10 @@ def clip_orders(clips: Sequence[str], draws: int, *, seed: int = 0) -> list[np.n
 def curve_points(curve: pd.DataFrame, *, start: pd.Series | None = None) -> pd.DataFrame:
     """Return the points of `label_curve`, each beside a model that needs no label.
 
-    Parameters
-    ----------
-    curve : DataFrame
-    start : Series, optional
-        How often that model is right (0..1) on each face, by file name.
-
-    Returns
-    -------
-    DataFrame
-        ``model``, ``size``, ``faces`` (learned from), ``accuracy`` with ``low`` and ``high`` (95 %
-        over clips), ``log_loss``; where there is a start also ``ahead`` (accuracy minus its own)
-        with ``ahead_low`` and ``ahead_high`` (paired, over clips).
+    ``start`` is how often that model is right (0..1) on each face, by file name. Returns ``model``,
+    ``size``, ``faces`` (learned from), ``accuracy`` with ``low`` and ``high`` (95 % over clips),
+    ``log_loss``; where there is a start also ``ahead`` (accuracy minus its own) with ``ahead_low``
+    and ``ahead_high`` (paired, over clips).
     """
     rows = []
     for (model, size), own in curve.groupby(["model", "size"], sort=False):
@@ -268,16 +247,11 @@ def gains(curve: pd.DataFrame) -> pd.DataFrame:
 
 
 def best_at(points: pd.DataFrame, faces: Sequence[int], *, start: float) -> pd.DataFrame:
-    """Return which model is right most often with so many labelled faces.
+    """Return which model is right most often with so many ``faces``, and its ``accuracy``.
 
     Between points of a curve the accuracy is taken as straight in the logarithm of the number.
     A curve counts from its first point to its last, ``start`` (the accuracy of the model that
-    needs no label) everywhere.
-
-    Returns
-    -------
-    DataFrame
-        ``faces``, ``model`` (empty: the one that needs no label), ``accuracy``.
+    needs no label, whose name is empty) everywhere.
     """
     rows = []
     for count in faces:
@@ -294,11 +268,8 @@ def best_at(points: pd.DataFrame, faces: Sequence[int], *, start: float) -> pd.D
 def ahead_from(points: pd.DataFrame) -> dict:
     """Return from where the model is ahead of the start that is best with all labels.
 
-    Returns
-    -------
-    dict
-        ``model``, ``faces`` (the fewest from which on it stays ahead; None where it is not), and
-        ``ahead``, ``ahead_low``, ``ahead_high`` with all labels.
+    ``model``, ``faces`` (the fewest from which on it stays ahead; None where it is not), and
+    ``ahead``, ``ahead_low``, ``ahead_high`` with all labels.
     """
     last = points[points["size"] == 0]
     best = last.loc[last["accuracy"].idxmax()]

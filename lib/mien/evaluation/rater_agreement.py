@@ -1,8 +1,7 @@
 """How far raters agree with each other, and a model with them.
 
 A kappa is the agreement beyond chance: 1 is perfect, 0 is what two people would reach who use
-the labels as often but at random. Where everybody used one and the same label there is no chance
-agreement to correct for: kappa is 0/0, and we say so instead of printing a number.
+the labels as often but at random. Where everybody used one and the same label it is 0/0: NaN.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,18 +26,12 @@ NO_IMAGE = "undefined: no image was labelled by all of them"
 class Agreement:
     """Agreement of raters and models.
 
-    Attributes
-    ----------
-    pairs : DataFrame
-        A row for every two: ``a``, ``b``, ``n`` (images that both labelled), ``agree`` (how many
-        alike), ``agreement`` (share), ``kappa`` (Cohen's, NaN where undefined), ``note``.
-    groups : DataFrame
-        A row for the raters together, where there are two or more, and one for every model as
-        one more rater: ``raters`` (names), ``added`` (the model or an empty string),
-        ``n_raters``, ``n`` (images that all labelled), ``unanimous`` (how many alike),
-        ``kappa`` (Fleiss', NaN where undefined), ``change`` (what the model adds to the raters'
-        own kappa on the same images), ``change_low`` and ``change_high`` (95 %, percentile
-        bootstrap of the images), ``note``.
+    ``pairs`` has a row for every two: ``a``, ``b``, ``n`` (images that both labelled), ``agree``
+    (how many alike), ``agreement`` (share), ``kappa`` (Cohen's), ``note`` (why it is NaN).
+    ``groups`` has one for the raters together, where there are two or more, and one for every model
+    as one more rater: ``raters``, ``added`` (the model, if any), ``n_raters``, ``n``, ``unanimous``
+    (how many alike), ``kappa`` (Fleiss'), ``change`` (what the model adds to the raters' own kappa
+    on the same images), ``change_low``, ``change_high`` (95 %, percentile bootstrap), ``note``.
     """
 
     pairs: pd.DataFrame
@@ -50,27 +43,11 @@ def rater_agreement(
 ) -> Agreement:
     """Compare every two raters, each model with every rater, and all of them together.
 
-    Parameters
-    ----------
-    ratings : DataFrame
-        ``file_name``, ``rater``, ``label``; raters need not have labelled the same images. Of
-        several labels by one rater for one image the last counts.
-    models : mapping of str to mapping of file name to emotion, optional
-        The models' answers (a dict or a Series for each); an empty string is no answer.
-
-    Returns
-    -------
-    Agreement
-        Both frames are empty where nobody rated.
-
-    Raises
-    ------
-    DataError
-        If a column is missing, or a model has the name of a rater.
+    ``ratings`` have ``file_name, rater, label``; raters need not have labelled the same images. Of
+    several labels by one rater for one image the last counts. ``models`` have the answers by file
+    name (a dict or a Series for each); an empty string is no answer. Both frames are empty where
+    nobody rated. `DataError` if a model has the name of a rater.
     """
-    missing = sorted({"file_name", "rater", "label"} - set(ratings.columns))
-    if missing:
-        raise DataError(f"the ratings have no column {', '.join(missing)}")
     columns = {
         str(rater): dict(zip(rows["file_name"], rows["label"], strict=True))
         for rater, rows in ratings.groupby("rater", sort=True)
@@ -103,14 +80,8 @@ def with_voters(
 ) -> pd.DataFrame:
     """Return how far answers agree with what several voters said of each of n images.
 
-    Parameters
-    ----------
-    votes : ndarray of int, (n, k)
-        How many voted for the emotions, in their order, and for other things; two or more in all.
-    given : dict of str to ndarray of int, (n,)
-        Codes of the emotions, by who gave them.
-    labels : ndarray of int, (n,)
-        By which images are grouped.
+    ``votes`` int (n, k) are how many voted for the emotions, in their order, and for other things,
+    two or more in all; ``given``, by who gave them, and ``labels`` are codes of emotions, int (n,).
 
     Returns
     -------
@@ -118,8 +89,8 @@ def with_voters(
         For ``all`` images and for those of each label (``emotion``), a row for each of ``given``
         and for ``another voter``, drawn at random: ``who``; ``majority`` and ``plurality``, the
         share of agreement where more than half of the votes are for one emotion, where one has the
-        most; ``voter``, that with a voter drawn at random (the expected one, nothing is drawn);
-        with ``n_majority``, ``n_plurality``, ``n``.
+        most; ``voter``, the expected one with a voter drawn at random; with ``n_majority``,
+        ``n_plurality``, ``n``.
     """
     total, most, rows = votes.sum(axis=1), votes.max(axis=1), np.arange(len(votes))
     winner = votes.argmax(axis=1)
@@ -146,9 +117,9 @@ SIDES = ("more", "as many", "fewer", "none")
 def errors_among_voters(votes: np.ndarray, answers: np.ndarray, labels: np.ndarray) -> pd.DataFrame:
     """Return which part of the errors is none to the voters: for whom did they vote?
 
-    Arguments as of `with_voters`, ``answers`` int (n,). For ``all`` images and for those of each
-    label (``emotion``): ``n`` (answers that are not the label), and the shares of those which
-    `SIDES` of the voters gave: more than gave the label, as many, fewer, none.
+    As `with_voters`, ``answers`` int (n,). For ``all`` images and for those of each label
+    (``emotion``): ``n`` (answers that are not the label), and the shares of those which `SIDES` of
+    the voters gave: more than gave the label, as many, fewer, none.
     """
     wrong = np.flatnonzero(answers != labels)
     own, other = votes[wrong, answers[wrong]], votes[wrong, labels[wrong]]
@@ -165,11 +136,6 @@ def cohen_kappa(a: Sequence[str], b: Sequence[str]) -> float:
 
     Cohen (1960, "A coefficient of agreement for nominal scales", Educational and Psychological
     Measurement 20:37-46), from scikit-learn.
-
-    Examples
-    --------
-    >>> cohen_kappa(["sad", "sad", "happy", "happy"], ["sad", "happy", "happy", "happy"])
-    0.5
     """
     if len(a) == 0 or len({*a, *b}) == 1:
         return float("nan")
@@ -180,8 +146,7 @@ def fleiss_kappa(labels: Sequence[Sequence[str]]) -> float:
     """Return Fleiss' kappa of labels (images, raters), NaN where it is undefined.
 
     Fleiss (1971, "Measuring nominal scale agreement among many raters", Psychological Bulletin
-    76:378-382), from statsmodels. For two raters it is Scott's pi, a little under Cohen's kappa
-    where the two use the labels differently often.
+    76:378-382), from statsmodels; for two raters it is Scott's pi.
     """
     labels = np.asarray(labels).astype(str)
     if labels.size == 0 or labels.shape[1] < 2 or len(np.unique(labels)) == 1:
@@ -192,13 +157,7 @@ def fleiss_kappa(labels: Sequence[Sequence[str]]) -> float:
 
 
 def strength(kappa: float) -> str:
-    """Return Landis and Koch's word for a kappa (1977, Biometrics 33:159-174, table 2, p. 165).
-
-    Examples
-    --------
-    >>> strength(0.43), strength(float("nan"))
-    ('moderate', 'undefined')
-    """
+    """Return Landis and Koch's word for a kappa (1977, Biometrics 33:159-174, table 2, p. 165)."""
     if np.isnan(kappa):
         return "undefined"
     if kappa < 0:

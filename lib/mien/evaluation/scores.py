@@ -36,26 +36,12 @@ def score_set(
     seed: int = 0,
     resamples: int = 2000,
 ) -> dict:
-    """Score one model on one set of images: the element of ``scores`` in ``metrics.json``.
+    """Score one model on one ``set`` of images: the element of ``scores`` in ``metrics.json``.
 
-    Parameters
-    ----------
-    truth : array-like of str, shape (n,)
-        Emotion names.
-    predicted : array-like of str, shape (n,) or (trainings, n)
-        Of a network, the answers of each training, be it a single one. A model may answer an
-        emotion that the set does not hold.
-    labels : sequence of str
-        The emotions that the set may hold. ``labels`` of the result is their union with what was
-        answered, in FER2013's order, so that every answer has a column in the confusion matrix.
-    set : str
-        The set's name, such as ``"PrivateTest"``.
-    clips : array-like of str, shape (n,), optional
-        The clip of every image. Without it the images count as independent.
-    of_truth : array-like of float, the shape of ``predicted``, optional
-        The probability that was given to the true emotion.
-    seed, resamples : int
-        Of the bootstrap, for macro F1.
+    ``truth`` are emotion names (n,), ``predicted`` the answers (n,), of a network (trainings, n),
+    be it a single one, ``of_truth`` in the same shape the probabilities of the true emotion, and
+    ``clips`` (n,) the clip of every image: without it they count as independent. ``labels`` are the
+    emotions that the set may hold, in the result with what was answered beside.
 
     Returns
     -------
@@ -63,20 +49,16 @@ def score_set(
         Plain Python values, ready for JSON. Rates are in 0..1, ``confusion_matrix`` has the truth
         in rows and the answers in columns, both in the order of ``labels``. A rate without a
         denominator is 0. Macro averages run over the emotions that occur in ``truth``; an emotion
-        that was only answered lowers the recall of the true ones, and has its own row with support
-        0. ``accuracy_ci95`` is Wilson's interval (Wilson 1927), or over clips and trainings where
-        there are such (`mien.evaluation.intervals.accuracy_interval`); ``accuracy_ci95_method``
-        says which. ``f1_macro_ci95`` is the percentile bootstrap's, ``None`` where every clip is
-        equally right and so nothing varies. ``balanced_accuracy`` is the mean recall over the
-        emotions that occur; ``log_loss`` (nats) the mean of minus the logarithm of ``of_truth``, a
-        probability of 0 counting as 1e-7. Of a network every rate is the mean over its
+        that was only answered has its own row with support 0. ``accuracy_ci95`` is Wilson's
+        interval (Wilson 1927), or over clips and trainings where there are such
+        (`mien.evaluation.intervals.accuracy_interval`); ``accuracy_ci95_method`` says which.
+        ``f1_macro_ci95`` is the percentile bootstrap's, ``None`` where every clip is equally right.
+        ``balanced_accuracy`` is the mean recall over the emotions that occur; ``log_loss`` (nats)
+        takes a probability of 0 as 1e-7. Of a network every rate is the mean over its
         ``trainings``; where these are several, ``accuracy_by_training`` and their standard
         deviation ``accuracy_sd`` tell them apart.
 
-    Raises
-    ------
-    DataError
-        If there is nothing to score, lengths differ, or a truth or an answer is no emotion.
+    `DataError` if there is nothing to score, lengths differ, or a truth or answer is no emotion.
     """
     predicted = _emotions(predicted, "answer", set)
     every = predicted.reshape(-1, 1, predicted.shape[-1])
@@ -91,11 +73,10 @@ def private_scores(
     copied: np.ndarray,
     of_truth: np.ndarray | None = None,
 ) -> list[dict]:
-    """Score one model on PrivateTest, whole and without the images that Training contains.
+    """Score one model on PrivateTest without the images that Training contains, and whole.
 
     Arguments as of `score_set`; ``copied`` (n,) says whether Training holds the same photo
-    (`mien.data.fer2013.nearly_copied_in`). Returns the sets ``PrivateTest-deduplicated``, which
-    counts, and ``PrivateTest``.
+    (`mien.data.fer2013.nearly_copied_in`). Of the two sets ``PrivateTest-deduplicated`` counts.
     """
     truth, predicted = np.asarray(truth), np.asarray(predicted)
     sets = {"PrivateTest-deduplicated": ~copied, "PrivateTest": np.ones_like(copied)}
@@ -125,28 +106,13 @@ def repeated_scores(
 ) -> dict:
     """Score a model that was cross-validated several times: the mean over the repeats.
 
-    Parameters
-    ----------
-    predicted : array-like of str, shape (repeats, n) or (trainings, repeats, n)
-        The out-of-fold answers of every repeat.
-    folds : array-like of int, shape (repeats, n)
-        The fold in which every answer was given (`mien.evaluation.cross_validation`).
-    truth, labels, set, clips, of_truth, seed, resamples
-        As for `score_set`.
-
-    Returns
-    -------
-    dict
-        As `score_set`; every rate and count is the mean over the repeats, so the confusion matrix
-        holds fractions. ``accuracy_ci95`` takes each image's mean correctness over the repeats: it
-        covers which faces happened to be filmed. ``accuracy_ci95_corrected`` comes from the folds'
-        accuracies (`mien.evaluation.intervals.corrected_resampled`): it covers which faces happened
-        to be trained on. ``repeats`` and ``n_splits`` say how often.
-
-    Raises
-    ------
-    DataError
-        As `score_set`, and if a repeat has fewer than two folds.
+    As `score_set`, of out-of-fold answers (repeats, n) or (trainings, repeats, n) and the ``folds``
+    int (repeats, n) in which they were given. Every rate and count is the mean over the repeats, so
+    the confusion matrix holds fractions. ``accuracy_ci95`` takes each image's mean correctness: it
+    covers which faces happened to be filmed. ``accuracy_ci95_corrected`` comes from the folds'
+    accuracies (`mien.evaluation.intervals.corrected_resampled`): it covers which faces happened to
+    be trained on. ``repeats`` and ``n_splits`` say how often. `DataError` also if a repeat has
+    fewer than two folds.
     """
     predicted, folds = _emotions(predicted, "answer", set), np.asarray(folds)
     if predicted.ndim not in (2, 3) or folds.shape != predicted.shape[-2:]:

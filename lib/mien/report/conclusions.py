@@ -28,8 +28,7 @@ from mien.report.text import (
 def comparison(row: Mapping) -> str:
     """Return one honest sentence on a declared pair (`mien.evaluation.paired_tests.compare`).
 
-    A winner is named only where the paired test over clips says so after Holm's correction for
-    the number of declared pairs (``separated``).
+    A winner is named only where the paired test says so after Holm's correction (``separated``).
     """
     better, worse = (row["a"], row["b"]) if row["difference"] >= 0 else (row["b"], row["a"])
     if row["separated"]:
@@ -62,8 +61,7 @@ def verdict(
 
     The second sentence says which model macro F1 or balanced accuracy would name, where that is
     another one, which rival is right more often, if any, and what the models cost. ``scores`` and
-    ``rivals`` by name, all on the same set; ``pairs``, ``costs`` and ``detectable`` (said where the
-    models cannot be separated) are of `mien.study.comparison`.
+    ``rivals`` are by name, all on the same set; the rest is of `mien.study.comparison`.
     """
     ranked = sorted(scores, key=lambda model: -scores[model]["accuracy"])
     best, rest = ranked[0], ranked[1:]
@@ -111,7 +109,7 @@ def _other_winners(scores: Mapping[str, Mapping], best: str) -> str:
 
 
 def seen(detectable: Mapping) -> str:
-    """Return which differences a study could have seen (`mien.evaluation.paired_tests.detectable`).
+    """Return which differences a study could have seen (`paired_tests.detectable`).
 
     Examples
     --------
@@ -172,10 +170,7 @@ def _cost(best: str, tied: list[str], costs: Mapping[str, Mapping]) -> str:
 
 
 def compared(found: Mapping) -> str:
-    """Return which models a study compares and why others are missing.
-
-    From `mien.study.comparison.compared`.
-    """
+    """Return which models a study compares and why others are missing."""
     told = [f"This study compares **{listed(found['models'])}**."]
     told += [f"It has no {model}: {escape(why)}." for model, why in found["missing"].items()]
     told += [
@@ -187,10 +182,7 @@ def compared(found: Mapping) -> str:
 
 
 def restricted(scores: Mapping[tuple[str, str, str], Mapping]) -> str:
-    """Return what it is worth to a crowd's model to know which emotions the person shows.
-
-    From `mien.study.comparison.restricted_or_not`.
-    """
+    """Return what it is worth to a crowd's model to know which emotions the person shows."""
     told = [
         f"{model}: {unmasked(score, scores[model, name, 'all seven'])}"
         for (model, name, emotions), score in scores.items()
@@ -202,7 +194,7 @@ def restricted(scores: Mapping[tuple[str, str, str], Mapping]) -> str:
 def labels_needed(ahead: Mapping, best: pd.DataFrame) -> str:
     """Return how many labelled faces a model of one's own needs to beat the network as it is.
 
-    From `mien.evaluation.probing.ahead_from` and `best_at`, of the points of chapters A2 and B3.
+    From `mien.evaluation.probing.ahead_from` and `best_at`.
     """
     bounds = interval((ahead["ahead_low"], ahead["ahead_high"]), signed=True)
     told = (
@@ -266,11 +258,7 @@ def disputed(faces: int, of: int) -> str:
 
 
 def choice(score: Mapping, verdict: str) -> str:
-    """Return which model a study chooses, and why.
-
-    ``score`` is that of the best model (`mien.study.comparison.labelled_scores`), ``verdict`` the
-    first sentence of `verdict`.
-    """
+    """Return which model a study chooses (of this score), and why, by the first of `verdict`."""
     corrected = score.get("accuracy_ci95_corrected")
     leak = "It was not fitted on this person, so nothing could leak into its score."
     if corrected:
@@ -379,10 +367,7 @@ faces on which people do not differ'
 
 
 def kappa_changes(groups: pd.DataFrame) -> str:
-    """Return what each model does to the raters' agreement, without a verdict.
-
-    ``groups`` are those of `mien.evaluation.rater_agreement.Agreement`.
-    """
+    """Return what each model does to the raters' agreement (its ``groups``), without a verdict."""
     told = []
     for row in groups[groups["change"].notna()].itertuples():
         numbers = (row.change, row.change_low, row.change_high)

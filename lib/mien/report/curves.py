@@ -91,10 +91,7 @@ def learning_curves(history: pd.DataFrame) -> Picture:
 
 
 def accuracy_by_minutes(progress: pd.DataFrame) -> Picture:
-    """Show how far networks came in how much time, on a logarithmic scale of minutes.
-
-    ``progress`` is of `mien.network.ablation.beside_the_assignment`.
-    """
+    """Show how far networks came in how much time (`beside_the_assignment`)."""
     looks = {
         "ours": ("this study's network", "o", "-", MODELS["NN-FER2013"].colour),
         "assignment's": ("the assignment's", "s", "--", INK),
@@ -199,8 +196,7 @@ _LINES = ("-", ":", "-.")
 def label_curve(points: pd.DataFrame, *, start: Mapping[str, float] | None = None) -> Picture:
     """Show accuracy and log loss over the number of labelled faces learned from.
 
-    ``points`` are of `mien.evaluation.probing.curve_points`; ``start`` are ``accuracy`` and
-    ``log_loss`` of NN-FER2013, which needs no label.
+    ``points`` are of `mien.evaluation.probing.curve_points`; ``start`` has both of NN-FER2013.
     """
     best = points.loc[points["accuracy"].idxmax(), "model"]
     colours = {name: look(name)[0] for name in points["model"].unique()}
@@ -266,10 +262,7 @@ def risk_coverage(curves: Mapping[str, pd.DataFrame], *, allowed: float) -> Pict
 
 
 def errors_among_voters(errors: pd.DataFrame) -> Picture:
-    """Show how many of ten voters gave a model's wrong answers, by emotion.
-
-    ``errors`` are of `mien.evaluation.rater_agreement.errors_among_voters`.
-    """
+    """Show how many of ten voters gave a model's wrong answers, by emotion."""
     colours = ("#225522", "#88aa66", "#d6c7a1", "#b3450e")
     told = {side: f"{side} voters than for the label" for side in ("more", "fewer")}
     told |= {"as many": "as many as for the label", "none": "no voter"}

@@ -36,13 +36,10 @@ def face_grid(
 def heat_faces(
     images: Sequence, maps: np.ndarray, captions: Sequence[str], *, columns: int = 6
 ) -> Picture:
-    """Show faces with a map of what a model looked at laid over each.
+    """Show faces with a map of what a model looked at laid over each, its strongest half outlined.
 
-    The strongest half of every map is also outlined, so the shape shows without colour. The alt
-    text says how much of the weight lies on the upper, middle and lower third of the images.
-
-    ``maps`` are weights of 0 or more, (n, h, w) at any resolution (Grad-CAM), each scaled to its
-    own maximum; other arguments as for `face_grid`.
+    ``maps`` are weights of 0 or more, (n, h, w) at any resolution, each scaled to its own maximum;
+    other arguments as for `face_grid`.
     """
     maps = [np.nan_to_num(np.clip(np.asarray(one, dtype=float), 0, None)) for one in maps]
     with style():
@@ -154,8 +151,7 @@ class GalleryItem:
     """One face of a gallery.
 
     ``truth`` is the label, or the raters' majority, empty where there is none; ``answers`` are of
-    the same models for every face of a gallery; ``raters`` (rater to label) are empty for a
-    labelled face.
+    the same models for every face; ``raters`` (rater to label) are empty for a labelled face.
     """
 
     image: Image.Image | None
@@ -173,8 +169,7 @@ class GalleryItem:
 class Gallery:
     """Faces with the models' answers: HTML in a notebook, plain text in ``print``.
 
-    In the report it can be filtered by emotion and by which models erred. The caption is read out
-    to people who do not see the page.
+    In the report it can be filtered by emotion and by which models erred.
     """
 
     faces: Sequence[GalleryItem]

@@ -109,8 +109,7 @@ def accuracies(
 ) -> Picture:
     """Show accuracies as dots with their 95 % intervals, from top to bottom.
 
-    Models (`mien.models`) get their colours; ``chance``, the accuracy of always answering the
-    commonest emotion, is a dashed line.
+    ``chance``, the accuracy of always answering the commonest emotion, is a dashed line.
     """
     rows = [
         (printable(name), score["accuracy"], *score["accuracy_ci95"], score["n"])
@@ -161,11 +160,7 @@ def _number(value: float) -> str:
 
 
 def reliability(bins: pd.DataFrame, error: float, *, model: str = "The model") -> Picture:
-    """Show how often answers of a given confidence are right.
-
-    ``bins`` (``n``, ``confidence``, ``accuracy``) and ``error``, the expected calibration error,
-    are of `mien.evaluation.calibration.reliability`.
-    """
+    """Show how often answers of a given confidence are right (`mien.evaluation.calibration`)."""
     colour, _ = look(model)
     with style():
         figure, axes = blank(3.6, width=4.4)
@@ -198,10 +193,7 @@ def reliability(bins: pd.DataFrame, error: float, *, model: str = "The model") -
 
 
 def differences(pairs: pd.DataFrame) -> Picture:
-    """Show the difference of accuracy of every pair of models with its 95 % interval.
-
-    ``pairs`` are of `mien.evaluation.paired_tests.compare`.
-    """
+    """Show the difference of accuracy of every pair (`mien.evaluation.paired_tests.compare`)."""
     with style():
         figure, axes = blank(0.45 * len(pairs) + 0.9)
         for place, row in enumerate(pairs.itertuples()):

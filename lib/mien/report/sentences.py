@@ -38,15 +38,7 @@ _PLACES = {
 
 
 def accuracy(score: Mapping, model: str = "The model") -> str:
-    """Return one sentence on the accuracy of a score (`mien.evaluation.scores.score_set`).
-
-    Examples
-    --------
-    >>> accuracy({"set": "PublicTest", "n": 10, "accuracy": 0.5,
-    ...           "accuracy_ci95": [0.237, 0.763], "f1_macro": 0.44}, "SVM-FER2013")
-    'SVM-FER2013 is right on 50.0 % of 10 PublicTest images (95 % interval 23.7 to 76.3 %; \
-macro F1 44.0 %).'
-    """
+    """Return one sentence on the accuracy of a score (`mien.evaluation.scores.score_set`)."""
     place = _PLACES.get(score["set"], escape(score["set"]) + " images")
     repeats = f", mean of {score['repeats']} repeats" if score.get("repeats", 1) > 1 else ""
     loss = f"; log loss {score['log_loss']:.2f}" if "log_loss" in score else ""
@@ -58,10 +50,7 @@ macro F1 44.0 %).'
 
 
 def unmasked(restricted: Mapping, free: Mapping) -> str:
-    """Return what it costs a crowd's model that it may name emotions which the person never shows.
-
-    Scores on the same faces, with the person's emotions and with all seven allowed.
-    """
+    """Return what a crowd's model loses if it may name emotions which the person never shows."""
     change = free["accuracy"] - restricted["accuracy"]
     return (
         f"With all seven emotions allowed, {points(change)} on the "
@@ -81,7 +70,7 @@ def one_pair(row: Mapping) -> str:
 
 
 def private_reads(reads: pd.DataFrame) -> str:
-    """Return how often FER2013's PrivateTest was read (`mien.study.provenance.private_reads`)."""
+    """Return how often PrivateTest was read (`mien.study.provenance.private_reads`)."""
     times = int((reads["set"] == "PrivateTest").sum())
     told = "In this study PrivateTest is read once, after everything was chosen."
     if times:
@@ -93,10 +82,7 @@ def private_reads(reads: pd.DataFrame) -> str:
 
 
 def calibration(bins: pd.DataFrame, error: float, floor: float) -> str:
-    """Return how far confidence and accuracy are apart, and to which side.
-
-    From `mien.evaluation.calibration.reliability` and its ``noise_floor``.
-    """
+    """Return how far confidence and accuracy are apart, beside the noise floor."""
     n = int(bins["n"].sum())
     over = float(((bins["confidence"] - bins["accuracy"]) * bins["n"]).sum()) / n
     more = "more" if over > 0 else "less"
@@ -110,13 +96,7 @@ def calibration(bins: pd.DataFrame, error: float, floor: float) -> str:
 
 
 def confused(score: Mapping) -> str:
-    """Return which two emotions are confused most often, and by how much.
-
-    Examples
-    --------
-    >>> confused({"labels": ["sad", "fear"], "confusion_matrix": [[5, 0], [2, 6]]})
-    'The largest error: of 8 faces that show *fear*, 2 are answered *sad* (25 %).'
-    """
+    """Return which two emotions are confused most often, and by how much."""
     matrix, labels = np.array(score["confusion_matrix"], float), score["labels"]
     errors = matrix - np.diag(np.diag(matrix))
     if not errors.any():
@@ -163,10 +143,7 @@ def highest(board: Mapping[str, Mapping]) -> str:
 
 
 def answered(predictions: pd.DataFrame) -> str:
-    """Return what unknown faces were answered, and how often as the raters' majority says.
-
-    ``truth`` is empty where the raters have no majority.
-    """
+    """Return what unknown faces were answered, and how often as the raters' majority says."""
     predictions = predictions[predictions["predicted"] != ""]  # of a face that could not be read
     if predictions.empty:
         return "No unknown face was answered."
@@ -254,8 +231,7 @@ def planned(plan: Mapping) -> str:
 def ablation(choices: pd.DataFrame, noise: float, n: int) -> str:
     """Return which choices of `mien.network.ablation.ablation` stand out of the noise.
 
-    ``noise`` is the standard error of a difference (`mien.network.ablation.noise`), ``n`` how many
-    images judged.
+    ``noise`` is the standard error of a difference, ``n`` how many images judged.
     """
     changed = choices[choices["difference"].abs() > 2 * noise].itertuples()
     told = [f"{row.choice} ({points(row.difference)})" for row in changed]
@@ -294,10 +270,7 @@ def same_minutes(reached: Mapping) -> str:
 
 
 def ferplus(found: Mapping[str, Any] | None, model: str) -> str:
-    """Return how far a model and FER2013's labels agree with FER+.
-
-    From `mien.study.predictions.agreement_with_ferplus`.
-    """
+    """Return how far a model and the labels agree with FER+ (`agreement_with_ferplus`)."""
     if found is None:
         return "`fer2013new.csv` does not lie beside this study's FER2013, so FER+ was not asked."
     if "unfit" in found:
@@ -385,17 +358,7 @@ def _choice(name: str) -> str:
 
 
 def measured_procedure(described: Mapping[str, Any]) -> str:
-    """Return how a model sees measured features, and what is chosen inside a training fold.
-
-    ``described`` is of `mien.designed.measured_svm.MeasuredSvm.describe`.
-
-    Examples
-    --------
-    >>> measured_procedure({"views": [], "presence": False, "choices": {"svm__C": (1.0, 2.0)},
-    ...                     "n_splits": 5})
-    'It sees the columns as they are. Inside every training fold, 5 inner folds that keep clips \
-whole choose *C* among 1 and 2.'
-    """
+    """Return how `mien.designed.measured_svm.MeasuredSvm` sees measured features, and chooses."""
     seen = "It sees the columns as they are."
     if described["views"]:
         levels = listed([f"{level:g}" for level in described["views"]])
@@ -423,10 +386,7 @@ def trained(settings: Mapping[str, Any]) -> str:
 
 
 def tuned(described: Mapping[str, Any], explained: bool = True) -> str:
-    """Return how a network is tuned (`mien.network.fine_tuning.Tuner.describe`).
-
-    ``explained``: Grad-CAM can read it.
-    """
+    """Return how a network is tuned (`mien.network.fine_tuning.Tuner.describe`)."""
     frozen = count(described["frozen"], "stage") if described["frozen"] else "nothing"
     said = f"Frozen, from the input on: {frozen}."
     if not described["own"]:
@@ -451,10 +411,7 @@ def chosen_epochs(chosen: Sequence[int], most: int) -> str:
 
 
 def thirds(shares: Mapping[str, Sequence[float]]) -> str:
-    """Return on which third of the face most of each emotion's weight lies.
-
-    ``shares`` are of `mien.evaluation.heat_maps.thirds`: upper, middle, lower.
-    """
+    """Return on which third of the face most of each emotion's weight lies."""
     names = ("upper", "middle", "lower")
     told = [
         f"*{emotion}* the {names[list(parts).index(max(parts))]} third "
@@ -592,8 +549,7 @@ def measured_twice(faces: int) -> str:
 def leak(gained: Mapping[str, Any], honest: Mapping[str, Any]) -> str:
     """Return what folds claim that let frames of a clip stand on both sides.
 
-    ``gained`` is the ``difference`` to folds that keep clips whole, and its ``ci95``; ``honest``
-    the score of the latter (`mien.evaluation.scores.repeated_scores`).
+    ``gained`` is the ``difference`` to folds that keep clips whole, ``honest`` the latter's score.
     """
     return (
         f"Plain folds claim {points(gained['difference'])} against folds that keep clips whole "

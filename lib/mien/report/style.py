@@ -73,10 +73,9 @@ STYLE = {
 
 @dataclass(frozen=True)
 class Picture:
-    """A figure and the text that says what it shows.
+    """A figure and its ``alt`` text: the finding in words and numbers, for who does not see it.
 
-    ``alt`` is the finding in words and numbers, for those who do not see the figure. Figures that
-    show ``faces`` of the study are PNG, and a report without faces leaves them out.
+    Figures that show ``faces`` of the study are PNG, and a report without faces leaves them out.
     """
 
     figure: Figure
@@ -150,10 +149,9 @@ def heat(
     limits: tuple[float, float] = (0, 1),
     size: float = 9.5,
 ):
-    """Draw a heat map of vector cells with a number in each; NaN stays blank.
+    """Draw a heat map of vector cells with a number in each; NaN stays blank. Returns the mesh.
 
     The numbers are black or white, whichever contrasts more (4.5:1 or better on any colour).
-    Returns the mesh, for a colour bar.
     """
     mesh = axes.pcolormesh(
         np.ma.masked_invalid(values),
@@ -181,11 +179,6 @@ def readable_on(colour: Sequence[float]) -> str:
     """Return black or white, whichever contrasts more with an RGB(A) colour of 0..1.
 
     Relative luminance as WCAG 2.2 defines it; the two contrasts are equal at 0.179.
-
-    Examples
-    --------
-    >>> readable_on((1, 1, 0)), readable_on((0, 0, 0.5))
-    ('black', 'white')
     """
     channels = np.asarray(colour[:3], dtype=float)
     linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)

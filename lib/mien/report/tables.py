@@ -18,23 +18,14 @@ MISSING = "–"
 
 @dataclass(frozen=True)
 class WithInterval:
-    """A figure with its 95 % interval, as one cell of a table; sorted by its value.
-
-    In the unit of the column: shares in 0..1 for a column that is shown in percent.
-    """
+    """A figure with its 95 % interval, as one cell of a table, in the column's unit."""
 
     value: float
     lo: float
     hi: float
 
     def text(self, *, percent: bool = True, digits: int = 1, signed: bool = False) -> str:
-        """Return the figure as text.
-
-        Examples
-        --------
-        >>> WithInterval(0.6214, 0.51, 0.724).text()
-        '62.1 % (51.0 to 72.4)'
-        """
+        """Return the figure as text: 62.1 % (51.0 to 72.4)."""
         if _missing(self.value):
             return MISSING
         how = {"percent": percent, "digits": digits, "signed": signed}
@@ -183,13 +174,12 @@ def table(
     signed: Collection[str] = (),
     sortable: bool = True,
 ) -> Table:
-    """Return a table for display: caption, header scopes, aligned numbers, everything escaped.
+    """Return a table for display: HTML in a notebook, plain text by ``print``, everything escaped.
 
-    Shown as HTML by a notebook, as plain text by ``print``. The frame holds numbers, texts, truth
-    values, `WithInterval`, `Link`; what is missing or empty is shown as "–", an index that is more
-    than row numbers as row headers. ``percent`` are columns of shares in 0..1, ``signed`` columns
-    (of differences) whose positive numbers carry a plus sign; ``digits`` the decimals of numbers
-    that are neither integers nor in percent, which has one; ``sortable`` lets a reader sort.
+    The frame holds numbers, texts, truth values, `WithInterval`, `Link`; what is missing is shown
+    as "–", an index that is more than row numbers as row headers. ``percent`` are columns of shares
+    (0..1), ``signed`` columns of differences, whose positive numbers carry a plus sign; ``digits``
+    the decimals of other numbers that are no integers; ``sortable`` lets a reader sort.
 
     Examples
     --------
