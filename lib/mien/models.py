@@ -101,9 +101,8 @@ MODELS: dict[str, Model] = {
 class Rival:
     """A way that completes the comparison: features of a chapter, read by logistic regression.
 
-    ``part`` is the chapter whose table ``rivals`` holds its answers, ``file`` what it needs to
-    answer again, where that is stored (of all labelled faces what it reads, and their labels);
-    the rest is as of `Model`.
+    ``part`` is the chapter whose table ``rivals`` holds its answers, ``file`` where what it needs
+    to answer again is stored, if it is; the rest is as of `Model`.
     """
 
     name: str
@@ -178,22 +177,13 @@ RIVALS: dict[str, Rival] = {
 
 
 def competitors(designed: str) -> list[Model]:
-    """Return the models that chapter C compares where ``designed`` is that on measured features.
-
-    Examples
-    --------
-    >>> [model.name for model in competitors("SVM-Blendshapes")]
-    ['SVM-FER2013', 'SVM-Blendshapes', 'NN-FER2013', 'NN-FineTuned']
-    """
+    """Return the models that chapter C compares where ``designed`` is that on measured features."""
     others = set(DESIGNED.values()) - {designed}
     return [model for model in MODELS.values() if model.name not in others]
 
 
 def declared(designed: str) -> dict[tuple[str, str], str]:
-    """Return the pairs that chapter C tests, declared before any study runs, and what each tells.
-
-    ``designed`` is the competitor on measured features, by name.
-    """
+    """Return the pairs that chapter C tests, declared before any study, and what each tells."""
     pairs = {
         ("SVM-FER2013", "NN-FER2013"): "designed or learned features, both taught by the crowd "
         "alone",
@@ -233,11 +223,6 @@ def name_of(part: str, designed: str = "openface") -> str | None:
     """Return the name of the model that a chapter trains or applies, or None.
 
     Of chapter A2 the one that reads the ``designed`` features (`DESIGNED`).
-
-    Examples
-    --------
-    >>> name_of("B1"), name_of("B2"), name_of("C"), name_of("A2", "both")
-    ('NN-FER2013', 'NN-FER2013', None, 'SVM-Measured')
     """
     models = competitors(DESIGNED[designed])
     return next((model.name for model in models if part in (model.trained_in, model.part)), None)

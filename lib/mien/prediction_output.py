@@ -1,7 +1,6 @@
-"""What was read in pictures, as `mien predict` tells it: a table for the terminal, JSON or csv.
+"""What was read in pictures (`mien.photos.reading`) as a table for the terminal, JSON or csv.
 
-Of the frame that `mien.photos.reading.read_faces` returns. Names of files are any bytes: JSON
-and csv keep them so that the files can be opened again, the terminal shows what it can.
+Names of files are any bytes: JSON and csv keep them so that the files can be opened again.
 """
 
 import json
@@ -78,8 +77,7 @@ def trade_table(card: Mapping[str, Any]) -> Table:
 def as_json(answers: pd.DataFrame) -> str:
     """Return what was read in pictures as a JSON list with one object a face or a problem.
 
-    ``file``, ``face``, ``box`` (left, top, width, height, or null), ``emotion``, ``probability``,
-    ``probabilities`` (of all seven), ``problem``; null where there is none.
+    ``box`` is left, top, width, height; null stands where there is none.
     """
     found = []
     for row in answers.to_dict("records"):

@@ -139,9 +139,8 @@ def number_in(text: str) -> float:
 
 
 class Pictures:
-    """Which of some pictures a text is about: by path, name, stem or number.
+    """Which of some pictures a text is about: by path, name, stem or number, in any case.
 
-    Case, the form of Unicode's accents and the system's separator of folders do not matter.
     ``paths`` are folders and name of every picture, as ``("happy", "1_01.jpg")``.
     """
 

@@ -32,11 +32,10 @@ class PrivateTest:
     _labels: np.ndarray
 
     def truth_for(self, answers: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Return the true emotions, str (n,), for answers that are there already.
+        """Return the true emotions, str (n,), for answers (..., n), by model, that are there.
 
-        Answers (..., n), which will be scored, are by model. A chapter asks through
-        `mien.study.chapter.Chapter.score_private`, which notes it. `ParameterError` if there are
-        none, or one has not as many answers as there are images.
+        A chapter asks through `mien.study.chapter.Chapter.score_private`, which notes it.
+        `ParameterError` if there are none, or one has not as many answers as there are images.
         """
         wrong = [name for name, given in answers.items() if given.shape[-1] != len(self.images)]
         if not answers or wrong:
@@ -52,37 +51,20 @@ class Fer2013:
     """FER2013, or data in its layout.
 
     Labels of images leave it through `split` and `PrivateTest.truth_for` only.
-
-    Attributes
-    ----------
-    images : ndarray of uint8, shape (n, 48, 48)
-        Grey faces, 0 is black.
-    usage : ndarray of str, shape (n,)
-        ``"Training"``, ``"PublicTest"`` or ``"PrivateTest"``.
-    skipped : DataFrame
-        Bad rows that were left out: ``row`` (counted from 1 after the header, so that row 1 is on
-        line 2; in folders of images the place in the sorted list of files) and ``reason``.
-    fingerprint : str
-        SHA-256 (hexadecimal) of images, labels and usage, whatever file they came from.
-    source : str
-        What was read, as the caller named it.
-    shared_out : tuple of str
-        Splits that were taken out of Training, because the data came without them.
     """
 
-    images: np.ndarray
+    images: np.ndarray  # uint8 (n, 48, 48), grey faces, 0 is black
     _labels: np.ndarray
-    usage: np.ndarray
+    usage: np.ndarray  # str (n,), of `USAGES`
+    #: Bad rows that were left out: ``row`` (counted from 1 after the header, so that row 1 is on
+    #: line 2; in folders of images the place in the sorted list of files) and ``reason``.
     skipped: pd.DataFrame
-    fingerprint: str
-    source: str
-    shared_out: tuple[str, ...] = ()
+    fingerprint: str  # SHA-256 of images, labels and usage, whatever file they came from
+    source: str  # what was read, as the caller named it
+    shared_out: tuple[str, ...] = ()  # splits that Training gave, because the data lacked them
 
     def split(self, usage: str) -> tuple[np.ndarray, np.ndarray]:
-        """Return images and labels of ``"Training"`` or ``"PublicTest"``.
-
-        uint8 (m, 48, 48), and int8 (m,) of class codes, indices into `mien.emotions.EMOTIONS`.
-        """
+        """Return images, uint8 (m, 48, 48), and class codes, int8 (m,), of a split."""
         if usage == "PrivateTest":
             raise ParameterError("PrivateTest's labels are sealed; see private_test()")
         chosen = self._in(usage)
@@ -140,23 +122,15 @@ def load_fer2013(
 ) -> Fer2013:
     """Load FER2013 in any layout that people have.
 
-    `DataError` if it is missing, damaged or has bad rows; the text tells which rows, and why.
+    ``path`` is ``fer2013.csv``, packed or not; Kaggle's ``fer2013.tar.gz`` or
+    ``icml_face_data.csv``; the folder that holds ``train`` and ``test`` with images
+    (`mien.data.fer2013_files.read_folder`); or one that holds such a file. ``skip_bad_rows``
+    leaves bad rows out and lists them in ``skipped``, rather than refuse the data. Where PublicTest
+    or PrivateTest is empty, it gets ``public_share`` (0..1) of every emotion in Training: the
+    pixels choose, so that copies stay together and the order of files does not matter. ``cache``
+    keeps the arrays in `mien.files.cache_dir` under the hash of the file's content.
 
-    Parameters
-    ----------
-    path : str or Path
-        ``fer2013.csv``; the same as .gz, .xz, .bz2 or .zip; Kaggle's ``fer2013.tar.gz``;
-        ``icml_face_data.csv``; the folder that holds ``train`` and ``test`` with images (see
-        `mien.data.fer2013_files.read_folder`); or the folder that holds one of these files.
-    skip_bad_rows : bool
-        Leave bad rows out and list them in ``skipped``, rather than refuse the data.
-    public_share : float
-        Where PublicTest or PrivateTest is empty, take this share (0..1) of every emotion in
-        Training for it. The pixels choose, so that copies stay together and the order of files does
-        not matter.
-    cache : bool
-        Keep the arrays in `mien.files.cache_dir` under the hash of the file's content, and take
-        them from there the next time.
+    `DataError` if it is missing, damaged or has bad rows; the text tells which rows, and why.
     """
     source, path = str(path), Path(path).expanduser()
     if path.is_dir():

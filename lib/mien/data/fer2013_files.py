@@ -1,9 +1,8 @@
 """The layouts that FER2013 comes in: a csv, packed or not, and folders of images.
 
-The csv is read in two ways. The quick one turns the digits of many rows at once into numbers with
-NumPy and proves on the way that each row is exactly 2,304 numbers of one to three digits, none
-above 255, with one blank between two. Rows that are anything else go, one by one, to the careful
-one, which reads them or says what is wrong. So a quick answer is never a wrong one.
+The quick way turns the digits of many rows of a csv at once into numbers with NumPy and proves
+that each row is exactly 2,304 numbers of one to three digits, none above 255, with one blank
+between two. Other rows go, one by one, to the careful one, which reads them or says what is wrong.
 """
 
 import bz2
@@ -89,7 +88,7 @@ def read_csv(path: Path) -> Rows:
 
     As it is, packed with gzip, xz or bzip2, or inside a tar or zip (the first member that has the
     columns); its content tells, not its name. Columns ``emotion``, ``pixels`` and ``Usage`` in any
-    order, others are passed over. `DataError` if the file is damaged or holds no such csv.
+    order. `DataError` if the file is damaged or holds no such csv.
     """
     try:
         with open_csv(path) as stream:
@@ -103,11 +102,9 @@ def read_csv(path: Path) -> Rows:
 def read_folder(folder: Path) -> Rows:
     """Read FER2013 from folders of images: ``train/<emotion>/*.jpg``, ``test/…``, ``validation/…``.
 
-    The folder tells the part: ``train`` is Training, ``validation`` is PublicTest, ``test`` is
-    PrivateTest, where a file name in ``test`` that begins with ``PublicTest_`` or ``PrivateTest_``
-    wins. Folders above (``images/train/…``) do not matter. Rows are counted in the order of the
-    files' paths; the reason of a bad one names its file. `DataError` if nothing lies in such
-    folders.
+    The folder tells the part (`_FOLDER_USAGES`); in ``test``, a file name that begins with
+    ``PublicTest_`` or ``PrivateTest_`` wins. Folders above do not matter. Rows are counted in the
+    order of the files' paths. `DataError` if nothing lies in such folders.
     """
     files = [
         (file, inside, usage)
@@ -195,10 +192,7 @@ def _header(line: bytes) -> list[str]:
 def _lines(
     stream: io.BufferedIOBase, path: Path, start: bytes, end: bytes
 ) -> Iterator[tuple[int, list[bytes]]]:
-    """Yield the lines of a stream, some megabytes at a time, with the number of their first.
-
-    ``start`` is what was read already, ``end`` what ends a line.
-    """
+    """Yield the lines of a stream, some megabytes at a time, with the number of their first."""
     rest, number = b"", 1
     for block in itertools.chain([start], iter(lambda: stream.read(_BLOCK), b"")):
         *lines, rest = (rest + block).split(end)

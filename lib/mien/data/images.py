@@ -175,10 +175,9 @@ def plain_image(image: Image.Image) -> Image.Image:
     """Return an image upright and in 8 bits: mode ``"L"`` if it is grey, else ``"RGB"``.
 
     EXIF's orientation is applied, an EXIF that cannot be read ignored; what is transparent shows
-    middle grey (128), the mean of a face rather than a bright or dark edge around it; 16-bit grey
-    is divided by 257, so that 65535 becomes 255. Modes ``"I"`` and ``"F"`` count as 16-bit where a
-    value is above 255, ``"F"`` as 0..1 where none is above 1. `DataError` if Pillow knows no way
-    from the image's mode to RGB.
+    middle grey (128); 16-bit grey is divided by 257, so that 65535 becomes 255. Modes ``"I"`` and
+    ``"F"`` count as 16-bit where a value is above 255, ``"F"`` as 0..1 where none is above 1.
+    `DataError` if Pillow knows no way from the image's mode to RGB.
     """
     try:
         image = ImageOps.exif_transpose(image)
@@ -202,8 +201,8 @@ def plain_image(image: Image.Image) -> Image.Image:
 def square(image: Image.Image) -> Image.Image:
     """Return an image, mode ``"L"`` or ``"RGB"``, whole in the centre of a square.
 
-    The shorter side grows to the longer one: the outermost row or column of pixels is repeated.
-    An image of more than `LONGEST` pixels a side is area-averaged to that before.
+    The outermost row or column of pixels is repeated. More than `LONGEST` pixels a side are
+    area-averaged to that before.
     """
     longest = max(image.size)
     if longest > LONGEST:
@@ -218,8 +217,7 @@ def square(image: Image.Image) -> Image.Image:
 def resized(image: Image.Image, side: int) -> Image.Image:
     """Return a square image with ``side`` pixels a side.
 
-    Smaller by area-averaging (each pixel is the mean of the area that it covers), larger by
-    bilinear interpolation, which invents no values beyond those of its neighbours.
+    Smaller by area-averaging, larger by bilinear interpolation, which invents no values.
     """
     smaller = image.width >= side
     return image.resize(
@@ -230,17 +228,14 @@ def resized(image: Image.Image, side: int) -> Image.Image:
 def to_grey48(image: Image.Image) -> np.ndarray:
     """Turn an image into network input, uint8 (48, 48): the one way for all models and data.
 
-    `DataError` if Pillow knows no way from the image's mode to RGB. The picture as a person sees it
-    (`plain_image`), in grey by the luma of ITU-R BT.601 (0.299 R + 0.587 G + 0.114 B), whole in the
-    centre of a square, with the pixels of its edges repeated where it is narrower (`square`), then
-    area-averaged to 48 x 48 pixels. So nothing is squashed and nothing is cut off: FER2013's faces,
-    too, show forehead and chin.
+    The picture as a person sees it (`plain_image`, which raises), in grey by the luma of ITU-R
+    BT.601 (0.299 R + 0.587 G + 0.114 B), whole in the centre of a `square`, then area-averaged: so
+    nothing is squashed or cut off, and FER2013's faces, too, show forehead and chin.
 
     The choice was made once, on 87 labelled pictures of one person, about 4 : 3 (the unknown faces
     had no say). Right were of the network that comes with mien, another of its shape, and an SVM of
     A1: 73.6, 73.6 and 56.3 % like this; 66.7, 72.4 and 56.3 % of squares cut out of the centre;
-    66.7, 71.3 and 52.9 % of squashed pictures. Other paddings differ by a few faces; edges need no
-    number and keep the contrast.
+    66.7, 71.3 and 52.9 % of squashed pictures. Other paddings differ by a few faces.
     """
     return np.asarray(resized(square(plain_image(image).convert("L")), SIDE))
 
@@ -269,8 +264,8 @@ def find_images(
     """List the images that files, folders and globs name, each once, in the order given.
 
     A file counts whatever its ending; of a folder, and of a folder that a glob names, every image
-    below it by its ending (``suffixes``, in lower case), sorted, without what is hidden. In a glob,
-    ``**`` stands for any folders. `DataError` if a name leads to no image.
+    below it by its ending (``suffixes``, in lower case), sorted, without what is hidden.
+    `DataError` if a name leads to no image.
     """
     found: dict[Path, None] = {}
     for name in names:
@@ -303,16 +298,9 @@ def _shown(path: Path, suffixes: tuple[str, ...]) -> bool:
 
 
 def prepare(images: np.ndarray) -> np.ndarray:
-    """Return what a network sees: every face with mean 0 and standard deviation 1.
+    """Return what a network sees of uint8 (n, height, width): float32 (n, height, width, 1).
 
-    Parameters
-    ----------
-    images : ndarray of uint8, (n, height, width)
-
-    Returns
-    -------
-    ndarray of float32, (n, height, width, 1)
-        A face of one constant grey becomes zeros.
+    Every face has mean 0 and standard deviation 1; one of constant grey becomes zeros.
     """
     pixels = images.astype(np.float32)
     pixels -= pixels.mean(axis=(1, 2), keepdims=True)

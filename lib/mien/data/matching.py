@@ -101,13 +101,8 @@ def match(
     Tables of one tool are one source, unless they are about the same faces: then each is its own.
     Of several rows of a source for one face the surest and largest counts; rows that are less sure
     than ``min_confidence`` (0..1) are left out. ``findings`` gets the rows that are not used, and
-    why.
-
-    Returns
-    -------
-    dict of str to Source
-        By the tool's name; further sources of a tool with their first file in brackets. Action
-        Units before blendshapes, most rows first.
+    why. Returns the sources by the tool's name, further ones with their first file in brackets:
+    Action Units before blendshapes, most rows first.
     """
     pictures = Pictures([(*face.folders, face.base) for face in faces])
     unseen: dict[str, Face] = {}

@@ -1,7 +1,6 @@
 """Tables of measured features, Action Units and blendshapes, as the tools write them.
 
-A table is known by its header, whatever its file is called; its rows meet the person's pictures by
-path, name, stem or frame number; its values are brought to 0..1. The tools:
+A table is known by its header, whatever its file is called; its values are brought to 0..1:
 
 - OpenFace 2 (Baltrušaitis et al. 2018, "OpenFace 2.0", FG 2018; the columns are described at
   github.com/TadasBaltrusaitis/OpenFace/wiki/Output-Format): intensities 0..5, presences 0 or 1;
@@ -170,31 +169,16 @@ class Table(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """What one source says of the n faces of a person.
+    """What one source says of the n faces of a person."""
 
-    Attributes
-    ----------
-    source : str
-        The tool's name, with a file's in brackets where one tool wrote several tables.
-    kind : str
-        ``"Action Units"`` or ``"blendshapes"``.
-    names : tuple of str
-        Of the k columns: ``AU01_r`` an intensity, ``AU01_c`` a presence, ``AU01`` the only value
-        that the tool gives; blendshapes by Google's names.
-    values : ndarray of float32, shape (n, k)
-        0..1; NaN where there is no row, or no number in it.
-    confidence : ndarray of float, shape (n,)
-        0..1, NaN where the source gives none.
-    scale : str
-        What 0..1 was before: ``"0..5"``, ``"0..1"``, ``"evidence"``, or several of these.
-    """
-
-    source: str
-    kind: str
+    source: str  # the tool's name, with a file's in brackets where it wrote several tables
+    kind: str  # "Action Units" or "blendshapes"
+    #: Of the k columns: ``AU01_r`` an intensity, ``AU01_c`` a presence, ``AU01`` the only value
+    #: that the tool gives; blendshapes by Google's names.
     names: tuple[str, ...]
-    values: np.ndarray
-    confidence: np.ndarray
-    scale: str
+    values: np.ndarray  # float32 (n, k), 0..1; NaN where there is no row, or no number in it
+    confidence: np.ndarray  # float (n,), 0..1, NaN where the source gives none
+    scale: str  # what 0..1 was before: "0..5", "0..1", "evidence", or several of these
 
     @property
     def has_row(self) -> np.ndarray:
@@ -204,8 +188,7 @@ class Measured:
     def beside(self, other: "Measured") -> "Measured":
         """Return intensities of these Action Units and another's columns, of faces that have both.
 
-        Presences are left out (`mien.study.set_in_view.csv` says why), where there is anything
-        else.
+        Presences are left out (`mien.study.set_in_view.csv`) where there is anything else.
         """
         own = [number for number, name in enumerate(self.names) if not name.endswith("_c")]
         own = own or list(range(len(self.names)))
@@ -222,10 +205,7 @@ class Measured:
 
 
 def read_tables(path: Path, place: str) -> tuple[list[Table], list[Finding]]:
-    """Read a file that may hold tables of one tool or several; none if its header names no measure.
-
-    ``place`` is how the file is called in the findings, which are returned, too.
-    """
+    """Read a file that may hold tables of tools, called ``place`` in the findings; perhaps none."""
     try:
         sheet = read_sheet(path, lambda names: sum(map(bool, map(_MEASURED.fullmatch, names))))
     except OSError as error:
@@ -272,18 +252,10 @@ def _unused_columns(
 def to_unit_range(
     values: np.ndarray, place: str, tool: Tool, tops: dict[str, float], findings: list[Finding]
 ) -> tuple[np.ndarray, str]:
-    """Return values as a tool writes them, brought to 0..1, and what they were before.
+    """Return values (n, k) as a tool writes them, brought to 0..1, and what they were before.
 
-    Parameters
-    ----------
-    values : ndarray of float, shape (n, k)
-        NaN where there is none.
-    place : str
-        Of the first file that they are from.
-    tops : dict of str to float
-        Names and highest values of the k columns.
-    findings : list of Finding
-        Gets what does not fit the tool.
+    NaN where there is none; ``tops`` are names and highest values of the columns, ``place`` the
+    first file that they are from, and ``findings`` gets what does not fit the tool.
     """
     scaled, told = np.empty(values.shape, np.float32), []
     families = [(name[4:] if tool.kind == ACTION_UNITS else "", top) for name, top in tops.items()]

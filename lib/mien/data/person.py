@@ -1,10 +1,9 @@
 """Reading one person's faces: images, measured features, labels and ratings.
 
-The folder holds ``images/<label>/*.jpg``, ``images/unknown/*.jpg``, tables of measured features as
-the tools write them (`mien.data.measured`), anywhere below it, and perhaps ``ratings.csv``
-(``file_name,rater,label``). Real data is irregular: whatever is not used is told with reason and
-remedy, and every face still serves where it can. Only files found by listing the folder are opened,
-never a path that a table names.
+The folder holds ``images/<label>/*.jpg``, ``images/unknown/*.jpg``, tables of measured features
+(`mien.data.measured`) anywhere below it, and perhaps ``ratings.csv`` (``file_name,rater,label``).
+Whatever is not used is told with reason and remedy, and every face still serves where it can. Only
+files found by listing the folder are opened, never a path that a table names.
 """
 
 import hashlib
@@ -60,15 +59,11 @@ CLIP_MINUTES = 2
 
 @dataclass(frozen=True, eq=False)
 class Labelled:
-    """The labelled faces of a person that a model can read, k of n.
+    """The labelled faces of a person that a model can read, k of n."""
 
-    ``rows``, int (k,), say where they stand in the person's arrays and frame; ``truth``, str (k,),
-    is the label (an emotion) of each, ``clips``, str (k,), its clip.
-    """
-
-    rows: np.ndarray
-    truth: np.ndarray
-    clips: np.ndarray
+    rows: np.ndarray  # int (k,), where they stand in the person's arrays and frame
+    truth: np.ndarray  # str (k,), the label of each
+    clips: np.ndarray  # str (k,)
 
     def outside(self, clips: Collection[str]) -> np.ndarray:
         """Return the mask (k,) of the faces whose clip is none of these.
@@ -84,47 +79,27 @@ class Labelled:
 class Person:
     """One person's faces, in a stable order: labelled before unknown, then by file name.
 
-    Attributes
-    ----------
-    faces : DataFrame
-        One line a face, index 0..n-1: ``file_name`` (unique; with its folders below ``images``
-        where several files have the name), ``set`` (``"labelled"`` or ``"unknown"``), ``clip``
-        (what stands before the last ``_`` of the name, else the name without its ending; photos
-        under a camera's names by shooting time), ``label`` (an emotion or ``"unknown"``),
-        ``has_image``, ``has_units`` (a row of `action_units`), ``confidence`` (of that row, 0..1
-        or NaN).
-    images : ndarray of uint8, shape (n, 48, 48)
-        Network input as `to_grey48` gives it; zeros where ``has_image`` is False.
-    measured : dict of str to Measured
-        What every source says of the faces, 0..1: Action Units before blendshapes, the one with
-        most rows first.
-    crops : list of Image or None
-        RGB squares of at most 96 x 96 pixels to show; None where ``has_image`` is False.
-    paths : list of Path or None
-        The files of the images; None where there is none.
-    ratings : DataFrame
-        ``file_name``, ``rater``, ``label``; one line a rating, perhaps none.
-    findings : list of Finding
-        What is not used, and what else is worth knowing.
-    fingerprint : str
-        SHA-256 (hexadecimal) of all of the above but crops and paths.
+    ``faces`` has one line a face: ``file_name`` (unique; with its folders below ``images`` where
+    several files have the name), ``set`` (``"labelled"`` or ``"unknown"``), ``clip`` (what stands
+    before the last ``_`` of the name, else the name without its ending; photos under a camera's
+    names by shooting time), ``label`` (an emotion or ``"unknown"``), ``has_image``, ``has_units``
+    (a row of `action_units`), ``confidence`` (of that row, 0..1 or NaN).
     """
 
     faces: pd.DataFrame
-    images: np.ndarray
-    measured: dict[str, Measured]
-    crops: list
-    paths: list
-    ratings: pd.DataFrame
-    findings: list[Finding]
-    fingerprint: str
+    images: np.ndarray  # uint8 (n, 48, 48) as `to_grey48` gives it; zeros without an image
+    measured: dict[str, Measured]  # by source: Action Units before blendshapes, most rows first
+    crops: list  # RGB squares of at most 96 x 96 pixels to show, None without an image
+    paths: list  # the files of the images, None where there is none
+    ratings: pd.DataFrame  # ``file_name``, ``rater``, ``label``, perhaps none
+    findings: list[Finding]  # what is not used, and what else is worth knowing
+    fingerprint: str  # SHA-256 of all of the above but crops and paths
 
     @property
     def told(self) -> pd.DataFrame:
         """What is not used (``lost``) and what else is worth knowing, the worst first.
 
-        Columns ``what``, ``where``, ``reason``, ``remedy``, ``lost``, ``count``; findings that are
-        alike share a line.
+        `Finding`s that are alike share a line.
         """
         return pd.DataFrame(grouped(self.findings), columns=list(Finding._fields))
 
@@ -141,9 +116,8 @@ class Person:
     def features(self, designed: str) -> Measured:
         """Return what a model on measured features reads (`mien.models.DESIGNED`).
 
-        The Action Units of `action_units` (``"openface"``), ``"blendshapes"`` (of `mien measure`),
-        or intensities of the former beside the latter (``"both"``). What nobody has measured has no
-        column.
+        The Action Units of `action_units` (``"openface"``), ``"blendshapes"``, or intensities of
+        the former beside the latter (``"both"``). What nobody has measured has no column.
         """
         n = len(self.faces)
         nothing = Measured("", "", (), np.empty((n, 0), np.float32), np.full(n, np.nan), "")
@@ -153,10 +127,7 @@ class Person:
         return units if designed == "openface" else shapes
 
     def labelled(self, what: str | np.ndarray) -> Labelled:
-        """Return the labelled faces that have ``what``.
-
-        ``"has_image"``, ``"has_units"``, or a mask (n,) over all faces.
-        """
+        """Return the labelled faces that ``has_image``, ``has_units`` or a mask (n,) names."""
         rows = self._rows("labelled", what)
         truth, clips = (
             self.faces[column].to_numpy(dtype=str)[rows] for column in ("label", "clip")
@@ -197,11 +168,10 @@ def load_person(
 ) -> Person:
     """Load one person's faces; `DataError` if there is no such folder, or no face in it.
 
-    Where the folder of an image and a table disagree about its label, the folder wins: it is what
-    whoever sorted the images saw. Measured rows that are less sure than ``min_confidence`` (0..1)
-    are left out. ``tables`` are more tables of measured features, from outside the folder. ``cut``
-    gets the path and the picture of every image and returns the face in it, or None where it finds
-    none; such an image is not used. Without it, the whole picture is the face.
+    Where the folder of an image and a table disagree about its label, the folder wins. Measured
+    rows that are less sure than ``min_confidence`` (0..1) are left out. ``tables`` are more tables
+    of measured features, from outside the folder. ``cut`` gets the path and the picture of every
+    image and returns the face in it, or None where it finds none; such an image is not used.
     """
     source, folder = str(folder), Path(folder).expanduser()
     if not folder.is_dir():

@@ -35,9 +35,9 @@ BY_HAND = "interactive"
 class Chapter:
     """One chapter of a study, from its parameters to its results.
 
-    Only `mien run` writes into the study's folder. A notebook that is run by hand (in Jupyter, by
-    papermill) reads there, and writes into ``interactive/`` in it; away from the project, into
-    ``reports/<name>/interactive/`` beside itself; or into ``out``, where that is no study's folder.
+    Only `mien run` writes into the study's folder. A notebook that is run by hand reads there, and
+    writes into ``interactive/`` in it; away from the project, into ``reports/<name>/interactive/``
+    beside itself; or into ``out``, where that is no study's folder.
 
     ``parameters`` are those of the notebook's parameters cell; `ParameterError` if one is not
     allowed.
@@ -61,8 +61,7 @@ class Chapter:
     def setting(self, name: str, **given: Any) -> Any:
         """Return a parameter's value, or the profile's choice where the parameter leaves it.
 
-        Where the profile chooses several values by name, those that are ``given`` and not 0 take
-        the place of its own.
+        Of several values by name, those that are ``given`` and not 0 take the profile's place.
         """
         self._declared("settings", name)
         if value := getattr(self.study, name, None):
@@ -73,10 +72,7 @@ class Chapter:
 
     @property
     def command(self) -> str:
-        """The command line that repeats the study, without the folders of this machine.
-
-        As study.json has it, where there is one.
-        """
+        """The command line that repeats the study (as study.json has it), without its folders."""
         try:
             record = (self.study.folder / "study.json").read_text(encoding="utf-8")
             return without_folders(json.loads(record)["command"])
@@ -130,8 +126,7 @@ class Chapter:
         """Return the networks that B2 applies and B3 tunes, each with its temperature.
 
         Those that B1 has trained, or the one that comes with mien where the study says so. The
-        temperature is that of the way in which these chapters look at a face
-        (`mien.network.inference.MIRRORED`).
+        temperature is that of the way in which these chapters look at a face.
         """
         from mien.network import inference, pretrained  # here: importing Keras takes seconds
 
@@ -147,7 +142,7 @@ class Chapter:
         ]
 
     def metrics(self, part: str) -> dict[str, Any]:
-        """Return metrics.json of an earlier chapter of this study (`results.load_metrics`).
+        """Return metrics.json of an earlier chapter of this study.
 
         `DataError` if that chapter has not been run, or was run on other data than this one has
         loaded, or with another value of a parameter that both take.
@@ -209,10 +204,7 @@ class Chapter:
         return results.model_path(self._found(part)[0], name)
 
     def save_networks(self, networks: Sequence[Any]) -> None:
-        """Store the networks that this chapter has trained; nothing of earlier ones stays.
-
-        As ``B1.keras``, ``B1-2.keras`` and so on; checkpoints go.
-        """
+        """Store the networks that this chapter has trained; nothing of earlier ones stays."""
         from mien.network import pretrained  # here: importing Keras takes seconds
 
         names = {results.training_file(self.part, n): each for n, each in enumerate(networks)}
@@ -227,8 +219,8 @@ class Chapter:
     def person_folds(self, person: Person, *, repeats: int) -> np.ndarray:
         """Return the folds of the person's labelled faces, clips kept together, int (repeats, n).
 
-        They are dealt over all labelled faces at once, so that a chapter which reads images and one
-        which reads measured features test the same face in the same fold; -1 for unknown faces.
+        Over all labelled faces at once, so that chapters which read images and measured features
+        test the same face in the same fold; -1 for unknown faces.
         """
         labelled = (person.faces["set"] == "labelled").to_numpy()
         dealt = np.full((repeats, len(labelled)), -1)
@@ -246,12 +238,10 @@ class Chapter:
     ) -> tuple[np.ndarray, dict[str, list[dict[str, Any]]]]:
         """Open PrivateTest, once, and score answers that are there already.
 
-        Every reading is noted in metrics.json (``private_reads`` of ``provenance``: ``model``,
-        ``set``, ``n``, ``when``); no other score of PrivateTest can be saved. ``answers`` are by
-        model: emotions, str (n,), or probabilities, float (n, 7) or (trainings, n, 7); ``copied``
-        is bool (n,). Returns the truth, str (n,), and every model's scores
-        (`mien.evaluation.scores.private_scores`). `ParameterError` if this chapter has opened it
-        before.
+        Every reading is noted in metrics.json; no other score of PrivateTest can be saved.
+        ``answers`` are by model: emotions, str (n,), or probabilities, float (n, 7) or
+        (trainings, n, 7); ``copied`` is bool (n,). Returns the truth, str (n,), and every model's
+        scores (`mien.evaluation.scores.private_scores`). `ParameterError` if it was opened before.
         """
         if self._private_reads:
             raise ParameterError(
@@ -287,7 +277,7 @@ class Chapter:
 
         Unknown faces count where the raters have a majority. A set without a single such face
         has no score. Of a network there is a frame for each training. ``suffix`` is added to the
-        names ``target-labelled``, ``target-unknown``.
+        names of the sets.
         """
         network = not isinstance(predictions, pd.DataFrame)
         frames, found = predictions if network else [predictions], []
@@ -373,8 +363,7 @@ class Chapter:
     ) -> None:
         """Write this chapter's results: metrics, predictions, and what `keep` and `note` put aside.
 
-        ``more`` goes into metrics.json beside ``part``, ``model``, ``scores``, ``seconds`` and
-        ``provenance``.
+        ``more`` goes into metrics.json, too.
         """
         if get_ipython() is not None:  # a kernel of its own: what is loaded, the notebook loaded
             for folder in sorted({name.split(".")[1] for name in sys.modules if _in_folder(name)}):

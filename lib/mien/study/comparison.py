@@ -27,30 +27,20 @@ ALLOWED, ERRORS = 0.1, (0.02, 0.05, 0.1, 0.15, 0.2, 1.0)
 
 @dataclass(frozen=True)
 class Answers:
-    """The answers of all models to the labelled faces that every one of them could read.
+    """The answers of all models to the n labelled faces that every one of them could read.
 
-    Attributes
-    ----------
-    file_name, clip, truth : ndarray of str, shape (n,)
-    given : dict of str to ndarray of str, shape (trainings, repeats, n)
-        By model; one training of what is no network, one repeat where nothing was fitted on the
-        person. The first of both is what predictions.csv holds.
-    probability, of_truth : dict of str to ndarray of float, shape (trainings, repeats, n)
-        The probabilities that were given to the answer and to the true emotion.
-    folds : dict of str to ndarray of int, shape (repeats, n)
-        Of the models that were fitted on the person.
-    designed : str
-        The competitor on measured features; the other models on these are its rivals.
+    By model, of shape (trainings, repeats, n): one training of what is no network, one repeat where
+    nothing was fitted on the person. The first of both is what predictions.csv holds.
     """
 
     file_name: np.ndarray
     clip: np.ndarray
     truth: np.ndarray
     given: dict[str, np.ndarray]
-    probability: dict[str, np.ndarray]
-    of_truth: dict[str, np.ndarray]
-    folds: dict[str, np.ndarray]
-    designed: str
+    probability: dict[str, np.ndarray]  # of the answer
+    of_truth: dict[str, np.ndarray]  # the probability of the true emotion
+    folds: dict[str, np.ndarray]  # int (repeats, n), of models that were fitted on the person
+    designed: str  # the competitor on measured features; others on these are its rivals
 
     @property
     def chance(self) -> float:
@@ -86,13 +76,8 @@ def compared(chapter: Chapter) -> dict[str, Any]:
 def labelled_answers(chapter: Chapter) -> Answers:
     """Return what the models of this study answered to the labelled faces, on the same faces.
 
-    Faces are joined by name, and checked.
-
-    Raises
-    ------
-    DataError
-        If the chapters differ about a face (`mien.study.predictions.checked_faces`), or a model's
-        answers are not as often right as its own chapter says.
+    `DataError` if the chapters differ about a face (`mien.study.predictions.checked_faces`), or a
+    model's answers are not as often right as its own chapter says.
     """
     tables = {
         model.name: chapter.table(model.part, "repeats") for model in _models(chapter)
@@ -182,8 +167,8 @@ def labelled_scores(
 def label_curve(chapter: Chapter, answers: Answers) -> tuple[pd.DataFrame, dict[str, float]]:
     """Return the curves of chapters A2 and B3 on the same faces, and what needs no label.
 
-    ``points`` (`mien.evaluation.probing.curve_points`, beside NN-FER2013), and ``accuracy`` and
-    ``log_loss`` of the latter on these faces.
+    `mien.evaluation.probing.curve_points`, beside NN-FER2013, and ``accuracy`` and ``log_loss`` of
+    the latter on these faces.
     """
     tables = [chapter.table(part, "curve") for part in ("A2", "B3") if part not in chapter.missing]
     shared = set(answers.file_name).intersection(*(table["file_name"] for table in tables))
@@ -212,19 +197,11 @@ def winner(
     """Return the card of the stored model that is right most often, and its files.
 
     By ``scores``, `labelled_scores` of the same ``answers``; rivals that are stored compete, too.
-
-    Returns
-    -------
-    dict
-        ``model``, ``learned_from``, ``among`` (the names that competed), ``faces``, ``clips``,
-        ``accuracy``, ``accuracy_ci95`` (on the labelled faces, out of fold), ``emotions``,
-        ``columns`` (measured; none where it reads pixels), ``temperature`` (by which its answers
-        are yet to be divided), ``find_faces`` (as the study), ``coverage``
-        (`mien.evaluation.calibration.answered_at`), ``allowed`` and ``threshold`` (of the
-        probability, under which it is unsure; None where even its surest answers are wrong more
-        often than allowed).
-    dict of str to Path
-        For `mien.study.results.save_winner`.
+    The card tells, beside what it was right on: ``among`` (the names that competed), ``columns``
+    (measured; none where it reads pixels), ``temperature`` (by which its answers are yet to be
+    divided), ``coverage`` (`mien.evaluation.calibration.answered_at`), ``allowed`` and
+    ``threshold`` (of the probability, under which it is unsure; None where even its surest answers
+    are wrong more often than allowed). The files are for `mien.study.results.save_winner`.
     """
     rivals = [rival for name, rival in RIVALS.items() if rival.file and name in scores]
     every: list[Model | Rival] = [*_models(chapter), *rivals]
@@ -260,7 +237,7 @@ def winner(
 def declared_pairs(answers: Answers) -> pd.DataFrame:
     """Return the declared pairs that this study has (`mien.evaluation.paired_tests.compare`).
 
-    With ``question``, what the pair can tell, as `mien.models.declared` has it.
+    With ``question``, what the pair can tell (`mien.models.declared`).
     """
     questions = declared(answers.designed)
     pairs = [pair for pair in questions if set(pair) <= answers.given.keys()]
@@ -269,10 +246,7 @@ def declared_pairs(answers: Answers) -> pd.DataFrame:
 
 
 def same_folds(answers: Answers, a: str, b: str) -> dict[str, Any]:
-    """Return Nadeau and Bengio's paired test of two models in the same folds.
-
-    ``a`` and ``b``, and `mien.evaluation.paired_tests.paired_folds` of a - b.
-    """
+    """Return Nadeau and Bengio's paired test of two models (a - b) in the same folds."""
     folds = min(answers.folds[a], answers.folds[b], key=len)
     test = paired_tests.paired_folds(answers.truth, answers.given[a], answers.given[b], folds)
     return {"a": a, "b": b, **test}
@@ -323,10 +297,9 @@ def agreement(person: Person, unknown: pd.DataFrame) -> rater_agreement.Agreemen
 def second_labels(person: Person, answers: Answers) -> pd.DataFrame:
     """Return how often labels and models agree with raters who saw the labelled faces, too.
 
-    On the faces of ``answers`` on which the raters have a majority: ``who`` (``the folder``, then
-    every competitor), ``n``, ``raters`` and ``folder`` (the share, 0..1, of agreement with the
-    raters' majority, and with the folder's label; of models over all their answers). Empty where
-    there is no such face.
+    On the faces on which the raters have a majority, a row for ``the folder``, then every
+    competitor (``who``): ``n``, and the shares (0..1) of agreement with ``raters``' majority and
+    with the ``folder``'s label, of models over all their answers. Perhaps empty.
     """
     majority = pd.Series(person.majority().to_numpy(str), person.faces["file_name"])
     again = majority[answers.file_name].to_numpy()
@@ -392,15 +365,10 @@ def limits(
 ) -> dict[str, Any]:
     """Return the numbers that bound what the study can say.
 
-    Returns
-    -------
-    dict
-        ``faces``, ``clips``, ``pairs``, ``undecided`` (pairs that nothing separates),
-        ``detectable`` (as given), ``unknown`` and, of these, ``rated`` (the raters have a
-        majority), ``raters`` (their number), ``models``, ``trainings`` (of the networks),
-        ``other_trainings``: what other trainings of the same recipe gave, as recorded, and
-        ``set_in_view``: what of these models was set with one person's labels in view;
-        ``second_labels`` of the folder, None where nobody rated a labelled face.
+    Of pairs ``undecided`` are those that nothing separates, of ``unknown`` faces ``rated`` those on
+    which the raters have a majority; ``trainings`` are of the networks, ``other_trainings`` what
+    others of the same recipe gave, ``set_in_view`` what of these models was set with one person's
+    labels in view; ``second_labels`` of the folder, None where nobody rated a labelled face.
     """
     again = second_labels(person, answers)
     return {
@@ -423,10 +391,7 @@ def limits(
 def gallery_items(
     chapter: Chapter, person: Person, file_names: Collection[str]
 ) -> list[GalleryItem]:
-    """Return these faces with truth, raters and answers, for the gallery.
-
-    A face that some model could not read is left out.
-    """
+    """Return these faces with truth, raters and answers, where every model could read them."""
     frames = {
         model.name: chapter.predictions(model.part).set_index("file_name")
         for model in _models(chapter)

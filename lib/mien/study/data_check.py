@@ -28,19 +28,12 @@ from mien.study.parameters import CHAPTERS, Study, data_paths
 
 @dataclass(frozen=True)
 class StudyData:
-    """The data of a study, counted.
+    """The data of a study, counted, and the model on measured features that meets the network."""
 
-    ``fingerprints`` are of ``fer2013`` and ``target``; ``left_out`` is what the study must do
-    without (`gaps`); ``fer2013``, where there is one, has ``images``, ``splits`` (images in each),
-    ``skipped`` (rows), and ``person`` has ``labelled``, ``unknown`` (faces), ``images``, ``clips``,
-    ``measured`` (rows by source), ``ratings``, ``raters``; ``designed`` is the model on measured
-    features that meets the network, by name.
-    """
-
-    fingerprints: dict[str, str]
-    left_out: dict[str, str]
-    fer2013: dict[str, Any] | None = None
-    person: dict[str, Any] = field(default_factory=dict)
+    fingerprints: dict[str, str]  # of ``fer2013`` and ``target``
+    left_out: dict[str, str]  # `gaps`
+    fer2013: dict[str, Any] | None = None  # ``images``, ``splits``, ``skipped`` rows
+    person: dict[str, Any] = field(default_factory=dict)  # `_counts`
     findings: list[Finding] = field(default_factory=list)
     designed: str = ""
 
@@ -97,8 +90,7 @@ def person_of(study: Study, folder: Path) -> Person:
 
     Where the study says ``find_faces``, the largest face is cut out of every photo; where not,
     photos that are not cropped are told. Where there is no table of blendshapes, the photos are
-    measured; what was measured stays in mien's cache and the folder is left as it is (`mien
-    measure` writes it there). Where the models of faces are not to be had, a finding says so.
+    measured, into mien's cache; where the models of faces are not to be had, a finding says so.
     """
     load = partial(load_person, folder, min_confidence=study.min_confidence)
     if study.find_faces:

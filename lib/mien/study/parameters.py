@@ -256,10 +256,7 @@ class Study(BaseModel):
 
     @property
     def command(self) -> str:
-        """The command line that repeats the study, run in the project's folder.
-
-        Where its results went (``out``) is left out.
-        """
+        """The command line that repeats the study in the project's folder, whatever its ``out``."""
         if self._file is None:
             file = "demo" if "demo" in (self.fer2013, self.target) else "fer2013"
             changed = self.model_dump(exclude_defaults=True, exclude={"out"})
@@ -283,13 +280,12 @@ def without_folders(command: str) -> str:
 
 
 def load_study(path: str | Path, settings: Sequence[str] = ()) -> Study:
-    """Read a study from a YAML file and check its parameters.
+    """Read a study from a YAML file, or by its name, and check its parameters.
 
-    A file that names a person's folder and no FER2013 does without FER2013. ``path`` may be the
-    name of a study (`project.study_file`); ``settings``, ``NAME=VALUE`` with values as in YAML,
-    take the place of the file's. `ParameterError` if the file is no such YAML, or a name, type or
-    value is not allowed; the text names the parameter, its value, what is allowed, and for an
-    unknown name the nearest one.
+    A file that names a person's folder and no FER2013 does without FER2013. ``settings``,
+    ``NAME=VALUE`` with values as in YAML, take the place of the file's. `ParameterError` if the
+    file is no such YAML, or a name, type or value is not allowed; the text names the parameter,
+    its value, what is allowed, and for an unknown name the nearest one.
     """
     file = project.study_file(path)
     given = {**_read_yaml(file), **dict(map(_setting, settings))}

@@ -33,11 +33,10 @@ def person_predictions(
 ) -> pd.DataFrame:
     """Return predictions on some faces of the person in the columns of predictions.csv, a row each.
 
-    ``rows`` (bool or int) are the k faces of ``person.faces`` that were predicted,
-    ``probabilities`` (k, 7) in the order of `mien.emotions.EMOTIONS`, 0 for what a model cannot
-    answer; the largest is the answer. ``fold`` (k,) is where a face was held out; -1, written as an
-    empty cell, for none. The truth of an unknown face is its raters' majority, empty where there is
-    none.
+    ``rows`` (bool or int) are the k faces that were predicted, ``probabilities`` (k, 7) 0 for what
+    a model cannot answer; the largest is the answer. ``fold`` (k,) is where a face was held out;
+    -1, written as an empty cell, for none. The truth of an unknown face is its raters' majority,
+    empty where there is none.
     """
     faces = person.faces.loc[rows].reset_index(drop=True)
     majority = person.majority().loc[rows].reset_index(drop=True)
@@ -57,14 +56,9 @@ def repeats_table(
 
     ``rows`` (bool or int) are the k faces that were predicted, ``probabilities`` (trainings,
     repeats, k, 7): one training of what is no network, one repeat of what was not cross-validated.
-    ``folds`` are int (repeats, k), -1 for what was not cross-validated.
-
-    Returns
-    -------
-    DataFrame
-        ``file_name, clip, truth, training, repeat, fold, predicted, probability`` (that of the
-        answer), ``p_truth`` (that of the truth); training 0, repeat 0 is what predictions.csv
-        holds.
+    ``folds`` are int (repeats, k), -1 for the latter. Returns ``file_name, clip, truth, training,
+    repeat, fold, predicted, probability`` (that of the answer), ``p_truth`` (that of the truth);
+    training 0, repeat 0 is what predictions.csv holds.
     """
     faces = person.faces.loc[rows, ["file_name", "clip", "label"]].reset_index(drop=True)
     faces = faces.rename(columns={"label": "truth"})
@@ -96,7 +90,6 @@ def rivals_table(
 
     Their probabilities have the shape (repeats, k, 7), of networks (trainings, repeats, k, 7); the
     first repeats of ``folds`` are theirs.
-    Without rivals the table has no line.
     """
     if not rivals:
         return pd.DataFrame(columns=["file_name", "model"])
@@ -139,13 +132,8 @@ def shared_answers(
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Return the faces that all tables (`repeats_table`) are about, and what each answered.
 
-    Faces are joined by name, and checked (`checked_faces`).
-
-    Returns
-    -------
-    faces : DataFrame
-        ``file_name, clip, truth``, n of them.
-    answers : dict of str to ndarray of str, shape (trainings, repeats, n)
+    Faces ``file_name, clip, truth`` are joined by name and checked (`checked_faces`); the answers
+    by model are str (trainings, repeats, n).
     """
     faces = checked_faces(tables)
     for table in tables.values():
@@ -164,14 +152,9 @@ def by_repeat(repeats: pd.DataFrame, column: str, names: Sequence[str]) -> np.nd
 def checked_faces(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
     """Return the faces that tables of answers are about, once they say the same of each.
 
-    The tables, by model, have ``file_name, clip, truth``, and perhaps ``training`` and ``repeat``;
-    the result has the first three of every face that stands in any of them.
-
-    Raises
-    ------
-    DataError
-        If two of them, or two rows, differ about the clip or the truth of a face, or a table has
-        other faces in one repeat than in another, or one of them twice.
+    The tables, by model, have ``file_name, clip, truth``, and perhaps ``training`` and ``repeat``.
+    `DataError` if two of them, or two rows, differ about the clip or the truth of a face, or a
+    table has other faces in one repeat than in another, or one of them twice.
     """
     found = pd.concat(
         [table[["file_name", "clip", "truth"]].assign(model=name) for name, table in tables.items()]
@@ -199,8 +182,8 @@ def side_by_side(
     """Return what several models answered to the faces of a set, ``labelled`` or ``unknown``.
 
     ``predictions`` are those of predictions.csv by model; ``how`` is ``inner`` for the faces that
-    all of them answered, ``outer`` for any; they are checked (`checked_faces`). Returns
-    ``file_name, clip, truth`` and a column of answers for every model.
+    all of them answered, ``outer`` for any. Returns ``file_name, clip, truth`` and a column of
+    answers for every model.
     """
     chosen = {model: frame[frame["set"] == which] for model, frame in predictions.items()}
     checked_faces(chosen)
@@ -213,22 +196,14 @@ def side_by_side(
 
 @dataclass(frozen=True)
 class PersonAnswers:
-    """The answers of a model of the crowd to one person.
+    """The answers of a model of the crowd to one person, as tables and scores.
 
-    Attributes
-    ----------
-    predictions : DataFrame
-        In the columns of predictions.csv, of a network those of its first training: with the
-        emotions of the person's labelled faces alone, their probabilities rescaled.
-    repeats : DataFrame
-        Of all trainings, to the labelled faces (`repeats_table`).
-    scores, unrestricted_scores : list of dict
-        With those emotions, and with all seven allowed (`mien.study.chapter.Chapter.score_person`),
-        the latter with the suffix ``-unmasked``.
+    With the emotions of the person's labelled faces alone, their probabilities rescaled; the
+    unrestricted scores are with all seven allowed, with the suffix ``-unmasked``.
     """
 
-    predictions: pd.DataFrame
-    repeats: pd.DataFrame
+    predictions: pd.DataFrame  # in the columns of predictions.csv, of a network its first training
+    repeats: pd.DataFrame  # of all trainings, to the labelled faces (`repeats_table`)
     scores: list[dict[str, Any]]
     unrestricted_scores: list[dict[str, Any]]
 
@@ -238,8 +213,7 @@ def answers_on_person(
 ) -> PersonAnswers:
     """Return a crowd model's answers to the person, restricted to its emotions and not, scored.
 
-    ``probabilities`` (k, 7), of a network (trainings, k, 7), are of the k faces ``rows`` (int), in
-    the order of `mien.emotions.EMOTIONS`.
+    ``probabilities`` (k, 7), of a network (trainings, k, 7), are of the k faces ``rows`` (int).
     """
     network = probabilities.ndim == 3
     unrestricted = probabilities.reshape(-1, len(rows), len(EMOTIONS))
@@ -291,12 +265,8 @@ def read_photos(
 
     As `mien.photos.reading.read_faces`, with the emotions of the person alone; ``emotion`` is
     `UNSURE` where the probability is under the model's threshold. A model of blendshapes, which
-    are measured here, reads the largest face of a picture.
-
-    Raises
-    ------
-    DataError
-        If the study has no such model, or one that reads Action Units.
+    are measured here, reads the largest face of a picture. `DataError` if the study has no such
+    model, or one that reads Action Units.
     """
     from mien.designed import storage  # here: chapters that read none of this declare no folder
 
@@ -399,11 +369,10 @@ def agreement_with_ferplus(
     """Return how far a model and FER2013's labels agree with FER+ on PrivateTest.
 
     ``answers`` and ``labels`` are the emotions of every PrivateTest face: the model's, and
-    FER2013's own. Returns ``agreement`` (`mien.evaluation.rater_agreement.with_voters`) of the
-    ``model`` and the ``label``; ``errors`` (`errors_among_voters`); ``undisputed`` (``n`` faces
-    whose label is the voters' majority, ``accuracy`` and ``accuracy_ci95`` of the model there).
-    Empty where no face was voted on, None where FER+ does not lie beside FER2013, ``unfit`` and
-    why where it cannot be asked.
+    FER2013's own. Returns ``agreement`` (`with_voters`), ``errors`` (`errors_among_voters`),
+    ``undisputed`` (``n`` faces whose label is the voters' majority, ``accuracy`` and
+    ``accuracy_ci95`` of the model there). Empty where no face was voted on, None where FER+ does
+    not lie beside FER2013, ``unfit`` and why where it cannot be asked.
     """
     try:
         votes = ferplus.votes(crowd)

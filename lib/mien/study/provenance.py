@@ -34,9 +34,8 @@ PACKAGES = (
 def private_reads() -> pd.DataFrame:
     """Return every reading of FER2013's PrivateTest for a figure, in this project's history.
 
-    ``commit, date, model, set, purpose, accuracy`` (percent), from the project's
-    ``guides/private_test.csv``, to which lines are only ever added; no rows where mien came without
-    its guides.
+    ``commit, date, model, set, purpose, accuracy`` (percent), from ``guides/private_test.csv``, to
+    which lines are only ever added; no rows where mien came without its guides.
     """
     path = project.project_root() / "guides" / "private_test.csv"
     if not path.is_file():
@@ -59,10 +58,7 @@ _version = cache(metadata.version)
 
 
 def hardware() -> dict[str, Any]:
-    """Return the processor's name, the cores that this process may use, GPUs, and the system.
-
-    ``gpus`` lists those that a backend of Keras uses, once one is imported.
-    """
+    """Return the processor's name, the cores that this process may use, GPUs, and the system."""
     return {
         "processor": _processor(),
         "cores": system.cores(),
@@ -93,8 +89,7 @@ def git_state() -> dict[str, Any]:
 def thread_variables(threads: int) -> dict[str, str]:
     """Return the environment variables that cap the threads of every numerical library at this.
 
-    OpenMP, OpenBLAS, MKL, joblib (and through them scikit-learn and its oneDAL solvers) and
-    TensorFlow. Threads that wait give their core away, so that kernels side by side share it.
+    Threads that wait give their core away, so that kernels side by side share it.
     """
     names = (
         "OMP_NUM_THREADS",
@@ -142,10 +137,10 @@ _STATUS = Path("/proc/self/status")
 def peak_memory(record: MutableMapping[str, float], what: str) -> Iterator[None]:
     """Set ``record[what]`` to the most memory that this process held during the block, in GB.
 
-    What counts is resident memory (1 GB = 10^9 bytes) of the whole process, the data that was
-    loaded before included. On Linux the kernel's own high-water mark is set back first (``5`` into
-    ``/proc/self/clear_refs``, see proc(5)), so nothing is missed and nothing sampled. Elsewhere it
-    is the peak since the process began, and NaN where the system tells nothing (Windows).
+    Resident memory (1 GB = 10^9 bytes) of the whole process, the data that was loaded before
+    included. On Linux the kernel's high-water mark is set back first (``5`` into
+    ``/proc/self/clear_refs``, see proc(5)). Elsewhere it is the peak since the process began, and
+    NaN where the system tells nothing (Windows).
     """
     with suppress(OSError):  # then the peak since the process began will have to do
         _RESET.write_text("5")
@@ -178,8 +173,7 @@ def other_trainings() -> pd.DataFrame:
     """Return what trainings of one recipe gave that differ in the processor alone, as recorded.
 
     ``profile``, ``processor``, ``private`` (accuracy on PrivateTest, 0..1), ``as_it_is`` and
-    ``fine_tuned`` (on the labelled faces of the person of README, out of fold), ``recorded`` (the
-    commit, or where the figure stands).
+    ``fine_tuned`` (on the labelled faces of README's person, out of fold), ``recorded`` (where).
     """
     return _recorded("other_trainings.csv")
 

@@ -129,9 +129,8 @@ def save(
 ) -> Path:
     """Write metrics.json, predictions.csv and other tables of one part; return their folder.
 
-    ``results/<part>`` appears whole or not at all. ``predictions`` have the columns
-    `PREDICTION_COLUMNS`, each of the ``tables`` becomes ``<name>.csv``. `DataError` if the
-    predictions lack a column or name a file twice.
+    ``results/<part>`` appears whole or not at all; each of the ``tables`` becomes ``<name>.csv``.
+    `DataError` if the predictions lack one of `PREDICTION_COLUMNS` or name a file twice.
     """
     if predictions is not None:
         predictions = _checked(predictions, part)
