@@ -178,7 +178,7 @@ def simple(title: str) -> list:
         new_markdown_cell(f"# {title}\n\nThe question of this chapter."),
         *parameters(name="demo", fer2013="demo", target="demo"),
         new_markdown_cell("## Scores\n\nWhat the model reached."),
-        code("figures.confusion(score)", picture(f"Confusion matrix of {title}")),
+        code("figures.confusions({title: score})", picture(f"Confusion matrix of {title}")),
         new_markdown_cell("## Answer\n\nIt works."),
     ]
 

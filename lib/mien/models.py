@@ -11,10 +11,10 @@ class Model:
     name: str
     part: str  # the chapter whose tables hold its answers to the person's faces
     trained_in: str  # the chapter that trains it
-    file: str  # in the study's folder models
     learned_from: str  # in words
-    colour: str  # of its figures: blue reads designed features, red and ochre learned ones
-    marker: str
+    file: str = ""  # in the study's folder models
+    colour: str = ""  # of its figures: blue reads designed features, red and ochre learned ones
+    marker: str = ""
     network: bool = False  # its training is a matter of chance: another one answers otherwise
     fitted_on_person: bool = False  # it learned from labelled faces, so it is judged out of fold
     gap: str = ""  # what a study without this model lacks (mien.study.data_check)
@@ -97,80 +97,50 @@ MODELS: dict[str, Model] = {
 }
 
 
-@dataclass(frozen=True)
-class Rival:
-    """A way that completes the comparison: features of a chapter, read by logistic regression.
+_OfImages = partial(Model, part="A1", trained_in="A1", fitted_on_person=True)
+_OfANetwork = partial(Model, part="B3", trained_in="B3", network=True, fitted_on_person=True)
+_Stored = partial(_OfANetwork, file="B3-labelled.npz")
 
-    ``part`` is the chapter whose table ``rivals`` holds its answers, ``file`` where what it needs
-    to answer again is stored, if it is; the rest is as of `Model`.
-    """
-
-    name: str
-    part: str
-    learned_from: str
-    network: bool = False
-    file: str = ""
-
-    @property
-    def trained_in(self) -> str:
-        """The chapter that trains it."""
-        return self.part
-
-
-#: The rivals by name: designed and learned features, taught with and without the crowd's labels.
-RIVALS: dict[str, Rival] = {
+#: The rivals by name, which complete the comparison: designed and learned features, taught with and
+#: without the crowd's labels. ``part`` is the chapter whose table ``rivals`` holds its answers;
+#: ``file``, where it is stored, has what it reads of all labelled faces, and their labels.
+RIVALS: dict[str, Model] = {
     rival.name: rival
     for rival in (
-        Rival("HOG + LR", "A1", "the person's labels alone, by gradients"),
-        Rival("patches + LR", "A1", "the person's labels alone, by patches"),
-        Rival("SVM-FER2013 + LR", "A1", "the crowd's labels, then the person's, by distances"),
-        Rival(
+        _OfImages("HOG + LR", learned_from="the person's labels alone, by gradients"),
+        _OfImages("patches + LR", learned_from="the person's labels alone, by patches"),
+        _OfImages(
+            "SVM-FER2013 + LR",
+            learned_from="the crowd's labels, then the person's, by distances",
+        ),
+        _OfANetwork(
             "untrained NN + LR",
-            part="B3",
             learned_from="the person's labels alone, by a network that has learned nothing",
-            network=True,
         ),
-        Rival(
+        _Stored(
             "NN-FER2013 + LR",
-            part="B3",
             learned_from="the crowd's labels, then the person's, by learned features",
-            network=True,
-            file="B3-labelled.npz",
         ),
-        Rival(
+        _Stored(
             "NN-FER2013 + prototypes",
-            part="B3",
             learned_from="as NN-FER2013 + LR, by the mean of every emotion",
-            network=True,
-            file="B3-labelled.npz",
         ),
-        Rival(
+        _Stored(
             "NN-FER2013 + prior",
-            part="B3",
             learned_from="the crowd's labels, and how often the person shows which emotion",
-            network=True,
-            file="B3-labelled.npz",
         ),
-        Rival(
+        _OfANetwork(
             "NN-FineTuned, other start",
-            part="B3",
             learned_from="as NN-FineTuned, from the other of the two heads",
-            network=True,
         ),
-        Rival(
+        _Stored(
             "measured and NN + LR",
-            part="B3",
             learned_from="as NN-FER2013 + LR, by learned and measured features together",
-            network=True,
-            file="B3-labelled.npz",
         ),
-        Rival(
+        _Stored(
             "measured and NN, fused",
-            part="B3",
             learned_from="as NN-FER2013 + LR, its probabilities averaged with those by measured "
             "features",
-            network=True,
-            file="B3-labelled.npz",
         ),
     )
 }
@@ -215,8 +185,8 @@ def is_network(name: str) -> bool:
     >>> is_network("NN-FER2013"), is_network("patches + LR"), is_network("nobody")
     (True, False, False)
     """
-    known = MODELS.get(name) or RIVALS.get(name)
-    return bool(known and known.network)
+    known = (MODELS | RIVALS).get(name)
+    return known is not None and known.network
 
 
 def name_of(part: str, designed: str = "openface") -> str | None:

@@ -101,7 +101,7 @@ def every_chart(results):
     )  # fmt: skip
     face = random.integers(0, 255, (48, 48), dtype=np.uint8)
     return {
-        "confusion": figures.confusion(found["NN-FineTuned"], model="NN-FineTuned"),
+        "confusion": figures.confusions({"NN-FineTuned": found["NN-FineTuned"]}),
         "confusions": figures.confusions(found),
         "accuracies": figures.accuracies(found, chance=0.3),
         "class_balance": curves.class_balance(
@@ -247,7 +247,7 @@ def test_alt_of_a_confusion_matrix_states_the_finding():
     truth = ["happy"] * 33 + ["sad"] * 17
     answers = ["happy"] * 28 + ["sad"] * 5 + ["sad"] * 8 + ["angry"] * 7 + ["happy"] * 2
     score = score_set(truth, answers, labels=["happy", "sad"], set="target-labelled")
-    assert figures.confusion(score, model="SVM-OpenFace").alt == (
+    assert figures.confusions({"SVM-OpenFace": score}).alt == (
         "Confusion matrix of SVM-OpenFace on target-labelled, 50 images: most often right on "
         "happy (28 of 33); most often confused: sad read as angry (7 of 17)."
     )
@@ -255,7 +255,9 @@ def test_alt_of_a_confusion_matrix_states_the_finding():
 
 def test_alt_of_a_perfect_confusion_matrix():
     score = score_set(["sad"], ["sad"], labels=["sad", "happy"], set="target-unknown")
-    assert figures.confusion(score).alt.endswith("right on sad (1 of 1); nothing confused.")
+    assert figures.confusions({"The model": score}).alt.endswith(
+        "right on sad (1 of 1); nothing confused."
+    )
 
 
 def test_confusions_have_the_same_emotions_and_scale(results):

@@ -9,7 +9,7 @@ files found by listing the folder are opened, never a path that a table names.
 import hashlib
 import os
 import re
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
@@ -152,10 +152,8 @@ class Person:
 
         ``""`` where they tie or nobody rated it.
         """
-        said = defaultdict(list)
-        for rating in self.ratings.itertuples():
-            said[rating.file_name].append(rating.label)
-        winners = [_winner(said[name]) for name in self.faces["file_name"]]
+        said = majorities(self.ratings)
+        winners = [said.get(name, "") for name in self.faces["file_name"]]
         return pd.Series(winners, index=self.faces.index, name="majority", dtype=object)
 
 
@@ -217,8 +215,9 @@ def _list_folder(folder: Path, findings: list[Finding]) -> tuple[list[Face], dic
             texts[place] = path
         elif place not in _OWN:
             findings.append(_unused_file(place, path))
-    for same in _by_name(faces).values():
-        for face in same if len(same) > 1 else ():
+    names = Counter(name_key(face.base) for face in faces)
+    for face in faces:
+        if names[name_key(face.base)] > 1:
             face.file_name = "/".join((*face.folders, face.file_name))
     for place, count in nameless.items():
         remedy = f"name it {', '.join(emotions.EMOTIONS)} or {emotions.UNKNOWN}"
@@ -373,18 +372,10 @@ def _halves(
     return found
 
 
-def _winner(labels: list[str]) -> str:
-    """Return the most frequent label, ``""`` if there are several such or none."""
-    first = Counter(labels).most_common(2)
-    alone = len(first) == 1 or (len(first) == 2 and first[0][1] > first[1][1])
-    return first[0][0] if alone else ""
-
-
-def _by_name(faces: list[Face]) -> dict[str, list[Face]]:
-    named = defaultdict(list)
-    for face in faces:
-        named[name_key(face.base)].append(face)
-    return named
+def majorities(ratings: pd.DataFrame) -> dict[str, str]:
+    """Return what most raters said of each file that they do not tie about, by its name."""
+    said = ratings.groupby("file_name")["label"].agg(lambda labels: labels.mode().tolist())
+    return {name: labels[0] for name, labels in said.items() if len(labels) == 1}
 
 
 def _written(name: str) -> str:

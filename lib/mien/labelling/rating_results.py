@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from mien import project
-from mien.data.person import Person
+from mien.data.person import Person, majorities
 from mien.emotions import UNKNOWN
 from mien.evaluation.intervals import accuracy_interval, clustered_mean
 from mien.evaluation.rater_agreement import rater_agreement
@@ -102,8 +102,7 @@ def _answers(study: Path) -> dict[str, dict[str, str]]:
 def _against_majority(
     told: pd.DataFrame, answers: dict[str, dict[str, str]], person: Person
 ) -> pd.DataFrame:
-    votes = told.groupby("file_name")["label"].agg(lambda said: said.mode().tolist())
-    majority = {name: labels[0] for name, labels in votes.items() if len(labels) == 1}
+    majority = majorities(told)
     clip_of = dict(zip(person.faces["file_name"], person.faces["clip"], strict=True))
     rows = []
     for model, given in answers.items():

@@ -13,6 +13,7 @@ from PIL import Image
 
 from mien.emotions import EMOTIONS
 from mien.errors import printable
+from mien.evaluation.heat_maps import thirds
 from mien.report.style import FAINT, GRID, WIDTH, Picture, style
 from mien.report.text import count, percent
 
@@ -51,16 +52,12 @@ def heat_faces(
 
 
 def _looked_at(maps: Sequence[np.ndarray]) -> str:
-    thirds = [
-        [part.sum() / weights.sum() for part in np.array_split(weights, 3)]
-        for weights in maps
-        if weights.sum() > 0
-    ]
-    if not thirds:
+    shares = list(thirds(dict(enumerate(maps))).values())
+    if not shares:
         return f"{count(len(maps), 'face')}; no map has any weight."
-    upper, middle, lower = np.mean(thirds, axis=0)
+    upper, middle, lower = np.mean(shares, axis=0)
     return (
-        f"Where the model looked on {count(len(thirds), 'face')}: {percent(upper, digits=0)} of "
+        f"Where the model looked on {count(len(shares), 'face')}: {percent(upper, digits=0)} of "
         f"the weight lies on the upper third of the image, {percent(middle, digits=0)} on the "
         f"middle and {percent(lower, digits=0)} on the lower third."
     )

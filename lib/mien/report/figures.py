@@ -25,16 +25,8 @@ from mien.report.style import (
 from mien.report.text import count, interval, listed, percent, points
 
 
-def confusion(score: Mapping, *, model: str = "The model") -> Picture:
-    """Show one confusion matrix: counts in the cells, the share of the true emotion as colour.
-
-    ``score`` is an element of ``scores`` (`mien.evaluation.scores.score_set`).
-    """
-    return confusions({model: score})
-
-
 def confusions(scores: Mapping[str, Mapping]) -> Picture:
-    """Show the confusion matrices of several models with the same emotions on one colour scale."""
+    """Show the confusion matrices of models: counts, the share of the true emotion as colour."""
     labels = in_order(label for score in scores.values() for label in score["labels"])
     columns = min(2, len(scores))
     rows = -(-len(scores) // columns)

@@ -14,7 +14,7 @@ from mien.errors import DataError
 from mien.evaluation import paired_tests, rater_agreement, scores
 from mien.evaluation.calibration import answered_at, risk_coverage
 from mien.evaluation.probing import curve_points
-from mien.models import DESIGNED, MODELS, RIVALS, Model, Rival, competitors, declared, is_network
+from mien.models import DESIGNED, MODELS, RIVALS, Model, competitors, declared, is_network
 from mien.network import SHIPPED
 from mien.report.face_sheets import Answer, GalleryItem
 from mien.study import provenance
@@ -204,8 +204,7 @@ def winner(
     are wrong more often than allowed). The files are for `mien.study.results.save_winner`.
     """
     rivals = [rival for name, rival in RIVALS.items() if rival.file and name in scores]
-    every: list[Model | Rival] = [*_models(chapter), *rivals]
-    stored = {model.name: model for model in every}
+    stored = {model.name: model for model in [*_models(chapter), *rivals]}
     best = stored[max(stored, key=lambda name: scores[name]["accuracy"])]
     score, trade = scores[best.name], answered_at(coverage(answers)[best.name], ERRORS)
     told = {name: score[name] for name in ("accuracy", "accuracy_ci95")}
@@ -274,7 +273,7 @@ def scores_of(chapter: Chapter, name: str) -> dict[str, dict[str, Any]]:
 
 def learned_from(names: Collection[str]) -> list[str]:
     """Return from what each model or rival has learned, in words."""
-    return [(MODELS.get(name) or RIVALS[name]).learned_from for name in names]
+    return [(MODELS | RIVALS)[name].learned_from for name in names]
 
 
 def restricted_or_not(chapter: Chapter) -> dict[tuple[str, str, str], dict[str, Any]]:
@@ -341,7 +340,7 @@ def _costs(chapter: Chapter, model: Model) -> dict[str, Any]:
     }
 
 
-def _stored(chapter: Chapter, model: Model | Rival) -> Path:
+def _stored(chapter: Chapter, model: Model) -> Path:
     if model.trained_in in chapter.missing:
         return SHIPPED
     return chapter.stored_model(model.trained_in, model.file)

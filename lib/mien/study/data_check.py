@@ -13,8 +13,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from mien.data import fer2013, fer2013_files, ferplus
 from mien.data.fer2013 import Fer2013
 from mien.data.measured import SHAPES
@@ -178,12 +176,6 @@ def _refuse_useless_tables(person: Person, study: Study) -> None:
 TAG = "needs-"
 
 
-def _example(labelled: pd.DataFrame) -> str:
-    """Return a file's name and the clip that it tells."""
-    face = labelled.iloc[0]
-    return f"{printable(face['file_name'])} is of the clip {printable(face['clip'])}"
-
-
 def gaps(study: Study, person: Person) -> dict[str, str]:
     """Return what the study must do without: ``"fer2013"`` or a part, and the reason in words.
 
@@ -202,11 +194,12 @@ def gaps(study: Study, person: Person) -> dict[str, str]:
     clips = labelled["clip"].nunique()
     if clips < study.folds:
         remedy = f"say folds={clips}, or label more" if clips > 1 else "label more"
+        name, clip = map(printable, labelled[["file_name", "clip"]].iloc[0])
         raise DataError(
             f"the labelled faces in {study.target} come from {text.count(clips, 'clip')}, too "
             f"few for {study.folds} folds that keep clips whole: {remedy}. A clip is what was "
             "filmed or taken in one go; its name is what stands before the last _ of a file's "
-            f"name ({_example(labelled)}), so name pictures of different scenes differently"
+            f"name ({name} is of the clip {clip}), so name pictures of different scenes differently"
         )
     found = {}
     if not study.fer2013:

@@ -153,8 +153,8 @@ def load_table(study: Path, part: str, name: str) -> pd.DataFrame:
     """Return one table (without ``.csv``) of an earlier part; an empty text stays empty."""
     path = _existing(study, part, f"{name}.csv")
     texts = dict.fromkeys(("file_name", "clip", "truth", "predicted", "set"), str)
-    frame = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values={})
-    return frame.apply(_numbers_where_possible)
+    frame = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=[""])
+    return frame.fillna(dict.fromkeys(frame.select_dtypes(exclude="number"), ""))
 
 
 def save_rows(path: Path, labels: np.ndarray, rows: Mapping[str, np.ndarray]) -> None:
@@ -192,13 +192,6 @@ def load_winner(study: Path) -> tuple[dict[str, Any], dict[str, Path]]:
 def scores_by_set(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the scores of one part by the name of the evaluated set."""
     return {score["set"]: score for score in metrics["scores"]}
-
-
-def _numbers_where_possible(column: pd.Series) -> pd.Series:
-    if column.name in ("file_name", "clip", "truth", "predicted", "set"):
-        return column
-    numbers = pd.to_numeric(column.replace("", np.nan), errors="coerce")
-    return column if (numbers.isna() & (column != "")).any() else numbers
 
 
 def _checked(predictions: pd.DataFrame, part: str) -> pd.DataFrame:
