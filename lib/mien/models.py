@@ -190,9 +190,6 @@ def is_network(name: str) -> bool:
 
 
 def name_of(part: str, designed: str = "openface") -> str | None:
-    """Return the name of the model that a chapter trains or applies, or None.
-
-    Of chapter A2 the one that reads the ``designed`` features (`DESIGNED`).
-    """
+    """Return the name of the model that a chapter (A2: of ``designed`` features) has, or None."""
     models = competitors(DESIGNED[designed])
     return next((model.name for model in models if part in (model.trained_in, model.part)), None)

@@ -1,7 +1,4 @@
-"""What was read in pictures (`mien.photos.reading`) as a table for the terminal, JSON or csv.
-
-Names of files are any bytes: JSON and csv keep them so that the files can be opened again.
-"""
+"""What was read in pictures (`mien.photos.reading`) as a table for the terminal, JSON or csv."""
 
 import json
 import os

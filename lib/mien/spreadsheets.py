@@ -23,10 +23,7 @@ class Sheet:
     problem: str = ""  # why the rest of the file could not be read; known once it was
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """Yield number (from 1 after the header) and fields of every row that is not blank.
-
-        A row that repeats the header is left out.
-        """
+        """Yield number (from 1) and fields of rows that are neither blank nor the header's."""
         number = 0
         with self.path.open(encoding=self.encoding, errors="replace") as stream:
             for _ in self.preamble:
@@ -69,11 +66,7 @@ def read_sheet(path: Path, score: Callable[[list[str]], int]) -> Sheet | None:
 
 
 def _encoding(path: Path) -> str:
-    """Return the encoding of a text file: UTF-8, UTF-16, UTF-32 or a Western code page.
-
-    A byte order mark tells, else every second byte being zero, else whether it is UTF-8; what is
-    not is cp1252 (Windows), or Mac Roman where lines end in a bare CR.
-    """
+    """Return the encoding of a text file: UTF-8, UTF-16, UTF-32 or a Western code page."""
     marks = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32"}  # longest first
     marks |= {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
     marks[codecs.BOM_UTF8] = "utf-8-sig"

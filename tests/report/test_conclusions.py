@@ -39,6 +39,10 @@ COSTS = {
 }
 
 
+def verdict(scores, pairs, costs=COSTS, rivals=()):
+    return conclusions.verdict(scores, pairs, costs, detectable=SEEN, rivals=dict(rivals))
+
+
 def test_a_separated_pair_has_a_winner_whatever_its_order():
     for right, better, worse in [((50, 20), "A", "B"), ((20, 50), "B", "A")]:
         sentence = conclusions.comparison(models(*right)[1].iloc[0])
@@ -69,7 +73,7 @@ def test_a_pair_of_networks_says_how_many_were_trained():
 
 
 def test_verdict_with_a_clear_winner():
-    first, second = conclusions.verdict(*models(10, 55, 30), COSTS)
+    first, second = verdict(*models(10, 55, 30))
     assert first.startswith("B reads this person best, right on 91.7 % of 60 labelled faces")
     assert "the next, C, is behind: +41.7 points" in first
     assert second == "B took 1.5 minutes of training and 60 labelled faces of the person."
@@ -77,7 +81,7 @@ def test_verdict_with_a_clear_winner():
 
 def test_verdict_without_a_winner_says_so():
     scores, pairs = models(50, 49, 10)
-    first, second = conclusions.verdict(scores, pairs, COSTS, detectable=SEEN)
+    first, second = verdict(scores, pairs)
     assert first.startswith("A has the highest accuracy")
     assert "the data do not separate it from B" in first
     assert "a true difference of 22.0 points is found four times in five, one of 16.5" in first
@@ -91,10 +95,10 @@ def test_verdict_without_a_winner_says_so():
 
 def test_verdict_names_who_would_win_by_another_measure():
     scores, pairs = models(50, 49, 10)
-    assert "would be first" not in conclusions.verdict(scores, pairs, COSTS)[1]
+    assert "would be first" not in verdict(scores, pairs)[1]
     scores["B"] |= {"f1_macro": 0.9}
     scores["C"] |= {"balanced_accuracy": 0.95}
-    second = conclusions.verdict(scores, pairs, COSTS)[1]
+    second = verdict(scores, pairs)[1]
     assert second.startswith("By macro F1 B would be first (90.0 %, A 83.3 %). By balanced acc")
     assert "C would be first (95.0 %, A 83.3 %). A took" in second
 
@@ -102,7 +106,7 @@ def test_verdict_names_who_would_win_by_another_measure():
 def test_verdict_does_not_hide_a_rival_that_is_right_more_often():
     scores, pairs = models(50, 49, 10)
     rivals = {"HOG + LR": {"accuracy": 0.85}, "patches + LR": {"accuracy": 0.5}}
-    second = conclusions.verdict(scores, pairs, COSTS, rivals=rivals)[1]
+    second = verdict(scores, pairs, rivals=rivals)[1]
     assert second.startswith("Of the rivals, these are right more often: HOG + LR (85.0 %). A ")
 
 
@@ -115,7 +119,7 @@ def test_folds_are_told_in_the_order_in_which_they_were_subtracted():
 def test_verdict_is_the_same_in_any_order_of_the_models():
     scores, pairs = models(10, 55, 30)
     turned = dict(reversed(scores.items()))
-    assert conclusions.verdict(turned, pairs, COSTS) == conclusions.verdict(scores, pairs, COSTS)
+    assert verdict(turned, pairs) == verdict(scores, pairs)
 
 
 def test_what_is_compared_names_what_is_missing_and_why():
@@ -133,9 +137,9 @@ def test_what_is_compared_names_what_is_missing_and_why():
 def test_a_cost_that_is_not_known_is_said_to_be_unknown():
     scores, pairs = models(31, 30)
     unknown = COSTS | {"A": {"trained_here": True, "seconds": None, "labels": 0}}
-    assert "A took an unknown time of training" in conclusions.verdict(scores, pairs, unknown)[1]
+    assert "A took an unknown time of training" in verdict(scores, pairs, unknown)[1]
     came = COSTS | {"A": {"trained_here": False, "seconds": None, "labels": 0}}
-    assert "A took no training here" in conclusions.verdict(scores, pairs, came)[1]
+    assert "A took no training here" in verdict(scores, pairs, came)[1]
 
 
 OTHERS = [{"profile": "quick", "processor": f"P{place}", "private": 0.697, "as_it_is": as_it_is,

@@ -23,10 +23,7 @@ _VERSION = 1
 
 @dataclass(frozen=True, eq=False)
 class PrivateTest:
-    """The images that nothing may be chosen on, uint8 (n, 48, 48).
-
-    Who has answered all of them gets the labels.
-    """
+    """The images that nothing may be chosen on; who has answered all of them gets the labels."""
 
     images: np.ndarray
     _labels: np.ndarray
@@ -48,10 +45,7 @@ class PrivateTest:
 
 @dataclass(frozen=True, eq=False)
 class Fer2013:
-    """FER2013, or data in its layout.
-
-    Labels of images leave it through `split` and `PrivateTest.truth_for` only.
-    """
+    """FER2013, or data in its layout; labels of images leave it through its methods only."""
 
     images: np.ndarray  # uint8 (n, 48, 48), grey faces, 0 is black
     _labels: np.ndarray
@@ -188,8 +182,8 @@ _ALIKE = 0.98
 def nearly_copied_in(crowd: Fer2013, usage: str = "PrivateTest") -> np.ndarray:
     """Tell which images (m,) of a test split are nearly the same photo as one of Training.
 
-    Other crops, brightness or compression: the grey values, halved to 24 x 24, are compared, also
-    with the mirror image. Exact copies are among them; images of one grey count only as such.
+    The grey values, halved to 24 x 24, are compared, also with the mirror image. Exact copies are
+    among them; images of one grey count only as such.
     """
     others = _standardised(crowd.images[crowd._in("Training")])
     near = copied_in_training(crowd, usage)

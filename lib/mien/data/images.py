@@ -164,10 +164,7 @@ def shooting_time(path: Path | None, name: str = "") -> datetime | None:
 
 
 def is_of_camera(stem: str, taken: datetime | None) -> bool:
-    """Return whether a camera has named a photo, so that no clip is in its name.
-
-    ``img_0001`` without a time (``taken``) is a frame that a program has named.
-    """
+    """Return whether a camera has named a photo; ``img_0001`` without a time is a program's."""
     return bool(CAMERA_NAME.fullmatch(stem)) and (taken is not None or stem != stem.lower())
 
 
@@ -215,10 +212,7 @@ def square(image: Image.Image) -> Image.Image:
 
 
 def resized(image: Image.Image, side: int) -> Image.Image:
-    """Return a square image with ``side`` pixels a side.
-
-    Smaller by area-averaging, larger by bilinear interpolation, which invents no values.
-    """
+    """Return a square image with ``side`` pixels a side, area-averaged, or bilinear if larger."""
     smaller = image.width >= side
     return image.resize(
         (side, side), Image.Resampling.BOX if smaller else Image.Resampling.BILINEAR

@@ -97,10 +97,7 @@ class Person:
 
     @property
     def told(self) -> pd.DataFrame:
-        """What is not used (``lost``) and what else is worth knowing, the worst first.
-
-        `Finding`s that are alike share a line.
-        """
+        """What is not used (``lost``) and what else is worth knowing, the worst first."""
         return pd.DataFrame(grouped(self.findings), columns=list(Finding._fields))
 
     @property
@@ -148,10 +145,7 @@ class Person:
         return self.ratings[self.ratings["file_name"].isin(names)].reset_index(drop=True)
 
     def majority(self) -> pd.Series:
-        """Return what most raters said of each face, on the index of ``faces``.
-
-        ``""`` where they tie or nobody rated it.
-        """
+        """Return what most raters said of each face, ``""`` where they tie or nobody rated it."""
         said = majorities(self.ratings)
         winners = [said.get(name, "") for name in self.faces["file_name"]]
         return pd.Series(winners, index=self.faces.index, name="majority", dtype=object)

@@ -15,12 +15,7 @@ from mien.emotions import EMOTIONS, UNKNOWN, commonest, named
 
 
 def crowd_facts(crowd: Fer2013) -> dict[str, Any]:
-    """Return what chapter 0 tells of FER2013, as metrics.json holds it.
-
-    ``source``, ``images`` (by split), ``in_training`` (how many images of each test split Training
-    holds too), ``nearly_in_training`` (the same with near-copies), ``shared_out`` (splits that were
-    taken out of Training), ``majority`` (commonest emotion of PrivateTest), ``majority_share``.
-    """
+    """Return what chapter 0 tells of FER2013, as metrics.json holds it; counts are by split."""
     counts = crowd.counts()["PrivateTest"]
     return {
         "source": Path(crowd.source).name,
@@ -82,11 +77,7 @@ def person_counts(person: Person) -> pd.DataFrame:
 
 
 def person_facts(person: Person) -> dict[str, Any]:
-    """Return what chapter 0 tells of a person with labelled faces, as metrics.json holds it.
-
-    Of labelled faces ``labelled_images``, ``measured`` (rows, by source), ``clips``, ``majority``
-    (the commonest emotion) and ``majority_share`` (0..1); ``unknown`` faces, ``irregularities``.
-    """
+    """Return what chapter 0 tells of a person with labelled faces, as metrics.json holds it."""
     labelled = (person.faces["set"] == "labelled").to_numpy()
     emotion, share = commonest(person.faces.loc[labelled, "label"])
     return {

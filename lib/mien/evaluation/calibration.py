@@ -79,8 +79,7 @@ def risk_coverage(probability: np.ndarray, right: np.ndarray) -> pd.DataFrame:
 def answered_at(curve: pd.DataFrame, errors: Sequence[float]) -> pd.DataFrame:
     """Return the most of `risk_coverage` that a model can answer with no more errors than allowed.
 
-    ``allowed`` (each of ``errors``), ``threshold``, ``coverage``, ``error``; where even its surest
-    answers are wrong more often, there is no threshold and the coverage is 0.
+    Where even its surest answers are wrong more often, it has no threshold and a coverage of 0.
     """
     rows = []
     for allowed in errors:
@@ -117,10 +116,7 @@ def reliability(
 
 
 def calibration_error(truth: Sequence[str], probabilities: np.ndarray) -> float:
-    """Return the expected calibration error of answers (..., n, 7), the mean over the first axes.
-
-    In the order of `mien.emotions.EMOTIONS`; see `reliability`.
-    """
+    """Return the expected calibration error of answers (..., n, 7), a mean over the first axes."""
     every = probabilities.reshape(-1, *probabilities.shape[-2:])
     return float(np.mean([reliability(truth, given, labels=EMOTIONS)[1] for given in every]))
 
@@ -141,6 +137,4 @@ def noise_floor(probabilities: np.ndarray, *, draws: int = 500) -> float:
 def _placed(probabilities) -> tuple[np.ndarray, np.ndarray]:
     """The confidence of every answer and its bin."""
     confidence = probabilities.max(axis=1)
-    edges = np.linspace(0, 1, _BINS + 1)
-    place = np.clip(np.searchsorted(edges, confidence, side="left") - 1, 0, _BINS - 1)
-    return confidence, place
+    return confidence, np.digitize(confidence, np.linspace(0, 1, _BINS + 1)[1:-1], right=True)

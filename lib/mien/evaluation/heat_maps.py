@@ -13,10 +13,7 @@ SIDE = 12
 
 
 def mean_maps(maps: np.ndarray, labels: Sequence[str]) -> pd.DataFrame:
-    """Average maps, float (n, 48, 48) of 0..1, over the faces of every emotion that occurs.
-
-    Returns ``emotion, row, column, heat`` with `SIDE` rows and columns each.
-    """
+    """Average maps (n, 48, 48) over the faces of every emotion: ``emotion, row, column, heat``."""
     labels = np.asarray(labels)
     block = maps.shape[1] // SIDE
     coarse = maps.reshape(len(maps), SIDE, block, SIDE, block).mean(axis=(2, 4))
@@ -45,10 +42,7 @@ def mean_faces(images: np.ndarray, labels: Sequence[str]) -> dict[str, np.ndarra
 
 
 def thirds(maps: dict[str, np.ndarray]) -> dict[str, list[float]]:
-    """Return the shares (0..1) of each map on the upper, middle and lower third of the face.
-
-    A map of zeros is left out.
-    """
+    """Return the shares (0..1) of each map, if it has any weight, on the thirds of the face."""
     return {
         emotion: [float(part.sum() / heat.sum()) for part in np.array_split(heat, 3)]
         for emotion, heat in maps.items()
@@ -57,10 +51,7 @@ def thirds(maps: dict[str, np.ndarray]) -> dict[str, list[float]]:
 
 
 def likeness(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> dict[str, float]:
-    """Return Spearman's correlation of two averaged maps (`maps_of`) of each emotion.
-
-    An emotion for which one of them shows no place at all is left out.
-    """
+    """Return Spearman's correlation of two averaged maps by emotion, where both show any place."""
     return {
         emotion: float(spearmanr(heat.ravel(), second[emotion].ravel()).statistic)
         for emotion, heat in first.items()

@@ -190,11 +190,7 @@ def per_clip(values: np.ndarray, clips: Sequence[str]) -> tuple[np.ndarray, np.n
 
 
 def resampled_sums(rows: np.ndarray, *, seed: int = 0, resamples: int = 2000) -> np.ndarray:
-    """Draw as many of the rows (n, m) as there are, with replacement, and sum them.
-
-    How often each distinct row is drawn is one multinomial, so their order cannot matter. Returns
-    float64 (resamples, m).
-    """
+    """Return sums, float64 (resamples, m), of as many rows (n, m), drawn with replacement."""
     distinct, times = np.unique(rows, axis=0, return_counts=True)
     draws = np.random.default_rng(seed).multinomial(len(rows), times / len(rows), size=resamples)
     return draws @ distinct

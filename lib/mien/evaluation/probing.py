@@ -86,8 +86,7 @@ def fused(columns: int) -> Callable:
 def procedure(rival: str, measured: int) -> Callable:
     """Return how a rival of chapter B3 (`mien.models.RIVALS`) answers, by name.
 
-    The prior reads the network's answers, others its features; rows of what is called "measured"
-    end with so many ``measured`` columns.
+    The prior reads the network's answers, others its features, with ``measured`` columns last.
     """
     return {
         "NN-FER2013 + prior": by_prior,
@@ -231,8 +230,7 @@ def curve_points(curve: pd.DataFrame, *, start: pd.Series | None = None) -> pd.D
 def gains(curve: pd.DataFrame) -> pd.DataFrame:
     """Return how much more often each model of `label_curve` is right with all faces than before.
 
-    ``model``, ``before`` and ``faces`` (learned from, at the last two points), ``gain`` (accuracy,
-    of the same faces), ``low`` and ``high`` (95 %, over clips). A model with one point has no row.
+    ``low`` and ``high`` are 95 % over clips. A model with one point has no row.
     """
     rows = []
     for model, own in curve.groupby("model", sort=False):

@@ -135,7 +135,7 @@ def repeated_scores(
 
 
 def fold_means(values: np.ndarray, folds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the means of values (repeats, n) in every test fold of every repeat, and their sizes.
+    """Return the means of values (repeats, n) in every test fold, and the folds' sizes.
 
     `DataError` if a repeat has fewer than two folds.
     """

@@ -1,7 +1,4 @@
-"""What chapter C concludes from its numbers, in sentences; no winner before the numbers do.
-
-As in `mien.report.sentences`, every function takes what was computed and returns Markdown.
-"""
+"""What chapter C concludes from its numbers, in sentences, as `mien.report.sentences` does."""
 
 from collections.abc import Mapping
 
@@ -54,8 +51,8 @@ def verdict(
     pairs: pd.DataFrame,
     costs: Mapping[str, Mapping],
     *,
-    detectable: Mapping | None = None,
-    rivals: Mapping[str, Mapping] | None = None,
+    detectable: Mapping,
+    rivals: Mapping[str, Mapping],
 ) -> list[str]:
     """Return the study's verdict: which model by how much, and what else should be known.
 
@@ -75,14 +72,12 @@ def verdict(
     )
     if tied:
         first += f", but the data do not separate it from {listed(tied)}"
-        first += f" ({_numbers(pair(pairs, best, tied[0]))})"
-        if detectable is not None:
-            first += f"; {seen(detectable)}"
+        first += f" ({_numbers(pair(pairs, best, tied[0]))}); {seen(detectable)}"
         if beaten:
             first += f"; it is better than {listed(beaten)}"
     elif rest:
         first += f"; the next, {rest[0]}, is behind: {_numbers(pair(pairs, best, rest[0]))}"
-    told = _other_winners(scores, best) + _better_rivals(rivals or {}, scores[best])
+    told = _other_winners(scores, best) + _better_rivals(rivals, scores[best])
     return [first + ".", told + _cost(best, tied, costs)]
 
 
@@ -192,10 +187,7 @@ def restricted(scores: Mapping[tuple[str, str, str], Mapping]) -> str:
 
 
 def labels_needed(ahead: Mapping, best: pd.DataFrame) -> str:
-    """Return how many labelled faces a model of one's own needs to beat the network as it is.
-
-    From `mien.evaluation.probing.ahead_from` and `best_at`.
-    """
+    """Return how many labelled faces a model of one's own needs to beat the network as it is."""
     bounds = interval((ahead["ahead_low"], ahead["ahead_high"]), signed=True)
     told = (
         f"{points(ahead['ahead'])} (95 % interval {bounds}, paired, over clips, of this pair alone"

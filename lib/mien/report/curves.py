@@ -194,10 +194,7 @@ _LINES = ("-", ":", "-.")
 
 
 def label_curve(points: pd.DataFrame, *, start: Mapping[str, float] | None = None) -> Picture:
-    """Show accuracy and log loss over the number of labelled faces learned from.
-
-    ``points`` are of `mien.evaluation.probing.curve_points`; ``start`` has both of NN-FER2013.
-    """
+    """Show accuracy and log loss of `curve_points`; ``start`` has both of NN-FER2013."""
     best = points.loc[points["accuracy"].idxmax(), "model"]
     colours = {name: look(name)[0] for name in points["model"].unique()}
     others = iter(seaborn.color_palette("colorblind", len(colours)).as_hex())
@@ -236,10 +233,7 @@ def label_curve(points: pd.DataFrame, *, start: Mapping[str, float] | None = Non
 
 
 def risk_coverage(curves: Mapping[str, pd.DataFrame], *, allowed: float) -> Picture:
-    """Show how often models are wrong in so much of the faces as they answer, the surest first.
-
-    ``curves`` by model, of `mien.evaluation.calibration.risk_coverage`; the line is at ``allowed``.
-    """
+    """Show how often models are wrong in so much of the faces as they answer, the surest first."""
     with style():
         figure, axes = blank(2.9)
         for name, own in curves.items():

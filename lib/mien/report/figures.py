@@ -99,10 +99,7 @@ def accuracies(
     *,
     chance: float | None = None,
 ) -> Picture:
-    """Show accuracies as dots with their 95 % intervals, from top to bottom.
-
-    ``chance``, the accuracy of always answering the commonest emotion, is a dashed line.
-    """
+    """Show accuracies with 95 % intervals; ``chance`` always answers the commonest emotion."""
     rows = [
         (printable(name), score["accuracy"], *score["accuracy_ci95"], score["n"])
         for name, score in scores.items()

@@ -1,7 +1,6 @@
-"""What the numbers of a chapter say, in sentences; `mien.report.conclusions` has chapter C's.
+"""What the numbers of a chapter say, in Markdown; `mien.report.conclusions` has chapter C's.
 
-Every function takes numbers and frames as they were computed and returns Markdown for
-`mien.report.text.say`; no sentence knows a winner before the numbers do.
+Every function takes what was computed; no sentence knows a winner before the numbers do.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

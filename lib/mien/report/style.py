@@ -39,11 +39,8 @@ EMOTION_COLOURS = {
 
 INK, FAINT, GRID = "#1a1a1a", "#595959", "#dcdcdc"
 
-#: Width in inches of a figure that stays readable on a telephone.
-WIDTH = 5.2
-
-#: Width in inches of a figure with panels side by side.
-WIDE = 6.8
+#: Width in inches of a figure that stays readable on a telephone, of one with two panels.
+WIDTH, WIDE = 5.2, 6.8
 
 STYLE = {
     "axes.titlesize": 11,

@@ -123,11 +123,7 @@ class Chapter:
         return DESIGNED[self.designed]
 
     def load_networks(self) -> list[tuple[Any, float]]:
-        """Return the networks that B2 applies and B3 tunes, each with its temperature.
-
-        Those that B1 has trained, or the one that comes with mien where the study says so. The
-        temperature is that of the way in which these chapters look at a face.
-        """
+        """Return the networks that B2 applies and B3 tunes, each with its temperature."""
         from mien.network import inference, pretrained  # here: importing Keras takes seconds
 
         if self.study.takes_shipped:
@@ -144,8 +140,7 @@ class Chapter:
     def metrics(self, part: str) -> dict[str, Any]:
         """Return metrics.json of an earlier chapter of this study.
 
-        `DataError` if that chapter has not been run, or was run on other data than this one has
-        loaded, or with another value of a parameter that both take.
+        `DataError` if it has not been run, or on other data or with other parameters than this one.
         """
         return self._found(part)[1]
 
@@ -163,17 +158,12 @@ class Chapter:
         raise problem
 
     def _check_fit(self, part: str, told: Mapping[str, Any]) -> None:
-        others = {name: (self._fingerprints.get(name), was) for name, was in told["data"].items()}
         mine = self.study.model_dump(include=self.plan.takes - results.PLACES)
-        others |= {
-            name: (mine.get(name), was)
-            for name, was in told.get("parameters", {}).items()
-            if name not in results.PLACES
-        }
-        for name, (now, was) in others.items():
-            if now is not None and now != was:
+        for now, was in ((self._fingerprints, told["data"]), (mine, told.get("parameters", {}))):
+            other = next((name for name in was if name in now and now[name] != was[name]), "")
+            if other:
                 raise DataError(
-                    f"chapter {part} of this study was run on another {name}: run that chapter "
+                    f"chapter {part} of this study was run on another {other}: run that chapter "
                     "again, by hand as this one, or the study (mien run STUDY, without --only)"
                 )
 
@@ -361,10 +351,7 @@ class Chapter:
         predictions: pd.DataFrame | None = None,
         **more: Any,
     ) -> None:
-        """Write this chapter's results: metrics, predictions, and what `keep` and `note` put aside.
-
-        ``more`` goes into metrics.json, too.
-        """
+        """Write this chapter's results: metrics and ``more``, predictions, what was put aside."""
         if get_ipython() is not None:  # a kernel of its own: what is loaded, the notebook loaded
             for folder in sorted({name.split(".")[1] for name in sys.modules if _in_folder(name)}):
                 self._declared("library", folder)
@@ -409,8 +396,5 @@ def _writes_to(study: Study) -> Path:
 
 
 def _in_folder(name: str) -> bool:
-    """Whether a module lies in a folder of mien whose code a result depends on.
-
-    Drawn faces are compared by content, and exercises only ask.
-    """
+    """Whether a result may depend on a module's code: drawn faces are compared by content."""
     return bool(re.match(r"mien\.(?!synthetic|exercises)\w+\.", name))

@@ -56,11 +56,7 @@ class Answers:
 
 
 def compared(chapter: Chapter) -> dict[str, Any]:
-    """Return which models the study has and why it lacks others.
-
-    ``models`` (names), ``missing`` (name to reason), ``came_trained`` (names of those that come
-    with mien and were not trained in this study).
-    """
+    """Return the ``models`` of the study, why others are ``missing``, which ``came_trained``."""
     here = _models(chapter)
     return {
         "models": [model.name for model in here],
@@ -133,8 +129,9 @@ def _rivals(chapter: Chapter) -> dict[str, pd.DataFrame]:
         part = (MODELS | RIVALS)[name].part
         if name != chapter.competitor and part not in chapter.missing:
             table = chapter.table(part, "rivals")
-            found[name] = table[table["model"] == name]
-    return {name: table for name, table in found.items() if len(table)}
+            if (table["model"] == name).any():
+                found[name] = table[table["model"] == name]
+    return found
 
 
 def labelled_scores(
@@ -165,11 +162,7 @@ def labelled_scores(
 
 
 def label_curve(chapter: Chapter, answers: Answers) -> tuple[pd.DataFrame, dict[str, float]]:
-    """Return the curves of chapters A2 and B3 on the same faces, and what needs no label.
-
-    `mien.evaluation.probing.curve_points`, beside NN-FER2013, and ``accuracy`` and ``log_loss`` of
-    the latter on these faces.
-    """
+    """Return `curve_points` of chapters A2 and B3 on the same faces, and NN-FER2013's scores."""
     tables = [chapter.table(part, "curve") for part in ("A2", "B3") if part not in chapter.missing]
     shared = set(answers.file_name).intersection(*(table["file_name"] for table in tables))
     name, kept = "NN-FER2013", np.isin(answers.file_name, list(shared))
@@ -181,10 +174,7 @@ def label_curve(chapter: Chapter, answers: Answers) -> tuple[pd.DataFrame, dict[
 
 
 def coverage(answers: Answers) -> dict[str, pd.DataFrame]:
-    """Return `mien.evaluation.calibration.risk_coverage` of every model and rival, by name.
-
-    Over all their answers to the shared faces, those of all repeats and trainings.
-    """
+    """Return `risk_coverage` of every model and rival, by name, over all repeats and trainings."""
     return {
         name: risk_coverage(answers.probability[name].ravel(), (given == answers.truth).ravel())
         for name, given in answers.given.items()
@@ -234,10 +224,7 @@ def winner(
 
 
 def declared_pairs(answers: Answers) -> pd.DataFrame:
-    """Return the declared pairs that this study has (`mien.evaluation.paired_tests.compare`).
-
-    With ``question``, what the pair can tell (`mien.models.declared`).
-    """
+    """Return `compare` of the declared pairs that this study has, with the ``question`` of each."""
     questions = declared(answers.designed)
     pairs = [pair for pair in questions if set(pair) <= answers.given.keys()]
     found = paired_tests.compare(answers.truth, answers.given, answers.clip, pairs=pairs)
@@ -252,10 +239,7 @@ def same_folds(answers: Answers, a: str, b: str) -> dict[str, Any]:
 
 
 def unknown_answers(chapter: Chapter) -> pd.DataFrame:
-    """Return file_name, clip, truth (raters' majority) and every model's answer, unknown faces.
-
-    A model that could not read a face has an empty answer there.
-    """
+    """Return file_name, clip, truth (raters' majority) and every model's answer, perhaps empty."""
     predictions = {model.name: chapter.predictions(model.part) for model in _models(chapter)}
     found = side_by_side(predictions, "unknown", how="outer")
     return found.fillna("").sort_values("file_name", ignore_index=True)

@@ -44,18 +44,12 @@ class ChapterPlan:
     part: str
     notebook: str
     title: str
-    #: Earlier parts whose results it reads.
-    reads: tuple[str, ...] = ()
-    #: What it loads: ``fer2013``, ``target``.
-    data: tuple[str, ...] = ("fer2013", "target")
-    #: Parameters of the study that its notebook takes beside `COMMON`.
-    parameters: tuple[str, ...] = ()
-    #: Settings of the profile (`mien.study.profiles`) that it takes.
-    settings: tuple[str, ...] = ()
-    #: Folders of the library whose code it runs, directly or through others.
-    library: tuple[str, ...] = _ALWAYS
-    #: Whether it shows the command that repeats the study, and so every parameter.
-    tells_command: bool = False
+    reads: tuple[str, ...] = ()  # earlier parts whose results it reads
+    data: tuple[str, ...] = ("fer2013", "target")  # what it loads
+    parameters: tuple[str, ...] = ()  # of the study that its notebook takes beside `COMMON`
+    settings: tuple[str, ...] = ()  # of the profile (`mien.study.profiles`)
+    library: tuple[str, ...] = _ALWAYS  # folders whose code it runs, directly or through others
+    tells_command: bool = False  # that repeats the study, and so depends on every parameter
 
     @property
     def takes(self) -> set[str]:

@@ -110,7 +110,7 @@ def label_curve(
     *,
     draws: int = 0,
 ) -> pd.DataFrame:
-    """Return `mien.evaluation.probing.label_curve` of procedures on the k labelled faces.
+    """Return `probing.label_curve` of procedures on the k labelled faces.
 
     All chapters of a study deal the same folds and draw the same clips, of all labelled ones;
     ``draws`` of them, 0: as many as the profile says.
@@ -132,8 +132,7 @@ def shared_answers(
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Return the faces that all tables (`repeats_table`) are about, and what each answered.
 
-    Faces ``file_name, clip, truth`` are joined by name and checked (`checked_faces`); the answers
-    by model are str (trainings, repeats, n).
+    Faces are joined by name and checked; the answers by model are str (trainings, repeats, n).
     """
     faces = checked_faces(tables)
     for table in tables.values():

@@ -87,10 +87,7 @@ def git_state() -> dict[str, Any]:
 
 
 def thread_variables(threads: int) -> dict[str, str]:
-    """Return the environment variables that cap the threads of every numerical library at this.
-
-    Threads that wait give their core away, so that kernels side by side share it.
-    """
+    """Return the environment variables that cap the threads of every numerical library at this."""
     names = (
         "OMP_NUM_THREADS",
         "OPENBLAS_NUM_THREADS",

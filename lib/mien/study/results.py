@@ -55,10 +55,7 @@ def training_file(part: str, number: int, ending: str = "keras") -> str:
 
 
 def models_of(study: Path, part: str) -> list[Path]:
-    """Return the finished models of one part, those of further trainings among them.
-
-    Of chapter C the person's model with its cards.
-    """
+    """Return the finished models of one part, all trainings; of C the person's with its cards."""
     if part == "C":
         return sorted((study / "models" / "person").glob("*"))
     checkpoints = checkpoints_of(study, part)
