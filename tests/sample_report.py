@@ -93,7 +93,7 @@ def faces(names, *, raters=("R1", "R2"), truth=None) -> list[GalleryItem]:
         answers = {}
         for place, model in enumerate(NAMES):
             guess = EMOTIONS[(number + (number + place) % 3 // 2) % 4]
-            answers[model] = Answer(guess, {guess: 0.35 + 0.05 * place, "neutral": 0.2})
+            answers[model] = Answer(guess, 0.35 + 0.05 * place)
         votes = {rater: label or EMOTIONS[place] for place, rater in enumerate(raters)}
         items.append(GalleryItem(face(number * 5), name, label, answers, votes))
     return items

@@ -22,10 +22,7 @@ class Model:
 
     @property
     def chosen_on(self) -> tuple[str, str]:
-        """The part and the set whose scores may choose this model's settings.
-
-        The crowd's PublicTest, or the person's labelled faces where each was held out.
-        """
+        """The part and the set whose scores may choose this model's settings."""
         if self.fitted_on_person:
             return self.part, "target-labelled"
         return self.trained_in, "PublicTest"

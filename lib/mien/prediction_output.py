@@ -72,10 +72,7 @@ def trade_table(card: Mapping[str, Any]) -> Table:
 
 
 def as_json(answers: pd.DataFrame) -> str:
-    """Return what was read in pictures as a JSON list with one object a face or a problem.
-
-    ``box`` is left, top, width, height; null stands where there is none.
-    """
+    """Return what was read in pictures as a JSON list with one object a face or a problem."""
     found = []
     for row in answers.to_dict("records"):
         read, searched = not row["problem"], not pd.isna(row["left"])

@@ -5,7 +5,7 @@ import pytest
 from person_folder import add_pictures, add_table, lost, noted
 from units import intensities, presences
 
-from mien.data.measured import BLENDSHAPES
+from mien.data.measured import BLENDSHAPES, unit_of
 from mien.data.person import load_person
 
 HAPPY, SAD = "happy/1_01.png", "sad/2_07.png"
@@ -276,3 +276,8 @@ def test_a_confidence_in_percent_counts_as_a_share(folder):
     (folder / "a.csv").write_text("file_name,confidence,AU12_r\n1_01.png,98,1\n2_07.png,40,2\n")
     assert load_person(folder).faces["confidence"].tolist() == [0.98, 0.4]
     assert load_person(folder, min_confidence=0.5).faces["has_units"].tolist() == [True, False]
+
+
+def test_columns_of_both_sides_and_kinds_are_about_one_unit():
+    names = ("AU01_r", "AU12_left", "browDownLeft", "jawLeft", "jawOpen")
+    assert list(map(unit_of, names)) == ["AU01", "AU12", "browDown", "jawLeft", "jawOpen"]

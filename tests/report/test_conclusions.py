@@ -262,3 +262,27 @@ def test_a_test_of_all_models_at_once_claims_a_difference_only_where_there_is_on
     assert "the 5 models and rivals are not all equally often right" in differ
     assert differ.endswith("(Cochran's Q over 48 clips, p = 0.012).")
     assert "may all be equally" in conclusions.all_alike({"models": 5, "clips": 48, "p": 0.05})
+
+
+def test_what_could_have_been_seen_is_said_of_a_pair_alone_and_of_all():
+    assert conclusions.seen(SEEN) == (
+        "a true difference of 22.0 points is found four times in five, one of 16.5 every other "
+        "time (of the 6 declared pairs the strictest test, Holm; a pair alone: 17.7 and 12.4)"
+    )
+
+
+def test_a_curve_rises_only_where_the_data_say_so():
+    points = pd.DataFrame({"model": ["m"] * 2, "faces": [4, 9], "accuracy": [0.3, 0.5]})
+    row = {"model": "m", "before": 4, "faces": 9, "gain": 0.2, "low": -0.1, "high": 0.5}
+    assert conclusions.curve(points, pd.DataFrame([row])) == (
+        "Right, by the number of faces learned from: m 30.0 % with 4 and 50.0 % with 9. From 4 to "
+        "9 faces m gained +20.0 points (95 % interval −10.0 to +50.0 points): whether it still "
+        "rises, the data do not say."
+    )
+
+
+def test_a_majority_of_two_is_said_to_be_of_faces_on_which_people_do_not_differ():
+    assert conclusions.majority({"rated": 10, "unknown": 12, "raters": 2}) == (
+        "raters have a majority on 10 of 12; of two raters a majority is unanimity, so those are "
+        "the faces on which people do not differ"
+    )

@@ -12,7 +12,7 @@ def item(truth="happy", name="a_1.jpg", mode="RGB", **answers) -> GalleryItem:
     image = Image.new(mode, (96, 96), 100 if mode == "L" else (10, 20, 30))
     given = answers or {"SVM": "happy", "CNN": "sad"}
     return GalleryItem(
-        image, name, truth, {model: Answer(said, {said: 0.714}) for model, said in given.items()}
+        image, name, truth, {model: Answer(said, 0.714) for model, said in given.items()}
     )
 
 
@@ -71,7 +71,7 @@ def test_faces_are_embedded_with_alt_text_and_a_class_to_leave_them_out(mode, ki
 
 def test_every_text_is_escaped():
     bad = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>"
-    face = GalleryItem(Image.new("L", (9, 9)), bad, bad, {bad: Answer(bad, {bad: 0.5})}, {bad: bad})
+    face = GalleryItem(Image.new("L", (9, 9)), bad, bad, {bad: Answer(bad, 0.5)}, {bad: bad})
     page = parsed(face, caption=bad)
     assert not page.select("script, [onerror]")
     assert len(page.select("img")) == 1

@@ -313,3 +313,25 @@ def test_sizes_of_classes_and_what_is_lost():
 def test_what_all_seven_emotions_cost():
     told = sentences.unmasked({"accuracy": 0.77, "n": 87}, {"accuracy": 0.724})
     assert told == "With all seven emotions allowed, −4.6 points on the 87 labelled faces."
+
+
+def test_what_inner_folds_chose_is_counted():
+    chosen = [{"svm__C": 2.0}, {"svm__C": 2.0}]
+    assert sentences.choices({"svm__C": (1.0, 2.0)}, chosen) == (
+        "What the inner folds chose in 2 folds, and how often: *C* 1 (0) and 2 (2)."
+    )
+
+
+def test_what_a_model_reads_is_said_with_its_sources():
+    read = {"kind": "Action Units", "source": "OpenFace 2", "names": ("AU01_r", "AU01_c")}
+    told = sentences.measured("SVM-OpenFace", read, ["OpenFace 2", "blendshapes"])
+    assert told == (
+        "SVM-OpenFace reads 2 columns of Action Units, 1 of them presences, from OpenFace 2. "
+        "Sources of this person are OpenFace 2 and blendshapes."
+    )
+
+
+def test_faces_that_were_left_out_are_counted():
+    assert sentences.left_out([True, False, True]) == (
+        "To answer the unknown faces, 1 labelled face of their clips was left out of 3."
+    )

@@ -3,7 +3,7 @@ import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 
-from mien.report.tables import WithInterval, number_text, table
+from mien.report.tables import WithInterval, number_text, table, verbatim
 
 
 def parsed(*arguments, **options) -> BeautifulSoup:
@@ -113,3 +113,8 @@ def test_an_interval_of_a_difference_keeps_its_signs():
     text = WithInterval(0.123, -0.02, 0.25).text(signed=True)
     assert text == "+12.3 % (−2.0 to +25.0)"
     assert WithInterval(0.5, float("nan"), float("nan")).text() == "50.0 %"
+
+
+def test_what_is_shown_letter_by_letter_is_no_markdown():
+    assert verbatim("a_b_*c*.jpg") == "`a_b_*c*.jpg`"
+    assert verbatim("a`b") == "`` a`b ``"

@@ -47,7 +47,7 @@ def test_results_of_other_data_are_refused(drawn_study, chapter, tmp_path):
     assert later.metrics("A2")["part"] == "A2"
     later.load_person()
     with pytest.raises(DataError, match="chapter A2 of this study was run on another target"):
-        later.predictions("A2")
+        later.table("A2", "predictions")
 
 
 def test_numbers_that_were_noted_stand_in_the_metrics(chapter):
@@ -113,7 +113,7 @@ def test_what_a_chapter_does_not_declare_it_does_not_get(chapter):
     for asked in (
         chapter.load_fer2013,
         lambda: chapter.setting("tuning"),
-        lambda: chapter.predictions("B1"),
+        lambda: chapter.table("B1", "predictions"),
     ):
         with pytest.raises(ParameterError, match="chapter A2 asks for"):
             asked()

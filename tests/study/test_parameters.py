@@ -4,7 +4,7 @@ import pytest
 
 from mien.errors import ParameterError
 from mien.study import profiles
-from mien.study.parameters import CHAPTERS, load_study, make_study, parts_to_run
+from mien.study.parameters import CHAPTERS, load_study, make_study, parts_to_run, without_folders
 
 
 @pytest.fixture
@@ -97,3 +97,8 @@ def test_a_network_is_named_or_lies_in_a_file(tmp_path):
     assert make_study({"network": str(tmp_path / "mine.keras")})
     with pytest.raises(ParameterError, match="did you mean 'linear'"):
         make_study({"svm_kernel": "lineal"})
+
+
+def test_a_command_is_shown_without_folders():
+    command = "mien run /home/me/my.yaml --set target=/data/me --set seed=1"
+    assert without_folders(command) == "mien run …/my.yaml --set target=…/me --set seed=1"

@@ -96,3 +96,8 @@ def test_the_model_of_the_person_is_stored_with_its_card_and_belongs_to_chapter_
     assert files["model"].read_text() == "new.npz"
     names = [path.name for path in results.models_of(tmp_path, "C")]
     assert names == ["card.json", "card.md", "model.npz", "network.skops"]
+
+
+def test_numbers_become_plain():
+    given = {"n": np.int64(3), "accuracy": np.float32("nan"), "ci": (0.5, 1)}
+    assert results.plain(given) == {"n": 3, "accuracy": None, "ci": [0.5, 1]}

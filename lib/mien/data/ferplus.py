@@ -23,9 +23,8 @@ OTHERS = ("contempt", "unknown", "NF")
 def votes(crowd: Fer2013) -> np.ndarray | None:
     """Return how many FER+ raters saw what in every face, or None where their file is not there.
 
-    Int (n, 10): the seven emotions in their order, then `OTHERS`. The file is looked for in the
-    folder of the source of ``crowd``, which is all of FER2013. `DataError` if it is no such table,
-    or does not fit the faces row by row.
+    Int (n, 10): the seven emotions in their order, then `OTHERS`. `DataError` if the file, beside
+    the source of ``crowd``, is no such table, or does not fit the faces row by row.
     """
     source = Path(crowd.source).expanduser()
     path = (source if source.is_dir() else source.parent) / FILE

@@ -257,14 +257,14 @@ def find_images(
 ) -> list[Path]:
     """List the images that files, folders and globs name, each once, in the order given.
 
-    A file counts whatever its ending; of a folder, and of a folder that a glob names, every image
-    below it by its ending (``suffixes``, in lower case), sorted, without what is hidden.
-    `DataError` if a name leads to no image.
+    A file counts whatever its ending; of a folder every image below it that ends in ``suffixes``,
+    sorted, without what is hidden. `DataError` if a name leads to no image.
     """
     found: dict[Path, None] = {}
     for name in names:
         path = Path(name).expanduser()
-        matches = [path] if path.exists() else map(Path, sorted(_globbed(path)))
+        globbed = [] if path.exists() else glob.glob(str(path), recursive=True)  # noqa: PTH207
+        matches = [path] if path.exists() else map(Path, sorted(globbed))
         matches = [m for m in matches if m.is_dir() or m == path or _shown(m, suffixes)]
         if not matches:
             raise DataError(f"nothing is called {printable(name)}")
@@ -274,10 +274,6 @@ def find_images(
             raise DataError(f"{printable(name)} holds no image ({endings})")
         found |= dict.fromkeys(images)
     return list(found)
-
-
-def _globbed(path: Path) -> list[str]:
-    return glob.glob(str(path), recursive=True)  # noqa: PTH207 - absolute patterns, too
 
 
 def _images_at(place: Path, suffixes: tuple[str, ...]) -> list[Path]:

@@ -186,10 +186,7 @@ class Measured:
         return np.isfinite(self.values).any(axis=1)
 
     def beside(self, other: "Measured") -> "Measured":
-        """Return intensities of these Action Units and another's columns, of faces that have both.
-
-        Presences are left out (`mien.study.set_in_view.csv`) where there is anything else.
-        """
+        """Return intensities of these Action Units and another's columns, where both are there."""
         own = [number for number, name in enumerate(self.names) if not name.endswith("_c")]
         own = own or list(range(len(self.names)))
         values = np.hstack([self.values[:, own], other.values])
@@ -254,8 +251,7 @@ def to_unit_range(
 ) -> tuple[np.ndarray, str]:
     """Return values (n, k) as a tool writes them, brought to 0..1, and what they were before.
 
-    NaN where there is none; ``tops`` are names and highest values of the columns, ``place`` the
-    first file that they are from, and ``findings`` gets what does not fit the tool.
+    ``tops`` are the columns' highest values by name; ``findings`` gets what does not fit the tool.
     """
     scaled, told = np.empty(values.shape, np.float32), []
     families = [(name[4:] if tool.kind == ACTION_UNITS else "", top) for name, top in tops.items()]
@@ -297,13 +293,7 @@ def _top(values: np.ndarray, top: float, tool: str) -> tuple[float, bool]:
 
 
 def unit_of(column: str) -> str:
-    """Return what a column is about: intensity and presence of one Action Unit, both sides.
-
-    Examples
-    --------
-    >>> [unit_of(name) for name in ("AU01_r", "AU12_left", "browDownLeft", "jawLeft", "jawOpen")]
-    ['AU01', 'AU12', 'browDown', 'jawLeft', 'jawOpen']
-    """
+    """Return what a column is about: intensity and presence of one Action Unit, both sides."""
     if column.startswith("AU"):
         return column[:4]
     bare = re.sub("(Left|Right)$", "", column)

@@ -66,10 +66,9 @@ class Labelled:
     clips: np.ndarray  # str (k,)
 
     def outside(self, clips: Collection[str]) -> np.ndarray:
-        """Return the mask (k,) of the faces whose clip is none of these.
+        """Return the mask (k,) of the faces whose clip is none of these, of two emotions, else all.
 
-        A model that answers faces of these clips must not have learned from the others. Where
-        that would leave fewer than two emotions, nothing can be left out and all are True.
+        A model that answers faces of these clips must not have learned from the others.
         """
         apart = ~np.isin(self.clips, list(clips))
         return apart if len(set(self.truth[apart])) > 1 else np.ones_like(apart)

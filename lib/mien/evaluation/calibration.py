@@ -15,10 +15,9 @@ _BINS = 10
 
 
 def log_loss(probabilities: np.ndarray, codes: np.ndarray) -> float:
-    """Return the mean of -log of the probability given to the truth, in nats.
+    """Return the mean of -log of the probability, at least 1e-12, given to the truth, in nats.
 
-    ``probabilities`` (n, classes), one under 1e-12 counts as 1e-12; ``codes`` int (n,) of the
-    truth.
+    Of probabilities (n, classes) and the true ``codes``, int (n,).
 
     Examples
     --------
@@ -48,13 +47,7 @@ def fit_temperature(probabilities: np.ndarray, codes: np.ndarray) -> float:
 
 
 def apply_temperature(probabilities: np.ndarray, temperature: float) -> np.ndarray:
-    """Return probabilities whose logits were divided by ``temperature``, (n, classes).
-
-    Examples
-    --------
-    >>> apply_temperature(np.array([[0.9, 0.1]]), 2.0).round(2).tolist()
-    [[0.75, 0.25]]
-    """
+    """Return probabilities whose logits were divided by ``temperature``, (n, classes)."""
     logits = np.log(np.maximum(probabilities, _TINY)) / temperature
     shares = np.exp(logits - logits.max(axis=1, keepdims=True))
     return shares / shares.sum(axis=1, keepdims=True)

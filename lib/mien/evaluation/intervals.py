@@ -1,8 +1,7 @@
 """How sure a mean is: intervals over clips of near-copies, trainings of a network, folds.
 
-Frames of one clip are near-copies of each other, so the clip is what was drawn from the person's
-life, and not the frame. A network that is trained again reads the same faces differently, so a
-statement about its recipe must draw trainings too: `clustered_mean` takes both at once.
+The clip is what was drawn from the person's life, and not the frame; a network that is trained
+again reads the same faces differently. `clustered_mean` takes both at once.
 """
 
 from collections.abc import Sequence
@@ -67,8 +66,7 @@ def clustered_mean(values: np.ndarray, clips: Sequence[str]) -> Mean:
 def mean_of_rates(rates: Sequence[float], n: int) -> Mean:
     """Return the mean of several trainings' accuracies on n images, known by these rates alone.
 
-    As `clustered_mean`; the images, taken as independent, add what they can at most: as if all
-    trainings were right on the same ones.
+    As `clustered_mean`; the images, taken as independent, add what they can at most.
     """
     rates = np.asarray(rates, dtype=float)
     return _crossed(rates, np.full((len(rates),) * 2, (rates * (1 - rates)).mean() / n), n)

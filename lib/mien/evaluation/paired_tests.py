@@ -1,9 +1,8 @@
 """Comparing models that answered the same images.
 
-Frames of a clip are near-copies, and a network that is trained again answers otherwise; so the
-test of a pair is Obuchowski's on the difference of correctness, averaged over repeats and summed
-by clip, with the trainings' own variance where there are several (`clustered_p`).
-The exact McNemar test, which takes images as independent and one answer an image, stands beside.
+The test of a pair is Obuchowski's on the difference of correctness, averaged over repeats and
+summed by clip, with the trainings' own variance where there are several (`clustered_p`). The exact
+McNemar test, which takes images as independent and one answer an image, stands beside.
 """
 
 from collections.abc import Mapping, Sequence
@@ -64,15 +63,12 @@ def compare(
     Differences are means over the repeats; trainings of two models belong together, one by one.
     McNemar's test, which needs one answer an image, takes the first training's first repeat.
 
-    Returns
-    -------
-    DataFrame
-        A row for every pair: ``a``, ``b``, ``n`` (images that both answered), ``clips``,
-        ``trainings``, ``accuracy_a``, ``accuracy_b``, ``difference`` (a - b), ``ci_low`` and
-        ``ci_high`` (95 %, of this pair alone), ``error`` (the difference's standard error),
-        ``design_effect`` (its square by that of independent images), ``p`` (`clustered_p`, of
-        this pair alone), ``only_a``, ``only_b`` and ``p_mcnemar`` (`mcnemar_exact`), ``p_holm``
-        (`holm` over the rows' ``p``), and ``separated``: whether ``p_holm`` is under 0.05.
+    Returns a row for every pair: ``a``, ``b``, ``n`` (images that both answered), ``clips``,
+    ``trainings``, ``accuracy_a``, ``accuracy_b``, ``difference`` (a - b), ``ci_low`` and
+    ``ci_high`` (95 %, of this pair alone), ``error`` (the difference's standard error),
+    ``design_effect`` (its square by that of independent images), ``p`` (`clustered_p`, of this pair
+    alone), ``only_a``, ``only_b`` and ``p_mcnemar`` (`mcnemar_exact`), ``p_holm`` (`holm` over the
+    rows' ``p``), and ``separated``: whether ``p_holm`` is under 0.05.
 
     `DataError` if lengths differ or two models share no image.
     """

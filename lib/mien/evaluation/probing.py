@@ -150,13 +150,10 @@ def label_curve(
     clips in an order: of a training part the first ``size`` are learned from, so that fewer are
     among more, and whoever has the same orders and folds learns from the same clips.
 
-    Returns
-    -------
-    DataFrame
-        A row for every model, size and face: ``model``, ``size`` (0: all clips), ``file_name``,
-        ``clip``, ``learned`` (faces learned from), ``right`` and ``loss`` (minus the logarithm of
-        the probability of the truth, nats), means over the repeats. As if one more face had been
-        seen that showed every emotion in equal parts, none has the probability 0.
+    Returns a row for every model, size and face: ``model``, ``size`` (0: all clips), ``file_name``,
+    ``clip``, ``learned`` (faces learned from), ``right`` and ``loss`` (minus the logarithm of the
+    probability of the truth, nats), means over the repeats. As if one more face had been seen that
+    showed every emotion in equal parts, none has the probability 0.
     """
     labels, clips = np.asarray(labels).astype(str), np.asarray(clips).astype(str)
     parts = []

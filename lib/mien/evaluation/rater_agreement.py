@@ -82,15 +82,11 @@ def with_voters(
 
     ``votes`` int (n, k) are how many voted for the emotions, in their order, and for other things,
     two or more in all; ``given``, by who gave them, and ``labels`` are codes of emotions, int (n,).
-
-    Returns
-    -------
-    DataFrame
-        For ``all`` images and for those of each label (``emotion``), a row for each of ``given``
-        and for ``another voter``, drawn at random: ``who``; ``majority`` and ``plurality``, the
-        share of agreement where more than half of the votes are for one emotion, where one has the
-        most; ``voter``, the expected one with a voter drawn at random; with ``n_majority``,
-        ``n_plurality``, ``n``.
+    For ``all`` images and for those of each label (``emotion``), a row for each of ``given`` and
+    for ``another voter``, drawn at random (``who``): ``majority`` and ``plurality``, the share of
+    agreement where more than half of the votes are for one emotion, where one has the most;
+    ``voter``, the expected one with a voter drawn at random; with ``n_majority``, ``n_plurality``,
+    ``n``.
     """
     total, most, rows = votes.sum(axis=1), votes.max(axis=1), np.arange(len(votes))
     winner = votes.argmax(axis=1)

@@ -1,10 +1,8 @@
 """Scores with their intervals: what a model got right, and how sure that is.
 
-A set of images that are independent of each other (FER2013) gets Wilson's interval. Frames of
-one clip are near-copies of each other, so on a person the clips are counted, and of a network
-that was trained several times the trainings as well (`mien.evaluation.intervals`). A model that
-is fitted on the person is scored out of fold, several times, and `repeated_scores` adds the
-interval that Nadeau and Bengio corrected for overlapping training sets.
+Images that are independent of each other (FER2013) get Wilson's interval; on a person the clips
+are counted, and of a network that was trained several times the trainings as well
+(`mien.evaluation.intervals`). A model that is fitted on the person is scored out of fold.
 """
 
 from collections.abc import Sequence
@@ -43,20 +41,17 @@ def score_set(
     ``clips`` (n,) the clip of every image: without it they count as independent. ``labels`` are the
     emotions that the set may hold, in the result with what was answered beside.
 
-    Returns
-    -------
-    dict
-        Plain Python values, ready for JSON. Rates are in 0..1, ``confusion_matrix`` has the truth
-        in rows and the answers in columns, both in the order of ``labels``. A rate without a
-        denominator is 0. Macro averages run over the emotions that occur in ``truth``; an emotion
-        that was only answered has its own row with support 0. ``accuracy_ci95`` is Wilson's
-        interval (Wilson 1927), or over clips and trainings where there are such
-        (`mien.evaluation.intervals.accuracy_interval`); ``accuracy_ci95_method`` says which.
-        ``f1_macro_ci95`` is the percentile bootstrap's, ``None`` where every clip is equally right.
-        ``balanced_accuracy`` is the mean recall over the emotions that occur; ``log_loss`` (nats)
-        takes a probability of 0 as 1e-7. Of a network every rate is the mean over its
-        ``trainings``; where these are several, ``accuracy_by_training`` and their standard
-        deviation ``accuracy_sd`` tell them apart.
+    Returns plain Python values, ready for JSON. Rates are in 0..1, ``confusion_matrix`` has the
+    truth in rows and the answers in columns, both in the order of ``labels``. A rate without a
+    denominator is 0. Macro averages run over the emotions that occur in ``truth``; an emotion that
+    was only answered has its own row with support 0. ``accuracy_ci95`` is Wilson's interval (Wilson
+    1927), or over clips and trainings where there are such
+    (`mien.evaluation.intervals.accuracy_interval`); ``accuracy_ci95_method`` says which.
+    ``f1_macro_ci95`` is the percentile bootstrap's, ``None`` where every clip is equally right.
+    ``balanced_accuracy`` is the mean recall over the emotions that occur; ``log_loss`` (nats) takes
+    a probability of 0 as 1e-7. Of a network every rate is the mean over its ``trainings``; where
+    these are several, ``accuracy_by_training`` and their standard deviation ``accuracy_sd`` tell
+    them apart.
 
     `DataError` if there is nothing to score, lengths differ, or a truth or answer is no emotion.
     """
@@ -257,10 +252,7 @@ def _f1_interval(truth, every, clips, labels, seed, resamples) -> list[float] | 
 
 
 def _drawn_trainings(trainings: int, seed: int, resamples: int) -> np.ndarray:
-    """Weights (resamples, trainings) of trainings drawn anew, as far apart as their variance.
-
-    So few draws of so few vary too little, by (trainings - 1) / trainings.
-    """
+    """Weights (resamples, trainings) of trainings drawn anew, as far apart as their variance."""
     if trainings == 1:
         return np.ones((resamples, 1))
     random = np.random.default_rng([seed, 1])

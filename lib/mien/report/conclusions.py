@@ -23,10 +23,7 @@ from mien.report.text import (
 
 
 def comparison(row: Mapping) -> str:
-    """Return one honest sentence on a declared pair (`mien.evaluation.paired_tests.compare`).
-
-    A winner is named only where the paired test says so after Holm's correction (``separated``).
-    """
+    """Return a sentence on a declared pair; a winner only where it is ``separated`` after Holm."""
     better, worse = (row["a"], row["b"]) if row["difference"] >= 0 else (row["b"], row["a"])
     if row["separated"]:
         return f"{better} is better than {worse}: {_numbers(row)}."
@@ -56,9 +53,7 @@ def verdict(
 ) -> list[str]:
     """Return the study's verdict: which model by how much, and what else should be known.
 
-    The second sentence says which model macro F1 or balanced accuracy would name, where that is
-    another one, which rival is right more often, if any, and what the models cost. ``scores`` and
-    ``rivals`` are by name, all on the same set; the rest is of `mien.study.comparison`.
+    ``scores`` and ``rivals`` are by name, on the same set; the rest is of `mien.study.comparison`.
     """
     ranked = sorted(scores, key=lambda model: -scores[model]["accuracy"])
     best, rest = ranked[0], ranked[1:]
@@ -104,14 +99,7 @@ def _other_winners(scores: Mapping[str, Mapping], best: str) -> str:
 
 
 def seen(detectable: Mapping) -> str:
-    """Return which differences a study could have seen (`paired_tests.detectable`).
-
-    Examples
-    --------
-    >>> seen({"alone_80": 0.177, "alone_50": 0.124, "holm_80": 0.22, "holm_50": 0.165, "pairs": 6})
-    'a true difference of 22.0 points is found four times in five, one of 16.5 every other time \
-(of the 6 declared pairs the strictest test, Holm; a pair alone: 17.7 and 12.4)'
-    """
+    """Return which differences a study could have seen (`paired_tests.detectable`)."""
     if detectable["holm_80"] is None or detectable["alone_80"] is None:
         return "no true difference could be expected to be found"
     sizes = {
@@ -209,19 +197,7 @@ def labels_needed(ahead: Mapping, best: pd.DataFrame) -> str:
 
 
 def curve(found: pd.DataFrame, gains: pd.DataFrame) -> str:
-    """Return what each model has with few labelled faces and with all, and whether it still rises.
-
-    From `mien.evaluation.probing.curve_points` and ``gains`` of the same curve.
-
-    Examples
-    --------
-    >>> points = pd.DataFrame({"model": ["m"] * 2, "faces": [4, 9], "accuracy": [0.3, 0.5]})
-    >>> row = {"model": "m", "before": 4, "faces": 9, "gain": 0.2, "low": -0.1, "high": 0.5}
-    >>> curve(points, pd.DataFrame([row]))
-    'Right, by the number of faces learned from: m 30.0 % with 4 and 50.0 % with 9. From 4 to 9 \
-faces m gained +20.0 points (95 % interval −10.0 to +50.0 points): whether it still rises, the \
-data do not say.'
-    """
+    """Return what each model has with few labelled faces and with all, and whether it rises."""
     told = []
     for model, own in found.sort_values("faces").groupby("model", sort=False):
         first, last = own.iloc[0], own.iloc[-1]
@@ -341,14 +317,7 @@ def second_labels(again: Mapping | None) -> str:
 
 
 def majority(found: Mapping) -> str:
-    """Return on how many unknown faces the raters have a majority, and which faces these are.
-
-    Examples
-    --------
-    >>> majority({"rated": 10, "unknown": 12, "raters": 2})
-    'raters have a majority on 10 of 12; of two raters a majority is unanimity, so those are the \
-faces on which people do not differ'
-    """
+    """Return on how many unknown faces the raters have a majority, and which faces these are."""
     told = f"raters have a majority on {found['rated']} of {found['unknown']}"
     if found["raters"] == 2:
         told += (

@@ -127,10 +127,9 @@ _UNITS = 20
 
 
 def unit_importance(drops: pd.DataFrame) -> Picture:
-    """Show how far the recall of every emotion falls when a unit is shuffled.
+    """Show how far the recall of every emotion falls when one of the `_UNITS` largest is shuffled.
 
-    ``drops`` are of `mien.designed.measured_analysis.unit_importance`; of many units the `_UNITS`
-    of the largest drop are shown. Cells of an emotion's EMFACS prototype are outlined.
+    Cells of an emotion's EMFACS prototype are outlined.
     """
     drops = drops[drops["emotion"] != "all"]
     emotions, units = drops["emotion"].unique().tolist(), drops["unit"].unique().tolist()

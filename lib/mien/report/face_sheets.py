@@ -137,10 +137,10 @@ def _shortened(line: str, room: int) -> str:
 
 @dataclass(frozen=True)
 class Answer:
-    """What one model answered for one face: an emotion, and probabilities (0..1), perhaps none."""
+    """What one model answered for one face: an emotion, and its probability (0..1)."""
 
     predicted: str
-    probabilities: Mapping[str, float] = field(default_factory=dict)
+    probability: float
 
 
 @dataclass(frozen=True)
@@ -268,12 +268,9 @@ def _answer(face: GalleryItem, model: str, given: Answer) -> str:
     if face.truth:
         sign, word = ("✗", "wrong") if face.erred(model) else ("✓", "right")
         mark = f'<span class="mien-{word}" role="img" aria-label="{word}">{sign}</span> '
-    share = given.probabilities.get(given.predicted)
-    bar = ""
-    if share is not None:
-        drawn = f'<span class="mien-bar"><span style="width: {100 * share:.0f}%"></span></span>'
-        bar = f"{percent(share, digits=0)} {drawn}"
+    width = f"{100 * given.probability:.0f}%"
+    bar = f'<span class="mien-bar"><span style="width: {width}"></span></span>'
     return (
         f'<tr><th scope="row">{escape(model)}</th><td>{mark}{escape(given.predicted)}</td>'
-        f'<td class="mien-number">{bar}</td></tr>'
+        f'<td class="mien-number">{percent(given.probability, digits=0)} {bar}</td></tr>'
     )

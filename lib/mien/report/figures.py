@@ -166,9 +166,7 @@ def reliability(bins: pd.DataFrame, error: float, *, model: str = "The model") -
         percent_axis(axes.yaxis)
         axes.set_xlabel("probability of the answer (area of a dot: images)", size=9)
         axes.set_ylabel("answers that are right")
-    gap = (bins["accuracy"] * bins["n"]).sum() / bins["n"].sum() - (
-        bins["confidence"] * bins["n"]
-    ).sum() / bins["n"].sum()
+    gap = np.average(bins["accuracy"] - bins["confidence"], weights=bins["n"])
     side = "too sure" if gap < 0 else "not sure enough"
     if abs(gap) < 0.01:
         finding = "it is about as sure as it is right"

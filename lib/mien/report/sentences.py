@@ -82,15 +82,14 @@ def private_reads(reads: pd.DataFrame) -> str:
 
 def calibration(bins: pd.DataFrame, error: float, floor: float) -> str:
     """Return how far confidence and accuracy are apart, beside the noise floor."""
-    n = int(bins["n"].sum())
-    over = float(((bins["confidence"] - bins["accuracy"]) * bins["n"]).sum()) / n
+    over = np.average(bins["confidence"] - bins["accuracy"], weights=bins["n"])
     more = "more" if over > 0 else "less"
     side = f"its answers promise {points(abs(over)).lstrip('+')} {more} than they keep"
     if error <= floor:
         side = "it is no further off than that"
     return (
         f"The expected calibration error is {error:.3f}; a perfectly calibrated model would show "
-        f"{floor:.3f} on {count(n, 'image')} by chance. On the whole {side}."
+        f"{floor:.3f} on {count(bins['n'].sum(), 'image')} by chance. On the whole {side}."
     )
 
 
@@ -228,10 +227,7 @@ def planned(plan: Mapping) -> str:
 
 
 def ablation(choices: pd.DataFrame, noise: float, n: int) -> str:
-    """Return which choices of `mien.network.ablation.ablation` stand out of the noise.
-
-    ``noise`` is the standard error of a difference, ``n`` how many images judged.
-    """
+    """Return which choices, judged by n images, stand out of the standard error of a difference."""
     changed = choices[choices["difference"].abs() > 2 * noise].itertuples()
     told = [f"{row.choice} ({points(row.difference)})" for row in changed]
     return (
@@ -329,15 +325,7 @@ def _value(value: object) -> str:
 
 
 def choices(candidates: Mapping[str, Sequence[float]], chosen: Sequence[Mapping]) -> str:
-    """Return among what the inner folds of a model chose, and how often each was chosen.
-
-    ``candidates`` are the values of every parameter, ``chosen`` what each fold has chosen.
-
-    Examples
-    --------
-    >>> choices({"svm__C": (1.0, 2.0)}, [{"svm__C": 2.0}, {"svm__C": 2.0}])
-    'What the inner folds chose in 2 folds, and how often: *C* 1 (0) and 2 (2).'
-    """
+    """Return among what ``candidates`` the inner folds chose, and how often each."""
     if not candidates:
         return "The inner folds chose nothing: the classifier is taken as it is."
     told = []
@@ -512,17 +500,7 @@ def folder(pairs: pd.DataFrame) -> str:
 
 
 def measured(model: str, read: Mapping[str, Any], sources: Iterable[str]) -> str:
-    """Return what a model on measured features reads, and all sources that there are.
-
-    ``read`` has ``kind``, ``source`` and ``names`` of its columns (`mien.data.measured.Measured`).
-
-    Examples
-    --------
-    >>> measured("SVM-OpenFace", {"kind": "Action Units", "source": "OpenFace 2",
-    ...                           "names": ("AU01_r", "AU01_c")}, ["OpenFace 2", "blendshapes"])
-    'SVM-OpenFace reads 2 columns of Action Units, 1 of them presences, from OpenFace 2. Sources \
-of this person are OpenFace 2 and blendshapes.'
-    """
+    """Return what a model on measured features reads (`Measured`), and which sources there are."""
     names = read["names"]
     presences = [name for name in names if name.endswith("_c")]
     told = f", {len(presences)} of them presences," if presences else ""
@@ -559,13 +537,7 @@ def leak(gained: Mapping[str, Any], honest: Mapping[str, Any]) -> str:
 
 
 def left_out(apart: Sequence[bool]) -> str:
-    """Return how many labelled faces were left out to answer the unknown ones.
-
-    Examples
-    --------
-    >>> left_out([True, False, True])
-    'To answer the unknown faces, 1 labelled face of their clips was left out of 3.'
-    """
+    """Return how many labelled faces were left out to answer the unknown ones."""
     left = len(apart) - sum(apart)
     if not left:
         return "To answer the unknown faces, no labelled face was left out."

@@ -46,13 +46,7 @@ class Link:
 def number_text(
     value: float, *, percent: bool = False, digits: int = 2, signed: bool = False
 ) -> str:
-    """Return a number as a reader wants it: grouped thousands, a true minus sign.
-
-    Examples
-    --------
-    >>> number_text(35887), number_text(0.04417, percent=True, digits=1), number_text(-0.5)
-    ('35,887', '4.4 %', '−0.50')
-    """
+    """Return a number as a reader wants it: grouped thousands, a true minus sign."""
     if _missing(value):
         return MISSING
     sign = "+" if signed else ""
@@ -68,13 +62,7 @@ def number_text(
 
 
 def verbatim(text: object) -> str:
-    """Return text (a command, a file name) as Markdown that shows it letter by letter, as code.
-
-    Examples
-    --------
-    >>> verbatim("a_b_*c*.jpg"), verbatim("a`b")
-    ('`a_b_*c*.jpg`', '`` a`b ``')
-    """
+    """Return text (a command, a file name) as Markdown that shows it letter by letter, as code."""
     plain = " ".join(str(text).split())
     longest = max(map(len, re.findall("`+", plain)), default=0)
     fence = "`" * (longest + 1)

@@ -37,13 +37,7 @@ def _harmless(char: str) -> str:
 
 
 def percent(rate: float | None, *, digits: int = 1) -> str:
-    """Return a rate of 0..1 in percent.
-
-    Examples
-    --------
-    >>> percent(0.5529), percent(0.12, digits=0), percent(float("nan"))
-    ('55.3 %', '12 %', 'undefined')
-    """
+    """Return a rate of 0..1 in percent: 55.3 %."""
     return UNDEFINED if _missing(rate) else f"{100 * rate + 0.0:.{digits}f} %"
 
 
@@ -59,15 +53,7 @@ def points(difference: float | None) -> str:
 
 
 def interval(bounds: Sequence[float] | None, *, signed: bool = False) -> str:
-    """Return an interval of rates in percent, or of differences in points (``signed``).
-
-    Examples
-    --------
-    >>> interval((0.447, 0.651))
-    '44.7 to 65.1 %'
-    >>> interval((-0.021, 0.12), signed=True)
-    '−2.1 to +12.0 points'
-    """
+    """Return an interval of rates in percent, or of differences in points (``signed``)."""
     if bounds is None or any(_missing(bound) for bound in bounds):
         return UNDEFINED
     low, high = bounds

@@ -167,12 +167,8 @@ class Chapter:
                     "again, by hand as this one, or the study (mien run STUDY, without --only)"
                 )
 
-    def predictions(self, part: str) -> pd.DataFrame:
-        """Return predictions.csv of an earlier chapter of this study; errors as `metrics`."""
-        return self.table(part, "predictions")
-
     def table(self, part: str, name: str) -> pd.DataFrame:
-        """Return another table that an earlier chapter of this study has saved."""
+        """Return a table that an earlier chapter of this study has saved; errors as `metrics`."""
         return results.load_table(self._found(part)[0], part, name)
 
     def keep(self, **tables: pd.DataFrame) -> None:

@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 
 from mien.data.person import Person
-from mien.emotions import EMOTIONS
 from mien.errors import DataError
 from mien.evaluation import paired_tests, rater_agreement, scores
 from mien.evaluation.calibration import answered_at, risk_coverage
@@ -240,7 +239,9 @@ def same_folds(answers: Answers, a: str, b: str) -> dict[str, Any]:
 
 def unknown_answers(chapter: Chapter) -> pd.DataFrame:
     """Return file_name, clip, truth (raters' majority) and every model's answer, perhaps empty."""
-    predictions = {model.name: chapter.predictions(model.part) for model in _models(chapter)}
+    predictions = {
+        model.name: chapter.table(model.part, "predictions") for model in _models(chapter)
+    }
     found = side_by_side(predictions, "unknown", how="outer")
     return found.fillna("").sort_values("file_name", ignore_index=True)
 
@@ -309,7 +310,7 @@ def costs(chapter: Chapter) -> dict[str, dict[str, Any]]:
 
 def _costs(chapter: Chapter, model: Model) -> dict[str, Any]:
     here = model.trained_in not in chapter.missing
-    sets = chapter.predictions(model.part)["set"]
+    sets = chapter.table(model.part, "predictions")["set"]
     # Those that were fitted on the person are timed on faces from which they did not learn.
     read = (sets == "unknown").sum() if model.fitted_on_person else len(sets)
     metrics = chapter.metrics(model.part)
@@ -376,15 +377,19 @@ def gallery_items(
 ) -> list[GalleryItem]:
     """Return these faces with truth, raters and answers, where every model could read them."""
     frames = {
-        model.name: chapter.predictions(model.part).set_index("file_name")
+        model.name: chapter.table(model.part, "predictions").set_index("file_name")
         for model in _models(chapter)
     }
     items = []
     for row, name in person.faces["file_name"].items():
         if name not in file_names or any(name not in frame.index for frame in frames.values()):
             continue
-        answers = {model: _answer(frame.loc[name]) for model, frame in frames.items()}
-        truth = next(iter(frames.values())).loc[name, "truth"]
+        said = {model: frame.loc[name] for model, frame in frames.items()}
+        answers = {
+            model: Answer(row["predicted"], float(row[f"p_{row['predicted']}"]))
+            for model, row in said.items()
+        }
+        truth = next(iter(said.values()))["truth"]
         rated = person.ratings[person.ratings["file_name"] == name]
         raters = dict(zip(rated["rater"], rated["label"], strict=True))
         items.append(GalleryItem(person.crops[row], name, truth, answers, raters))
@@ -393,8 +398,3 @@ def gallery_items(
 
 def _models(chapter: Chapter) -> list[Model]:
     return [model for model in competitors(chapter.competitor) if model.gap not in chapter.missing]
-
-
-def _answer(row: Mapping[str, Any]) -> Answer:
-    shares = {emotion: float(row[f"p_{emotion}"]) for emotion in EMOTIONS}
-    return Answer(row["predicted"], {name: share for name, share in shares.items() if share > 0})

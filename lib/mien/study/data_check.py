@@ -179,8 +179,7 @@ TAG = "needs-"
 def gaps(study: Study, person: Person) -> dict[str, str]:
     """Return what the study must do without: ``"fer2013"`` or a part, and the reason in words.
 
-    `DataError` if the person's labelled images show fewer than two emotions: nothing could be
-    compared; or if there are fewer clips than folds.
+    `DataError` if the labelled images show fewer than two emotions, or clips are fewer than folds.
     """
     labelled = person.faces[person.faces["set"] == "labelled"]
     shown = sorted(set(labelled.loc[labelled["has_image"], "label"]))

@@ -36,10 +36,7 @@ _ALWAYS = ("data", "photos", "evaluation", "report", "study")
 
 @dataclass(frozen=True)
 class ChapterPlan:
-    """One chapter and everything that its results depend on.
-
-    `mien.study.chapter.Chapter` refuses to hand out what is not declared here.
-    """
+    """One chapter and everything that its results depend on; it is handed nothing else."""
 
     part: str
     notebook: str
@@ -263,13 +260,7 @@ class Study(BaseModel):
 
 
 def without_folders(command: str) -> str:
-    """Return a command line whose absolute paths are cut to their last part, for a page.
-
-    Examples
-    --------
-    >>> without_folders("mien run /home/me/my.yaml --set target=/data/me --set seed=1")
-    'mien run …/my.yaml --set target=…/me --set seed=1'
-    """
+    """Return a command line whose absolute paths are cut to their last part, for a page."""
     return re.sub(r"(?<=[=\s'])/\S*/", "…/", command)
 
 
@@ -298,14 +289,7 @@ def finished(given: str) -> Path:
 
 
 def make_study(parameters: Mapping[str, Any], *, source: str = "study") -> Study:
-    """Return the checked study of these parameters; errors as `load_study`.
-
-    Examples
-    --------
-    >>> make_study({"sed": 1})
-    Traceback (most recent call last):
-    mien.errors.ParameterError: study: there is no parameter 'sed'; did you mean 'seed'?
-    """
+    """Return the checked study of these parameters; errors as `load_study`."""
     try:
         return Study(**parameters)
     except ValidationError as error:

@@ -88,8 +88,7 @@ def rivals_table(
 ) -> pd.DataFrame:
     """Return the answers of rivals (`mien.models.RIVALS`) as `repeats_table`, with ``model``.
 
-    Their probabilities have the shape (repeats, k, 7), of networks (trainings, repeats, k, 7); the
-    first repeats of ``folds`` are theirs.
+    They are (repeats, k, 7), of networks (trainings, repeats, k, 7), of the first of ``folds``.
     """
     if not rivals:
         return pd.DataFrame(columns=["file_name", "model"])
@@ -195,10 +194,9 @@ def side_by_side(
 
 @dataclass(frozen=True)
 class PersonAnswers:
-    """The answers of a model of the crowd to one person, as tables and scores.
+    """The answers of a crowd's model to one person, rescaled to the emotions that it shows.
 
-    With the emotions of the person's labelled faces alone, their probabilities rescaled; the
-    unrestricted scores are with all seven allowed, with the suffix ``-unmasked``.
+    The unrestricted scores are with all seven allowed.
     """
 
     predictions: pd.DataFrame  # in the columns of predictions.csv, of a network its first training

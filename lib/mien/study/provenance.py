@@ -34,8 +34,7 @@ PACKAGES = (
 def private_reads() -> pd.DataFrame:
     """Return every reading of FER2013's PrivateTest for a figure, in this project's history.
 
-    ``commit, date, model, set, purpose, accuracy`` (percent), from ``guides/private_test.csv``, to
-    which lines are only ever added; no rows where mien came without its guides.
+    From ``guides/private_test.csv``, to which lines are only ever added; no rows without guides.
     """
     path = project.project_root() / "guides" / "private_test.csv"
     if not path.is_file():
@@ -157,21 +156,14 @@ def _peak() -> float:
 
 
 def set_in_view(models: Collection[str]) -> pd.DataFrame:
-    """Return the choices behind these models that the labels of README's person have influenced.
-
-    ``models`` (names, by ``;``), ``choice``, ``among`` (what else was tried), ``worth``.
-    """
+    """Return the choices behind these models that the labels of README's person have influenced."""
     choices = _recorded("set_in_view.csv")
     used = [not set(models).isdisjoint(names.split(";")) for names in choices["models"]]
     return choices[used]
 
 
 def other_trainings() -> pd.DataFrame:
-    """Return what trainings of one recipe gave that differ in the processor alone, as recorded.
-
-    ``profile``, ``processor``, ``private`` (accuracy on PrivateTest, 0..1), ``as_it_is`` and
-    ``fine_tuned`` (on the labelled faces of README's person, out of fold), ``recorded`` (where).
-    """
+    """Return what trainings of one recipe gave that differ in the processor alone, as recorded."""
     return _recorded("other_trainings.csv")
 
 

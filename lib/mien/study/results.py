@@ -1,7 +1,4 @@
-"""What a run keeps on disk: metrics, predictions, tables and models, whole or not at all.
-
-Everything of one study lies in one folder (``reports/<study>``); this room knows its layout.
-"""
+"""What a run keeps on disk, whole or not at all, and where in the folder of its study."""
 
 import json
 import math
@@ -43,15 +40,9 @@ def model_path(study: Path, name: str) -> Path:
     return study / "models" / name
 
 
-def training_file(part: str, number: int, ending: str = "keras") -> str:
-    """Return the name of a part's network that was trained as the ``number``-th, from 0.
-
-    Examples
-    --------
-    >>> training_file("B1", 0), training_file("B1", 1, "checkpoint.npz")
-    ('B1.keras', 'B1-2.checkpoint.npz')
-    """
-    return f"{part}-{number + 1}.{ending}" if number else f"{part}.{ending}"
+def training_file(part: str, number: int) -> str:
+    """Return the name of a part's network that was trained as the ``number``-th, from 0."""
+    return f"{part}-{number + 1}.keras" if number else f"{part}.keras"
 
 
 def models_of(study: Path, part: str) -> list[Path]:
@@ -79,13 +70,7 @@ def notebook_path(study: Path, name: str) -> Path:
 
 
 def plain(value: Any) -> Any:
-    """Return ``value`` in the types that JSON has; not-a-number and infinity become None.
-
-    Examples
-    --------
-    >>> plain({"n": np.int64(3), "accuracy": np.float32("nan"), "ci": (0.5, 1)})
-    {'n': 3, 'accuracy': None, 'ci': [0.5, 1]}
-    """
+    """Return ``value`` in the types that JSON has; not-a-number and infinity become None."""
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, pd.DataFrame):
@@ -161,10 +146,7 @@ def save_rows(path: Path, labels: np.ndarray, rows: Mapping[str, np.ndarray]) ->
 
 
 def save_winner(study: Path, files: Mapping[str, Path], card: Mapping[str, Any], told: str) -> None:
-    """Store the person's model in ``models/person``, with card.json, and in words card.md.
-
-    ``files`` are the ``model`` and, where that reads what a network says, the ``network``.
-    """
+    """Store the person's model, its ``files``, in ``models/person`` with card.json and card.md."""
     with whole_folder(study / "models" / "person") as temporary:
         for name, path in files.items():
             shutil.copyfile(path, temporary / f"{name}{path.suffix}")
