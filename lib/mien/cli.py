@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from mien import project, system
+from mien import system
 from mien.errors import DataError, MienError, ParameterError, grouped, printable
 
 if TYPE_CHECKING:
@@ -184,6 +184,7 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="write JSON")] = False,
 ) -> None:
     """Check the parameters and the data of a study, and say what is not used; run nothing."""
+    from mien import project
     from mien.running import scheduler
     from mien.study.parameters import CHAPTERS
 
@@ -248,6 +249,8 @@ def notebooks(
     ] = False,
 ) -> None:
     """Copy the chapters and studies out; a run that is started in DIR takes these copies."""
+    from mien import project
+
     if not (exercises or solutions):
         copies = project.copy_notebooks(folder, force=force)
         out_console.print(f"Chapters and studies are in [bold]{_shown(copies)}[/bold]")

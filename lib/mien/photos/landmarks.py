@@ -26,7 +26,7 @@ import numpy as np
 
 from mien.data.measured import BLENDSHAPES
 from mien.errors import DataError
-from mien.files import cache_dir
+from mien.files import cache_dir, content_hash
 
 #: Where Google offers the file, and the SHA-256 of its 3,758,596 bytes.
 URL = (
@@ -101,10 +101,12 @@ def _located(chosen: str | None, cached: Path) -> Path:
 
 def _fetch(path: Path) -> None:
     """Make sure that the file lies in the cache, whole."""
-    import pooch  # here, because it takes a moment
-
-    pooch.get_logger().setLevel("ERROR")
     try:
+        if path.is_file() and content_hash(path) == SHA256:
+            return
+        import pooch  # here, because it imports requests
+
+        pooch.get_logger().setLevel("ERROR")
         pooch.retrieve(URL, f"sha256:{SHA256}", fname=path.name, path=path.parent)
     except (OSError, ValueError) as error:  # no network, no room, or another file than expected
         reason = str(error).partition("\n")[0][:200]
