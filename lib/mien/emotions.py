@@ -32,10 +32,7 @@ _ALIASES = {
 
 
 def canonical(name: str) -> str:
-    """Return the name that mien uses for an emotion, or ``"unknown"``.
-
-    Names and aliases count in any case, blanks around them do not matter; `DataError` for any
-    other.
+    """Return the name that mien uses for an emotion, or ``"unknown"``; `DataError` for any other.
 
     Examples
     --------

@@ -66,11 +66,7 @@ def grouped(findings: Iterable[Finding]) -> list[Finding]:
 
 
 def printable(text: object) -> str:
-    r"""Return text of the data on one line, with what cannot be printed replaced.
-
-    Line breaks and runs of blanks become one blank; control characters, marks that turn the
-    direction of writing and undecodable bytes become the replacement character.
-    """
+    r"""Return text on one line, with what cannot be printed replaced."""
     line = " ".join(str(text).split())
     return "".join(char if char.isprintable() else "\ufffd" for char in line)
 

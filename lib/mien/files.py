@@ -21,10 +21,7 @@ _LITTER = re.compile(
 
 
 def cache_dir() -> Path:
-    """Return the folder for what can be computed again: ``MIEN_CACHE_DIR``, else the user's own.
-
-    The folder need not exist, and deleting it loses nothing but time.
-    """
+    """Return the folder for what can be computed again: ``MIEN_CACHE_DIR``, else the user's own."""
     chosen = os.environ.get("MIEN_CACHE_DIR")
     return Path(chosen).expanduser() if chosen else Path(platformdirs.user_cache_dir("mien"))
 
@@ -33,9 +30,8 @@ def cache_dir() -> Path:
 def atomic_write(path: str | Path) -> Iterator[Path]:
     """Write a file whole or not at all; folders above it are made.
 
-    Hands out the path of a temporary file in the same folder and with the same suffix, which the
-    block must create; when the block ends, that file is flushed to the disk and takes the place of
-    ``path`` in one step. When the block raises, it is removed and ``path`` stays what it was.
+    Hands out a temporary path in the same folder and with the same suffix, which the block writes;
+    when it ends, the file takes the place of ``path``. When it raises, ``path`` stays what it was.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -74,10 +70,7 @@ def whole_folder(path: Path, *, replace: bool = True) -> Iterator[Path]:
 
 
 def keep(path: Path, write: Callable[[Path], object]) -> None:
-    """Write a file below `cache_dir` atomically, or warn and go on where that is not possible.
-
-    ``write`` is called with the path of a temporary file, which it writes.
-    """
+    """Let ``write`` write a file below `cache_dir`, whole, or warn where that is not possible."""
     try:
         with atomic_write(path) as part:
             write(part)
@@ -90,10 +83,7 @@ def keep(path: Path, write: Callable[[Path], object]) -> None:
 
 
 def files_below(folder: Path) -> list[Path]:
-    """List the files of a folder and its subfolders, sorted, without what is `hidden`.
-
-    Links to folders are not followed, so that a loop of links does no harm.
-    """
+    """List the files below a folder, sorted, without what is `hidden`; links are not followed."""
     found = []
     for where, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not hidden(name)]
@@ -104,8 +94,7 @@ def files_below(folder: Path) -> list[Path]:
 def files_within(folder: Path) -> tuple[list[Path], dict[Path, str]]:
     """List the files of a folder and its subfolders, also through links that stay inside it.
 
-    They are sorted, folder by folder, without what is `hidden`. The second value is what was not
-    followed or could not be listed, and why.
+    Sorted, without what is `hidden`; and what was not followed or could not be listed, and why.
     """
     found: list[Path] = []
     unread: dict[Path, str] = {}
@@ -144,7 +133,7 @@ def hidden(name: str) -> bool:
 def content_hash(path: Path) -> str:
     """Return the SHA-256 (hex) of a file's bytes, or of the names and bytes of a folder's files.
 
-    Of a folder, the files that `files_below` lists; `OSError` where one cannot be read.
+    Of those that `files_below` lists; `OSError` where one cannot be read.
     """
     path = path.resolve(strict=True)
     if not path.is_dir():

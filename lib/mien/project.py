@@ -27,10 +27,8 @@ def shipped() -> Path:
 def project_root() -> Path:
     """Return the folder whose ``notebooks/`` are run and whose ``reports/`` are written.
 
-    The current folder, if chapters of mien lie in its ``notebooks/``: in a clone, and where ``mien
-    notebooks`` has copied them; in ``notebooks/`` itself, where Jupyter works, it is the folder
-    above. Else the clone that mien is installed from (``pip install -e``), wherever it is called.
-    Else mien came as a wheel, and it is the current folder.
+    The current folder (or, in ``notebooks/`` itself, the one above), if chapters of mien lie in its
+    ``notebooks/``; else the clone that mien is installed from; for a wheel the current folder.
     """
     here = Path.cwd()
     here = here.parent if here.name == "notebooks" else here
@@ -40,10 +38,7 @@ def project_root() -> Path:
 
 
 def notebook_source(name: str, ending: str = ".ipynb") -> Path:
-    """Return the notebook called ``name`` (without ending): the project's, else the shipped one.
-
-    Or another file that lies beside the notebooks.
-    """
+    """Return the notebook ``name``, or a file beside it: the project's, else the shipped one."""
     paths = [folder / f"{name}{ending}" for folder in _folders()]
     return next((path for path in paths if path.is_file()), paths[0])
 
@@ -51,8 +46,8 @@ def notebook_source(name: str, ending: str = ".ipynb") -> Path:
 def study_file(given: str | Path) -> Path:
     """Return the file of a study that a command names by its path or, short, by its name.
 
-    A name without folders that is no file stands for ``<name>.yaml`` in the project's
-    ``notebooks/studies/``, else among the studies that mien ships.
+    A name that is no file stands for ``<name>.yaml`` in the project's ``notebooks/studies/``, else
+    among the studies that mien ships.
     """
     path = Path(given)
     if path.name != str(given) or path.is_file():
@@ -88,9 +83,8 @@ def copy_notebooks(folder: Path, *, force: bool = False) -> Path:
 def write_copies(target: Path, files: Mapping[Path, bytes], *, force: bool = False) -> Path:
     """Write files, by their paths below a folder, into it, and return it.
 
-    Other files there stay; files of the same names that are not the same are replaced by ``force``
-    alone. `ParameterError` if some of them are there and were changed, or cannot be written;
-    nothing is written then.
+    `ParameterError`, and nothing is written, if files of these names were changed, unless by
+    ``force``, or cannot be written.
     """
     try:
         new = {path: data for path, data in files.items() if not _holds(target / path, data)}

@@ -73,7 +73,7 @@ def out_of_reach() -> dict[str, Any]:
 def kill_family(process: subprocess.Popen) -> None:
     """Kill a process that is `out_of_reach`, with those that it has started, and wait for it.
 
-    Windows knows no such families: there the others end with their standard input (`tethered`).
+    Windows knows no families: there the others end with their standard input (`tethered`).
     """
     if sys.platform == "win32":
         process.kill()

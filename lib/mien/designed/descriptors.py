@@ -18,10 +18,7 @@ from mien.errors import DataError, ParameterError
 
 
 def as_images(images) -> np.ndarray:
-    """Return ``images`` as a uint8 array (n, height, width), or say why that cannot be.
-
-    `DataError` if the array has another shape or type, or holds no image.
-    """
+    """Return images as uint8 (n, height, width); `DataError` if they are none, or empty."""
     images = np.asarray(images)
     if images.ndim != 3 or images.dtype != np.uint8 or not len(images):
         raise DataError(
@@ -34,10 +31,7 @@ def as_images(images) -> np.ndarray:
 def in_blocks(
     describe: Callable[[np.ndarray], np.ndarray], images: np.ndarray, *, block: int
 ) -> np.ndarray:
-    """Describe images (n, h, w) block by block on all cores, float32 (n, features).
-
-    ``describe`` takes (m, h, w) images, up to ``block`` of them, and returns (m, features) float32.
-    """
+    """Describe images (n, h, w) on all cores, ``block`` at a time: float32 (n, features)."""
     blocks = [images[start : start + block] for start in range(0, len(images), block)]
     # One BLAS thread per block: the blocks already fill the cores.
     with threadpool_limits(1), ThreadPoolExecutor(os.cpu_count()) as pool:
@@ -71,14 +65,9 @@ class Hog(TransformerMixin, BaseEstimator):
 
     Central differences, nine unsigned orientations without interpolation, cells averaged,
     overlapping blocks of 2 x 2 cells normalised with L2-Hys (clip at 0.2, Lowe 2004): the same
-    numbers as :func:`skimage.feature.hog` with its defaults, about twenty times faster than one
-    image at a time (0.3 ms an image on one core). Output: (n, b * b * 36) float32 with b = 48 //
-    cell - 1.
-
-    Parameters
-    ----------
-    cell : int
-        Side of a cell in pixels. Pixels beyond the last whole cell are left out.
+    numbers as :func:`skimage.feature.hog` with its defaults, about twenty times faster. Output: (n,
+    b * b * 36) float32 with b = 48 // cell - 1. ``cell`` is the side of a cell in pixels; pixels
+    beyond the last whole cell are left out.
     """
 
     def __init__(self, *, cell: int = 6):
@@ -131,12 +120,8 @@ class Hog(TransformerMixin, BaseEstimator):
 class Reduced(TransformerMixin, BaseEstimator):
     """Principal components of a descriptor's rows, float32 (n, components).
 
-    Parameters
-    ----------
-    components : int
-        Most components; fewer rows or columns than that give fewer.
-    seed : int
-        Of the randomised decomposition (Halko, Martinsson and Tropp 2011).
+    At most so many ``components``; fewer rows or columns than that give fewer. ``seed`` is of the
+    randomised decomposition (Halko, Martinsson and Tropp 2011).
     """
 
     def __init__(self, components: int = 256, *, seed: int = 0):
@@ -196,7 +181,7 @@ class PatchDictionary(TransformerMixin, BaseEstimator):
     sample : int
         Patches that the whitening and the dictionary are learned from.
     seed : int
-        Seed of the sample and of the first atoms.
+        Of the sample and of the first atoms.
     """
 
     def __init__(
@@ -304,11 +289,7 @@ def _normalised(patches):
 
 
 def _whitening(patches):
-    """Mean and ZCA matrix with 0.1 added to the variances (Coates and Ng 2012, section 3).
-
-    Both are float64 and mirror-symmetric, as the patches are: every one comes with its mirror
-    image, but sums over hundreds of thousands of them differ by their order.
-    """
+    """Mean and ZCA matrix, float64, variances plus 0.1 (Coates and Ng 2012, section 3)."""
     side = int(np.sqrt(patches.shape[1]))
     turned = np.arange(side * side).reshape(side, side)[:, ::-1].ravel()
     mean = patches.mean(axis=0, dtype=np.float64)

@@ -1,7 +1,7 @@
 """Support vector machines on images of faces: raw pixels, HOG and the strong descriptor.
 
-The first functions return unfitted :class:`~sklearn.pipeline.Pipeline` objects over uint8 images
-(n, 48, 48). Fit them on Training, :class:`Calibrated` on PublicTest, score on PrivateTest.
+The first functions return unfitted pipelines over uint8 images (n, 48, 48). Fit them on Training,
+:class:`Calibrated` on PublicTest, score on PrivateTest.
 """
 
 from collections.abc import Mapping
@@ -26,9 +26,8 @@ from mien.evaluation.calibration import fit_temperature
 def solver(**parameters):
     """Return an ``SVC`` from scikit-learn-intelex where it is installed, else scikit-learn's own.
 
-    Both solve the same problem to the same tolerance; the former is ten times faster or more on
-    thousands of images. Ties between classes are broken by the decision values, so that the largest
-    of ``decision_function`` is what ``predict`` says.
+    The former finds the same solution ten times faster or more. Ties between classes are broken by
+    the decision values: the largest of ``decision_function`` is what ``predict`` says.
     """
     try:
         from sklearnex.svm import SVC
@@ -38,10 +37,9 @@ def solver(**parameters):
 
 
 def pixel_svm() -> Pipeline:
-    """Return the baseline: standardised grey values and an RBF kernel.
+    """Return the baseline, the assignment's own: standardised grey values and an RBF kernel.
 
-    This is what the assignment's own solution did (44.7 % of PrivateTest). Cost: 40 s to fit on
-    all of Training with scikit-learn-intelex on two cores.
+    Cost: 40 s to fit on all of Training with scikit-learn-intelex on two cores.
     """
     return Steps([("pixels", Pixels()), ("scale", StandardScaler()), ("svm", solver())])
 
@@ -70,24 +68,19 @@ def strong_svm(
     """Return patch dictionaries of several sizes and an SVM that a mirror cannot mislead.
 
     What each profile takes stands in `mien.study.profiles`, as ``image_svm``. What a dictionary
-    makes of the images is kept on disk by itself, so another combination of the same dictionaries
-    describes nothing again.
+    makes of the images is kept on disk, for another combination of the same dictionaries.
 
     Parameters
     ----------
     patches : mapping of int to int
         Side of a patch in pixels, and cells per side of its pooling grid; a `PatchDictionary` for
-        each.
-    atoms : int
-        Of each dictionary.
+        each, of so many ``atoms``.
     even, odd, sample : int
         Components kept of each, and the images that they are learned from (`MirrorComponents`).
     gamma, penalty : float
         Of `MirrorSvm`.
     mirrors : bool
         Train on every image's mirror image too.
-    seed : int
-        Seed of everything random.
     """
     parts = [
         Cached(
@@ -109,9 +102,8 @@ def strong_svm(
 def strong_steps(*, patches: Mapping[int, int], **settings) -> dict[str, Pipeline]:
     """Return :func:`strong_svm` as it grows, for an ablation: by name, the whole model last.
 
-    First one size of patches without mirror images, then with them, then all sizes. Fitted in this
-    order, each step describes only what is new in it. Arguments as of `strong_svm`, ``mirrors``
-    aside.
+    One size of patches without mirror images, then with them, then all sizes: fitted in this order,
+    each step describes only what is new in it. Arguments as of `strong_svm`, ``mirrors`` aside.
     """
     first, *others = patches
     one = {first: patches[first]}
@@ -130,16 +122,8 @@ def strong_steps(*, patches: Mapping[int, int], **settings) -> dict[str, Pipelin
 def losses_compared(model: Pipeline, *, C: float) -> dict[str, Pipeline]:
     """Return what a fitted :func:`strong_svm` would be with either loss: two unfitted models.
 
+    Both keep its descriptor, fitted, and its kernel; ``C`` is the penalty of the hinge loss.
     Nothing where another classifier has taken its place.
-
-    Both keep the descriptor as it was fitted, and the kernel; only the last step is to be fitted,
-    to images that may be few.
-
-    Parameters
-    ----------
-    model : Pipeline
-    C : float
-        Penalty of the hinge loss.
     """
     if not isinstance(model, Pipeline) or not isinstance(model.steps[-1][1], MirrorSvm):
         return {}
@@ -154,18 +138,8 @@ def losses_compared(model: Pipeline, *, C: float) -> dict[str, Pipeline]:
 def check_crowd(training: np.ndarray, public: np.ndarray) -> None:
     """Refuse a crowd that no SVM can learn from, before anything is computed.
 
-    A class that only one of the two shows does no harm: what Training lacks is never answered, and
-    the temperature is one number for all classes.
-
-    Parameters
-    ----------
-    training, public : int array (n,)
-        Class codes of Training and of PublicTest.
-
-    Raises
-    ------
-    DataError
-        If Training shows fewer than two emotions, or PublicTest none of them.
+    `DataError` if of the class codes, int (n,), ``training`` has fewer than two, or ``public`` none
+    of those. A class that only one of them shows does no harm.
     """
     shown = named(np.unique(training))
     if len(shown) < 2:
@@ -183,10 +157,10 @@ def check_crowd(training: np.ndarray, public: np.ndarray) -> None:
 class Calibrated(ClassifierMixin, BaseEstimator):
     """A fitted classifier with probabilities that mean something, and the same predictions.
 
-    One temperature (``temperature_``) divides the decision values before the softmax; it is fitted
-    to images that the model was not trained on (Guo et al. 2017, "On calibration of modern neural
-    networks"). scikit-learn's ``CalibratedClassifierCV`` finds the same number, but refuses
-    held-out images that lack a class of the model, or show one fewer times than it has folds.
+    One temperature (``temperature_``), fitted to held-out images, divides the decision values
+    before the softmax (Guo et al. 2017, "On calibration of modern neural networks"). scikit-learn's
+    ``CalibratedClassifierCV`` finds the same number, but refuses held-out images that lack a class
+    of the model, or show one fewer times than it has folds.
     """
 
     def __init__(self, model):

@@ -40,10 +40,8 @@ def unit_importance(
 
     Breiman's permutation importance (2001, "Random forests"), on the faces that the model was not
     fitted on. A unit is an Action Unit or a blendshape; its intensity and presence, its left and
-    right side are exchanged together, since either tells of the other
-    (`mien.data.measured.unit_of`). Arguments are those of
-    :func:`mien.designed.measured_svm.cross_validate`; ``shuffles`` is how often each unit is
-    shuffled in each fold.
+    right side are exchanged together (`mien.data.measured.unit_of`), ``shuffles`` times in each
+    fold. Other arguments are those of :func:`mien.designed.measured_svm.cross_validate`.
 
     Returns
     -------
@@ -119,8 +117,7 @@ def textbook_hits(agreement: pd.DataFrame) -> dict[str, int]:
 def _shuffled(answer, together, shuffles, random):
     """The procedure that answers each row (2, 1 + units, 7) as it is and with each unit shuffled.
 
-    First how often it gives each emotion as its answer, then the probabilities, both means over
-    the shuffles among the rows that are tested.
+    First the shares of its answers, then the probabilities, means over the shuffles.
     """
 
     def answers(rows, labels, clips, others):
@@ -151,9 +148,8 @@ def _summary(emotion, units, drop, probability_drop):
 def shuffled_by_clip(labels: np.ndarray, clips: np.ndarray, random) -> np.ndarray:
     """Return the labels dealt anew with the frames of a clip kept in a row.
 
-    The clips' blocks of labels change order and are laid over the faces clip by clip, so that every
-    emotion stays as frequent as it was and neighbours in a clip still mostly agree: what may be
-    exchanged if the features tell nothing.
+    The clips' blocks of labels change order and are laid over the faces clip by clip: every emotion
+    stays as frequent as it was, and neighbours in a clip still mostly agree.
     """
     order = np.argsort(clips, kind="stable")
     _, starts = np.unique(clips[order], return_index=True)
@@ -175,12 +171,12 @@ def chance_test(
 ) -> dict:
     """Compare the accuracy out of fold with what the same procedure gets on shuffled faces.
 
-    So that a thousand shuffles take a second, the statistic is a simpler model's than that of the
-    chapter: the same kernel on the same features, scaled on all faces at once, and a least-squares
-    SVM (Suykens and Vandewalle 1999, Neural Processing Letters 9:293) with a penalty of 1 in place
-    of the nested choice. The test stays exact: scaling and penalty look at no label, and the true
-    and the shuffled faces get the very same treatment (Ojala and Garriga 2010, "Permutation Tests
-    for Studying Classifier Performance", Journal of Machine Learning Research 11, test 1).
+    So that a thousand shuffles take a second, the model is simpler than the chapter's: the same
+    kernel on the same features, scaled on all faces at once, and a least-squares SVM (Suykens and
+    Vandewalle 1999, Neural Processing Letters 9:293) with a penalty of 1. The test stays exact:
+    scaling and penalty look at no label, and true and shuffled faces are treated alike (Ojala and
+    Garriga 2010, "Permutation Tests for Studying Classifier Performance", Journal of Machine
+    Learning Research 11, test 1).
 
     ``fold`` (n,) is one repeat of the folds, the same for the true and the shuffled faces; the
     smallest p value is 1 / (permutations + 1).

@@ -47,18 +47,16 @@ class UnitFeatures(TransformerMixin, BaseEstimator):
     """Action Units as an SVM should see them, with everything learned from the training fold.
 
     Three views of the same face, side by side: intensities of which nothing, a little or more is
-    taken for noise (soft threshold), each times 1 + presence, since OpenFace's presence comes
-    from a classifier that is trained apart from the regressor of the intensity. Within a view
-    all units keep their common scale: scaling each column would lift the rare, noisy ones.
-    Missing intensities take the training rows' median, missing presences count as absent. No
-    median is subtracted: what the kernel compares are differences, in which it would cancel.
+    taken for noise (soft threshold), each times 1 + presence, which OpenFace tells by a classifier
+    of its own. Within a view all units keep their common scale: scaling each column would lift the
+    rare, noisy ones. Missing intensities take the training rows' median, missing presences count as
+    absent.
 
     Parameters
     ----------
     names : sequence of str
-        Of the k columns: ``AU01_r`` or ``AU01`` an intensity, ``AU01_c`` a presence. A presence
-        without an intensity of its unit is not used; where there is no intensity at all, the
-        presences take their place.
+        Of the k columns: ``AU01_r`` or ``AU01`` an intensity, ``AU01_c`` a presence, used beside
+        its intensity, or where there is no intensity at all.
     noise : sequence of float
         Threshold of each of the views, as many as `NOISE` has.
     presence : bool
@@ -69,8 +67,7 @@ class UnitFeatures(TransformerMixin, BaseEstimator):
     medians_ : array (units,), float32
         Median intensities of the training rows; 0 for a unit that was never measured.
     scales_ : array (views, 1, 1), float32
-        What each view is divided by: the root of its variance over rows and units, times their
-        number. The mean squared distance of two faces is then 2 or a little less.
+        What each view is divided by, so that the mean squared distance of two faces is about 2.
     """
 
     def __init__(
@@ -114,10 +111,9 @@ class UnitFeatures(TransformerMixin, BaseEstimator):
 def mean_rbf(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     """Return the mean (m, n) over the views of an RBF kernel, ``exp(-|x - y|^2)`` in each.
 
-    A sum of kernels lets every view vote with its own distances, where one kernel on all columns
-    would let the largest distance decide (Gonen and Alpaydin 2011, "Multiple kernel learning
-    algorithms": the plain mean is hard to beat). ``left`` (m, units * views), ``right``
-    (n, units * views), as many views as `NOISE` has.
+    Every view votes with its own distances (Gonen and Alpaydin 2011, "Multiple kernel learning
+    algorithms": the plain mean is hard to beat). ``left`` (m, units * views), ``right`` (n, units *
+    views), as many views as `NOISE` has.
 
     Examples
     --------
@@ -151,11 +147,10 @@ def measured_pipeline(names: Sequence[str], *, kernel: str = "") -> Pipeline:
 class MeasuredSvm(ClassifierMixin, NearestName):
     """An SVM on measured features, or another classifier: inner folds that keep clips whole choose.
 
-    Where all columns are Action Units it sees them as `UnitFeatures` and chooses its penalty; their
-    thresholds and the presence gain are constants, set with one real person's rows in view
-    (``benchmarks/measured_models.py``). Any other columns it takes as they are, the missing ones as
-    the training rows' medians, and chooses the penalty and whether each column gets a scale of its
-    own.
+    Where all columns are Action Units it sees them as `UnitFeatures`, whose constants were set with
+    one real person's rows in view (``benchmarks/measured_models.py``), and chooses its penalty. Any
+    other columns it takes as they are, the missing ones as the training rows' medians, and chooses
+    the penalty and whether each column gets a scale of its own.
 
     Parameters
     ----------
@@ -169,18 +164,17 @@ class MeasuredSvm(ClassifierMixin, NearestName):
     n_splits : int
         Inner folds; fewer where there are fewer clips.
     seed : int
-        Seed of the inner folds.
+        Of the inner folds.
 
     Attributes
     ----------
-    classes_ : array of str
     chosen_ : dict
         The combination with the highest accuracy out of the inner folds; the first where equal.
     inner_accuracy_ : float
         That accuracy: optimistic, because it was chosen.
     temperature_ : float
-        What the decision values are divided by before the softmax, fitted on the inner folds'
-        held-out values (Guo et al. 2017). The largest probability is the prediction.
+        Divides the decision values before the softmax; fitted on the held-out values of the inner
+        folds (Guo et al. 2017).
     model_ : Pipeline
         The chosen combination, fitted on all rows.
     """
@@ -201,21 +195,11 @@ class MeasuredSvm(ClassifierMixin, NearestName):
         self.seed = seed
 
     def fit(self, rows, labels, groups=None):
-        """Choose, calibrate and fit.
+        """Choose, calibrate and fit to rows (n, k) with labels (n,) of str.
 
-        Parameters
-        ----------
-        rows : array (n, k)
-        labels : array (n,) of str
-        groups : array (n,) of str, optional
-            The clip of every row; each row its own clip where left out.
-
-        Raises
-        ------
-        DataError
-            If there are no rows, nothing in them, or labels and rows differ in number.
-        ParameterError
-            If the rows have not the columns that are named.
+        ``groups`` (n,) are the clips; each row is its own clip where left out. `DataError` if there
+        are no rows, nothing in them, or labels and rows differ in number; `ParameterError` if the
+        rows have not the columns that are named.
         """
         rows, labels = np.asarray(rows, np.float32), np.asarray(labels)
         if not len(rows) or len(rows) != len(labels):
@@ -269,10 +253,9 @@ class MeasuredSvm(ClassifierMixin, NearestName):
         return {name: values for name, values in tried.items() if name in known}
 
     def reading(self, names: Sequence[str]) -> "MeasuredSvm":
-        """Return the same unfitted model for other columns.
+        """Return the same unfitted model for other columns, an SVM's kernel kept.
 
-        `measured_pipeline` is made anew for them, with its SVM's kernel if that is not the default;
-        another classifier stays as it is.
+        Another classifier stays as it is.
         """
         other = clone(self).set_params(names=names)
         if isinstance(self.pipeline, Steps):
@@ -340,8 +323,7 @@ class MeasuredSvm(ClassifierMixin, NearestName):
 def asked(model: MeasuredSvm) -> Callable:
     """Return the procedure of an unfitted model for `out_of_fold`: probabilities, and its choice.
 
-    The probabilities (k, 7) are in the order of `mien.emotions.EMOTIONS`; 0 for what the rows that
-    it learns from lack.
+    The probabilities (k, 7) are in the order of `mien.emotions.EMOTIONS`.
     """
 
     def answer(rows, labels, clips, others):
@@ -363,24 +345,17 @@ def cross_validate(
 
     ``rows`` (n, k), ``labels`` and ``clips`` (n,) of str (clips also keep the inner folds apart),
     ``folds`` int (repeats, n) of :func:`mien.evaluation.cross_validation.grouped_folds`, or
-    ``plain_folds``, to show the leak; ``model`` is unfitted.
-
-    Returns
-    -------
-    probabilities : float array (repeats, n, 7)
-        As `asked` has them; the largest is the answer.
-    chosen : list of dict
-        The combination (`MeasuredSvm.chosen_`) that every fold of every repeat has chosen.
+    ``plain_folds``, to show the leak; ``model`` is unfitted. Float (repeats, n, 7) as `asked` has
+    them, and `MeasuredSvm.chosen_` of every fold of every repeat.
     """
     return out_of_fold(asked(model), rows, labels, clips, folds)
 
 
 def nearest_faces(model: MeasuredSvm, rows: np.ndarray, labelled: np.ndarray) -> np.ndarray:
-    """Return the two labelled faces that the model sees as closest to each row.
+    """Return the two labelled faces that the model sees as closest to each row, the closest first.
 
-    Distances are Euclidean between the features of the fitted model, what its last step sees.
-    ``rows`` (m, k) are the faces to explain, ``labelled`` (n, k) those to choose from. Returns
-    rows of ``labelled``, int (m, 2), the closest first.
+    By Euclidean distance between what the last step of the fitted model sees: of ``rows`` (m, k)
+    and ``labelled`` (n, k), places in the latter, int (m, 2).
     """
     here, there = described(model.model_, rows), described(model.model_, labelled)
     distances = np.linalg.norm(here[:, None] - there[None], axis=2)

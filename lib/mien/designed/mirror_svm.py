@@ -22,12 +22,11 @@ class MirrorComponents(TransformerMixin, BaseEstimator):
 
     The descriptor ``d`` of a face and ``m`` of its mirror image are ``even + odd`` and ``even -
     odd`` with ``even = (d + m) / 2`` and ``odd = (d - m) / 2``. Both halves get their own principal
-    components, so that mirroring a face changes the sign of the last columns and nothing else;
-    `MirrorSvm` uses that.
+    components, so that mirroring a face changes the sign of the last columns and nothing else.
 
     Output: (n, even + odd) float32: the even components, then the odd ones, every row scaled to
     length 1 (which takes out how contrasty a picture is; Perronnin, Sanchez and Mensink 2010,
-    "Improving the Fisher kernel"). Whole descriptors are never kept, so memory stays small.
+    "Improving the Fisher kernel").
 
     Parameters
     ----------
@@ -88,8 +87,8 @@ class MirrorComponents(TransformerMixin, BaseEstimator):
 class SideBySide(TransformerMixin, BaseEstimator):
     """Several `MirrorComponents` as one: all even columns first, then all odd ones.
 
-    Output: float32, every row of length 1. An RBF kernel over it is the product of the kernels over
-    the parts, which all keep the same numbers of components, ``odd`` of them odd.
+    Output: float32, every row of length 1; an RBF kernel over it is the product of the kernels over
+    the parts, each of which keeps ``odd`` odd components.
     """
 
     def __init__(self, parts, *, odd: int):
@@ -142,12 +141,11 @@ class MirrorSvm(ClassifierMixin, BaseEstimator):
 
     The kernel is the mean of an RBF kernel over a face and its mirror image, ``k(x, y) =
     (exp(-gamma |x - y|^2) + exp(-gamma |x - my|^2)) / 2`` (Haasdonk and Burkhardt 2007, "Invariant
-    kernel functions for pattern analysis and machine learning"). Training on it equals training on
-    every image and its mirror image, at the cost of the images alone, and the answer for a face and
-    for its mirror image is the same. With squared loss (Suykens and Vandewalle 1999, "Least squares
-    support vector machine classifiers") the solution is one linear system, solved by conjugate
-    gradients with a Nystrom preconditioner (Frangella, Tropp and Udell 2023, "Randomized Nystrom
-    preconditioning").
+    kernel functions for pattern analysis and machine learning"), which equals training on every
+    image and its mirror image at the cost of the images alone. With squared loss (Suykens and
+    Vandewalle 1999, "Least squares support vector machine classifiers") the solution is one linear
+    system, solved by conjugate gradients with a Nystrom preconditioner (Frangella, Tropp and Udell
+    2023, "Randomized Nystrom preconditioning").
 
     Memory: 4 n^2 bytes while fitting, 3.3 GB for FER2013's Training. Cost on two cores: about 10 s
     for the kernel of 1,000 features and 15 s for the solution.
@@ -166,7 +164,7 @@ class MirrorSvm(ClassifierMixin, BaseEstimator):
     tolerance : float
         Relative residual at which the solver stops.
     seed : int
-        Seed of the choice of landmarks.
+        Of the choice of landmarks.
     """
 
     def __init__(
@@ -189,12 +187,7 @@ class MirrorSvm(ClassifierMixin, BaseEstimator):
     def fit(self, rows, labels):
         """Solve for the weights of all training rows (n, features), labels (n,).
 
-        Raises
-        ------
-        DataError
-            If there are not at least two classes.
-        ParameterError
-            If a parameter is out of range.
+        `DataError` if there are not two classes; `ParameterError` if a parameter is out of range.
         """
         rows = np.ascontiguousarray(rows, np.float32)
         self.classes_, codes = np.unique(labels, return_inverse=True)
@@ -233,17 +226,10 @@ class MirrorSvm(ClassifierMixin, BaseEstimator):
 
 
 class HingeMirrorSvm(MirrorSvm):
-    """The textbook's SVM, with hinge loss, on the kernel of :class:`MirrorSvm`.
+    """The textbook's SVM, with hinge loss of penalty ``C``, on the kernel of :class:`MirrorSvm`.
 
     scikit-learn's ``SVC`` on the kernel matrix, which takes 8 n^2 bytes and a time that grows
     faster than that: for some thousand rows.
-
-    Parameters
-    ----------
-    C : float
-        What an error costs.
-    odd, gamma
-        As in :class:`MirrorSvm`.
     """
 
     def __init__(self, *, C: float = 1.0, odd: int = 0, gamma: float = 1.0):
@@ -274,8 +260,8 @@ class HingeMirrorSvm(MirrorSvm):
 def mirror_kernel(left, right, *, odd: int, gamma: float) -> np.ndarray:
     """Return the mean RBF kernel (m, n) over right faces and their mirror images, float32.
 
-    ``left`` (m, features) and ``right`` (n, features) are float32, ``odd`` is how many of the last
-    columns change their sign in the mirror.
+    Of ``left`` (m, features) and ``right`` (n, features), float32; the last ``odd`` columns change
+    their sign in the mirror.
 
     Examples
     --------
@@ -327,9 +313,8 @@ def solve(kernel, targets, *, penalty, chosen, tolerance):
     """Solve ``(kernel + penalty I) weights = targets`` by preconditioned conjugate gradients.
 
     ``kernel`` is float32 (n, n), positive semi-definite, ``targets`` float32 (n, columns),
-    ``chosen`` the landmarks of the preconditioner, ``tolerance`` the largest residual that counts
-    as solved, relative to the targets, every column by itself. Returns the weights, float32 (n,
-    columns), and the steps, at most 300.
+    ``chosen`` the preconditioner's landmarks, ``tolerance`` the largest residual, relative to the
+    targets of its column. Returns the weights, float32 (n, columns), and the steps, at most 300.
     """
     precondition = _nystrom(kernel, chosen, penalty)
     weights = np.zeros_like(targets)

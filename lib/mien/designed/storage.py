@@ -26,10 +26,9 @@ class Cached(TransformerMixin, BaseEstimator):
 
     The key is a hash of the transformer's class and parameters (deterministic ones: an integer
     seed), of the images and labels that it was fitted on, of the images that it describes, and of
-    scikit-learn's version. So a changed image or parameter never meets an old result. A file that
-    cannot be read is computed anew. Fitted states are stored with skops, results as ``.npy``:
-    formats that run no code. ``hits_`` counts the fits and results from disk since the last
-    ``fit``.
+    scikit-learn's version. A file that cannot be read is computed anew. Fitted states are stored
+    with skops, results as ``.npy``: formats that run no code. ``hits_`` counts the fits and results
+    from disk since the last ``fit``.
     """
 
     def __init__(self, transformer):
@@ -87,11 +86,7 @@ class Cached(TransformerMixin, BaseEstimator):
 
 
 def save(model: BaseEstimator, path: str | Path) -> None:
-    """Write a fitted model to a ``.skops`` file, whole or not at all.
-
-    Support vector machines of scikit-learn-intelex are stored as scikit-learn's own, so that the
-    file can be used where the former is not installed.
-    """
+    """Write a fitted model, its SVCs as `stock` has them, to ``.skops``, whole or not at all."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_write(path) as temporary:

@@ -23,10 +23,10 @@ from mien.study import results
 class RatingResults:
     """What the ratings of a folder say; every frame is empty until the rater has finished.
 
-    ``pairs`` and ``groups`` are as `mien.evaluation.rater_agreement.Agreement` has them, without
-    who could not tell; ``differ`` has ``file_name`` and what every rater said, for the faces on
-    which they differ; ``models`` ``model``, ``n``, ``agreement`` with the raters' majority (0..1),
-    ``low`` and ``high`` (95 % interval over clips).
+    ``pairs`` and ``groups`` are as `mien.evaluation.rater_agreement.Agreement` has them; ``differ``
+    has ``file_name`` and what every rater said, for the faces on which they differ; ``models``
+    ``model``, ``n``, ``agreement`` with the raters' majority (0..1), ``low`` and ``high`` (95 %
+    interval over clips).
     """
 
     pairs: pd.DataFrame
@@ -36,10 +36,7 @@ class RatingResults:
 
 
 def folder_of(folder: str) -> Path:
-    """Return a person's folder; for ``"demo"`` a copy of the drawn person.
-
-    The copy lies in ``reports/label/person``: the drawn data themselves are never changed.
-    """
+    """Return a person's folder; for ``"demo"`` a copy of it in ``reports/label/person``."""
     if folder != "demo":
         return Path(folder).expanduser()
     from mien.synthetic.dataset import demo_folder  # here, because drawing is rarely needed

@@ -31,11 +31,7 @@ AGAIN_EVERY = 10
 
 
 def rater_name(text: str) -> str:
-    """Return a rater's name as it is written to disk.
-
-    `ParameterError` if it is empty, longer than 40 characters, holds what cannot be printed, or
-    begins as a formula would in a spreadsheet.
-    """
+    """Return a rater's name as it is written to disk; `ParameterError` if it is not fit."""
     name = text.strip()
     if not name or len(name) > 40 or printable(name) != name or name[0] in "=+-@":
         raise ParameterError(
@@ -48,9 +44,8 @@ def rater_name(text: str) -> str:
 def order_of_faces(clips: Sequence[str], rater: str) -> np.ndarray:
     """Return an order (n,) of faces of the rater's own, in which those of a clip are spread.
 
-    Every clip's faces, shuffled, are set at equal distances with a random start; the order follows
-    these places, and a face that would follow one of its own clip changes places with the next of
-    another clip, where there is one. The rater's name seeds it, so a second start shows the same.
+    Every clip's faces, shuffled, are set at equal distances with a random start; a face that would
+    follow one of its own clip changes places with the next of another. The rater's name seeds it.
     """
     seed = int.from_bytes(hashlib.sha256(rater.encode()).digest()[:8], "big")
     random = np.random.default_rng(seed)
@@ -74,9 +69,9 @@ def order_of_faces(clips: Sequence[str], rater: str) -> np.ndarray:
 class Ratings:
     """``ratings.csv`` of a person's folder: every answer is on disk when the call returns.
 
-    Several raters may write at once, from any number of processes: each change reads the file anew
-    under a lock and replaces it whole. Lines, columns and their order stay as they are. `DataError`
-    if the file is there and is no table with ``file_name``, ``rater`` and ``label``.
+    Several raters may write at once: each change reads the file anew under a lock and replaces it
+    whole. Lines, columns and their order stay as they are. `DataError` if the file is there and is
+    no table with ``file_name``, ``rater`` and ``label``.
     """
 
     def __init__(self, folder: Path):
@@ -170,10 +165,10 @@ def with_themself(said: Mapping[str, Sequence[str]]) -> tuple[int, int]:
 def settle(folder: Path, person: Person, *, alone: bool = False) -> pd.DataFrame:
     """Turn unknown faces on which the raters agree into labelled ones, in ``labels.csv``.
 
-    Pictures are never moved. Faces that ``labels.csv`` already names keep their label. More than
-    half of at least two raters must agree, or of one where ``alone``; a rater who cannot tell
-    counts as one who does not agree. Returns the new lines: ``file_name``, ``label``, ``how``
-    (``"2 of 3 raters"``). `DataError` if ``ratings.csv`` cannot be read or ``labels.csv`` written.
+    Faces that it already names keep their label. More than half of at least two raters must agree,
+    or of one where ``alone``; one who cannot tell does not agree. Returns the new lines:
+    ``file_name``, ``label``, ``how`` (``"2 of 3 raters"``). `DataError` if ``ratings.csv`` cannot
+    be read or ``labels.csv`` written.
     """
     unknown = set(person.faces.loc[person.faces["set"] == "unknown", "file_name"])
     rows = []

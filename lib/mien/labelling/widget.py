@@ -1,7 +1,6 @@
 """One face at a time in a notebook, answered by keys or buttons: an anywidget.
 
-The widget knows the faces and the answers that this rater has given, and nothing of any model: a
-rating is evidence only if the rater was blind.
+It knows nothing of any model: a rating is evidence only if the rater was blind.
 """
 
 import base64
@@ -28,9 +27,9 @@ class Labeller(anywidget.AnyWidget):
     """Rate the faces of a person's folder; ``finished`` once every face has its answer.
 
     ``what`` says which faces are shown: ``"unknown"``, ``"labelled"`` or ``"all"``; ``again`` shows
-    every tenth a second time at the end, for the rater's agreement with themself. `DataError` if
-    the folder holds no such face with a picture, or its ``ratings.csv`` is another table;
-    `ParameterError` if the name (`ratings.rater_name`) or ``what`` is not allowed.
+    every tenth a second time at the end. `DataError` if the folder holds no such face with a
+    picture, or its ``ratings.csv`` is another table; `ParameterError` if the name
+    (`ratings.rater_name`) or ``what`` is not allowed.
     """
 
     _esm = _HERE / "widget.js"

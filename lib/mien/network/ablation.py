@@ -1,7 +1,6 @@
 """The small trials of chapter B1: what fits into its time, and what every choice changes.
 
-With the network of the course assignment, trained as the assignment trains it: what ours must
-beat.
+With the network of the course assignment, trained as the assignment trains it: what ours must beat.
 """
 
 import json
@@ -51,15 +50,10 @@ def build(*, seed: int = 0, prepared: bool = False) -> keras.Model:
 def train(
     model: keras.Model, faces: Faces, public: Faces, *, seconds: float, seed: int = 0
 ) -> pd.DataFrame:
-    """Train a network of `build` for a given wall time and return how far it came.
+    """Train a network of `build` for some wall time of training steps and return how far it came.
 
-    ``faces`` and ``public`` are what it learns from and what watches it, every `_STEPS` steps and
-    at the end; ``seconds`` is the wall time of the training steps alone.
-
-    Returns
-    -------
-    DataFrame
-        ``seconds`` and ``faces`` so far, ``val_accuracy``.
+    It learns from ``faces``; ``public`` watches it, every `_STEPS` steps and at the end. A frame
+    with ``seconds`` and ``faces`` so far, ``val_accuracy``.
     """
     (images, labels), rng = faces, np.random.default_rng(seed)
     model.compile("adam", "sparse_categorical_crossentropy")
@@ -145,19 +139,10 @@ def plan(
 ) -> dict[str, Any]:
     """Return which network learns for how many epochs to be done in some minutes on this machine.
 
-    The first of ``networks`` for which there is time for `_ENOUGH` epochs, else the last, for as
-    many of `PLANNED` as fit. The plan of an interrupted training is in ``path`` and is kept.
-
-    Parameters
-    ----------
-    networks : sequence of mapping or of keras.Model
-        As for `mien.network.architecture.made`, the widest first.
-    recipe : Recipe
-        Its epochs are the most.
-    faces : int
-        To learn from.
-    minutes : float
-        0: the first network, and all epochs.
+    The first of ``networks`` (as for `mien.network.architecture.made`, the widest first) for which
+    there is time for `_ENOUGH` epochs, else the last, for as many of `PLANNED` as fit, at most the
+    recipe's; with 0 ``minutes`` the first, and all of these. ``faces`` is how many are learned
+    from. The plan of an interrupted training is in ``path`` and is kept.
 
     Returns
     -------
@@ -208,17 +193,9 @@ def batch_size_trials(
 ) -> pd.DataFrame:
     """Train the same network with several batch sizes and judge every epoch on PublicTest.
 
-    Trials learn from faces of `TRIAL_SIZE` pixels, where the network can, and are judged at full
-    size.
-
-    Parameters
-    ----------
-    faces, public : tuple of uint8 (n, 48, 48) and int (n,)
-        What the trials learn from, and what judges them.
-    network : mapping or keras.Model
-        As for `mien.network.architecture.made`, which takes ``dtype``, too.
-    recipe : Recipe
-        All settings of every trial but batch size and epochs.
+    Trials learn from ``faces`` of `TRIAL_SIZE` pixels, where the network can, and ``public`` judges
+    them at full size: both uint8 (n, 48, 48) and int (n,). ``network`` is as for
+    `mien.network.architecture.made`; batch size and epochs take the place of the ``recipe``'s.
 
     Returns
     -------
@@ -270,10 +247,9 @@ def ablation(
 ) -> pd.DataFrame:
     """Train the recipe, then the recipe with one choice changed, and judge each on PublicTest.
 
-    The trials learn from faces of `TRIAL_SIZE` pixels, at most `TRIAL_BATCH` a step; they are
-    judged at full size, once, after the last epoch. ``choices`` are of `CHOICES`, all of them where
-    none is named; those about the network itself are left out where `architecture.build` has not
-    made it. Other arguments as in `batch_size_trials`.
+    At most `TRIAL_BATCH` faces a step; each is judged once, after the last epoch. ``choices`` are
+    of `CHOICES`, all of them where none is named; those about the network itself are left out where
+    `architecture.build` has not made it. Other arguments as in `batch_size_trials`.
 
     Returns
     -------
@@ -317,15 +293,10 @@ def beside_the_assignment(
 ) -> pd.DataFrame:
     """Train the assignment's network for some minutes, and put its progress beside ours.
 
-    On FER2013 itself, the progress of the network that comes with mien stands beside them too: the
-    `full` profile, trained once on two processor cores. ``history`` is our learning curve
-    (`mien.network.training.train`), ``minutes`` the wall time for the assignment's network.
-
-    Returns
-    -------
-    DataFrame
-        ``network`` (``"ours"``, ``"assignment's"``, ``"packaged"``), ``minutes``, ``PublicTest
-        accuracy``.
+    ``history`` is our learning curve (`mien.network.training.train`). On FER2013 itself, that of
+    the network that comes with mien stands beside them too (`pretrained.shipped_curve`). A frame
+    with ``network`` (``"ours"``, ``"assignment's"``, ``"packaged"``), ``minutes``, ``PublicTest
+    accuracy``.
     """
     theirs = train(build(seed=seed), faces, public, seconds=60 * minutes, seed=seed)
     ours = history.assign(seconds=history["seconds"].cumsum())
@@ -339,9 +310,8 @@ def beside_the_assignment(
 def at_the_same_time(progress: pd.DataFrame) -> dict[str, float | None]:
     """Return how far both networks of `beside_the_assignment` were at the same time.
 
-    ``minutes`` that the assignment's network learned, and its ``theirs`` accuracy then; ``ours`` by
-    then (None: it had not finished its first epoch); ``our_minutes`` and ``our_end``, when our
-    training ended.
+    ``minutes`` that the assignment's network learned, and its accuracy then, ``theirs``; ``ours``
+    by then (None: no epoch was finished); ``our_minutes`` and ``our_end``, when our training ended.
     """
     ours, theirs = (progress[progress["network"] == name] for name in ("ours", "assignment's"))
     end, final = theirs.iloc[-1], ours.iloc[-1]

@@ -29,10 +29,8 @@ class StandardizedConv2D(layers.Layer):
     """A 3 x 3 convolution that keeps its signal in range by standardising its kernel.
 
     Every channel's kernel is used with mean 0 and such a variance that, after a ReLU, unit variance
-    stays unit variance; a learned gain scales it. Batch normalisation standardises the activations
-    instead, with several passes over each of them, which on a processor costs as much as the
-    convolutions; and what it answers to a face hangs on the other faces of the batch.
-
+    stays unit variance; a learned gain scales it. Batch normalisation would cost as much as the
+    convolutions on a processor, and its answer to a face hangs on the other faces of the batch.
     Scaled weight standardisation: Brock, De and Smith 2021, arXiv:2101.08692; the standardised
     kernel: Qiao et al. 2019, arXiv:1903.10520.
 
@@ -92,10 +90,10 @@ class Cosines(keras.initializers.Initializer):
 
     The amplitudes of faces fall with the frequency, as those of natural images do (Field 1987,
     doi:10.1364/JOSAA.4.002379). The cosines of a window (Ahmed, Natarajan and Rao 1974,
-    doi:10.1109/T-C.1974.223784), each times its frequency, are therefore close to its whitened
-    principal components, the start that Coates and Ng 2012 (doi:10.1007/978-3-642-35289-8_30) and
-    chapter A1 compute from data. Each comes with both signs, because a ReLU follows, the lowest
-    frequencies first; kernels beyond those are random (He et al. 2015, arXiv:1502.01852).
+    doi:10.1109/T-C.1974.223784), each times its frequency, are therefore close to the whitened
+    principal components that Coates and Ng 2012 (doi:10.1007/978-3-642-35289-8_30) compute from
+    data. Each comes with both signs, because a ReLU follows, the lowest frequencies first; kernels
+    beyond those are random (He et al. 2015, arXiv:1502.01852).
     """
 
     #: Lets faces of variance 1 leave the kernels as strong as random ones do.
@@ -145,8 +143,8 @@ def build(
     stem_blocks : int
         Residual blocks on those positions.
     stages : sequence of (channels, blocks)
-        For every stage a convolution that halves the positions and then residual blocks
-        (He et al. 2016, arXiv:1512.03385). Multiples of 32 channels fit the processor's tiles.
+        For every stage a convolution that halves the positions and then residual blocks (He et al.
+        2016, arXiv:1512.03385). Multiples of 32 channels fit the processor's tiles.
     dropout : float
         Share of the pooled features that is left out at every step.
     dtype : str
@@ -162,8 +160,7 @@ def build(
     -------
     keras.Model
         Functional; input float32 (n, 48, 48, 1) as `mien.data.images.prepare` makes it, output
-        float32 (n, 7).
-        Layers "pooled" (features), "logits" and "softmax" have fixed names.
+        float32 (n, 7); its last layers are "pooled" (features), "logits" and "softmax".
 
     Examples
     --------
@@ -220,9 +217,8 @@ def _convolution(channels, *, strides=1, gain="ones", seeds, dtype, standardized
 def fuse(model: keras.Model, *, dtype: str | None = None) -> keras.Model:
     """Return the same function as plain layers: every standardised kernel as an ordinary one.
 
-    The result holds standard Keras layers only, and is what fine-tuning starts from: its kernels
-    are free. ``model`` is not changed; ``dtype`` is as in `build`, the model's own where left out.
-    Of a network that `build` has not made, a copy with the layers of our head.
+    ``model`` is not changed; ``dtype`` is as in `build`, the model's own where left out. Of a
+    network that `build` has not made, a copy with the layers of our head.
     """
     if not own(model):
         return _with_our_head(model)
@@ -283,12 +279,8 @@ def check(model: Any, name: str = "the network") -> None:
 def made(network: Mapping[str, Any] | keras.Model, *, dtype: str = "float32", seed: int = 0):
     """Return an untrained network: from settings of `build`, or like one that is there.
 
-    Of one that `build` has not made the layers are made anew, and ``dtype`` is its own.
-
-    Raises
-    ------
-    DataError
-        If it does not turn faces into seven shares that sum to 1 (`check`).
+    Of one that `build` has not made the layers are made anew, and ``dtype`` is its own. `DataError`
+    if it does not turn faces into seven shares that sum to 1 (`check`).
     """
     if not isinstance(network, Mapping):
         check(network)
@@ -307,11 +299,7 @@ def made(network: Mapping[str, Any] | keras.Model, *, dtype: str = "float32", se
 
 
 def _with_our_head(model: keras.Model) -> keras.Model:
-    """Return a copy of a network that `build` has not made, with the layers of our head.
-
-    Its last layer becomes "logits", what that sees "pooled"; where the last layer is none of seven
-    units, the network's logarithms are "pooled", and "logits" passes them on.
-    """
+    """Return a copy of a network that `build` has not made, with the layers of our head."""
 
     def renamed(layer):
         return layer.from_config(layer.get_config() | {"name": f"crowd_{layer.name}"})

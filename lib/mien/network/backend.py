@@ -31,8 +31,7 @@ _SIGNS = ("RESOURCE_EXHAUSTED", "out of memory", "Out of memory", "OOM when allo
 def check_backend() -> str:
     """Return the backend that Keras will load, once it is sure that it can.
 
-    Keras takes it from the environment variable KERAS_BACKEND, else from its ``keras.json``, else
-    TensorFlow. `ParameterError` if that is none on which mien trains, or one that is not installed.
+    `ParameterError` if that is none on which mien trains, or one that is not installed.
     """
     name, asked = _asked()
     if name not in BACKENDS:
@@ -64,8 +63,7 @@ def _asked() -> tuple[str, str]:
 def quiet() -> Iterator[None]:
     """Keep the notices that TensorFlow's C++ writes to standard error off the terminal.
 
-    They come before its own switch for them (TF_CPP_MIN_LOG_LEVEL) is read. Python's exceptions
-    pass through.
+    They come before its own switch for them (TF_CPP_MIN_LOG_LEVEL) is read.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
@@ -81,10 +79,8 @@ def quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def enough_memory(batch_size: int) -> Iterator[None]:
-    """Turn a backend's error of too little memory into one line with the remedy.
+    """Turn a backend's error of too little memory into a `ParameterError` with the remedy.
 
-    In place of TensorFlow's ``ResourceExhaustedError``, JAX's RESOURCE_EXHAUSTED, PyTorch's
-    ``OutOfMemoryError`` and Python's own comes `ParameterError`; other errors stay as they are.
     ``batch_size`` is how many faces are computed at once.
     """
     try:
@@ -107,8 +103,7 @@ def _out_of_memory(error: BaseException) -> bool:
 def by_numpy(path: Path) -> Callable[[np.ndarray], np.ndarray]:
     """Return what reads faces with the network of an ``.npz`` file, by NumPy alone.
 
-    From uint8 (n, 48, 48) to float32 (n, 7), calibrated, the mean over face and mirror image, as
-    `mien.network.inference.answerer` in single precision. ``path`` is of
+    As `mien.network.inference.answerer` in single precision. ``path`` is of
     `mien.network.pretrained.export_weights`.
     """
     with np.load(path, allow_pickle=False) as arrays:

@@ -31,7 +31,7 @@ def predict(
 
     ``mirror`` averages the answers to the face and to its mirror image, ``crops`` also over central
     crops of the picture, enlarged to its size: their widths, as shares of its own; above 1, the
-    border is continued. Columns are in the order of ``EMOTIONS``, rows sum to 1.
+    border is continued.
     """
     images = np.asarray(images)
     views = [images, *(_cropped(images, share) for share in crops)]
@@ -104,16 +104,9 @@ def compare_views(
     """Return what a trained network answers under some of `VIEWS`, and how well.
 
     ``images`` and ``codes``, uint8 (n, 48, 48) and class codes 0..6 (n,), are PublicTest, which
-    chooses.
-
-    Returns
-    -------
-    DataFrame
-        A row for each of the views: ``views``, ``accuracy`` (0..1), ``log loss`` (nats),
-        ``temperature`` (`mien.evaluation.calibration.fit_temperature`): each way of looking needs
-        its own, since an average over more views is less sure.
-    dict of str to float32 (n, 7)
-        The probabilities under each of them, as they come.
+    chooses. A frame with a row for each of the views: ``views``, ``accuracy`` (0..1), ``log loss``
+    (nats), ``temperature`` (each needs its own: more views are less sure); and the probabilities
+    under each of them, float32 (n, 7), by name.
     """
     answers = {name: predict(network, images, **VIEWS[name]) for name in views}
     rows = [
@@ -138,16 +131,10 @@ def load_network(path: str | Path | None = None) -> tuple[keras.Model, float]:
     """Return a network in this machine's precision, and the temperature of its answers.
 
     A study's ``models/B1.keras`` (``B1-2.keras`` …) gets the temperature that its chapter fitted to
-    faces and their mirror images, as `answerer` looks at them; other networks' probabilities stay
-    as they are (temperature 1). ``.npz`` files are those of
-    `mien.network.pretrained.export_weights`. By default the network that comes with mien.
-
-    Raises
-    ------
-    DataError
-        If the file is missing or holds no network from 48 x 48 pixels to the seven emotions.
-    ParameterError
-        If it has another ending.
+    faces and their mirror images; other networks' probabilities stay as they are (temperature 1).
+    ``.npz`` files are those of `mien.network.pretrained.export_weights`. By default the network
+    that comes with mien. `DataError` if the file is missing or holds no network from 48 x 48 pixels
+    to the seven emotions; `ParameterError` if it has another ending.
     """
     dtype = architecture.fast_dtype()
     if path is None:
@@ -174,10 +161,7 @@ def _fitted_temperature(path: Path) -> float:
 def answerer(
     network: keras.Model, temperature: float, *, batch_size: int = 256
 ) -> Callable[[np.ndarray], np.ndarray]:
-    """Return what reads faces with `load_network`: uint8 (n, 48, 48) to float (n, 7), calibrated.
-
-    Of every face its mirror image is looked at, too.
-    """
+    """Return what reads faces, mirrored too: uint8 (n, 48, 48) to float (n, 7), calibrated."""
     sizes = []
 
     def answer(faces: np.ndarray) -> np.ndarray:

@@ -1,8 +1,7 @@
 """Networks on disk: the trained one that comes with mien, and those that a study keeps.
 
-The one in the package is half precision, ordinary kernels, a plain numpy archive without pickled
-objects: nothing in it can run. ``weights/MODEL_CARD.md`` tells where the weights are from and
-what they are worth.
+The one in the package is a plain numpy archive in half precision; ``weights/MODEL_CARD.md`` tells
+where its weights are from and what they are worth.
 """
 
 import hashlib
@@ -29,8 +28,8 @@ def save(model: keras.Model, path: str | Path) -> None:
 def load(path: str | Path) -> keras.Model:
     """Read a network that `save` wrote. Nothing in the file is executed (Keras' safe mode).
 
-    `DataError` if there is no such file, it cannot be read, or the network does not turn faces of
-    48 x 48 pixels into seven emotions.
+    `DataError` if it is not there, cannot be read, or does not turn faces of 48 x 48 pixels into
+    seven emotions.
     """
     path = Path(path)
     if not path.is_file():
@@ -47,8 +46,7 @@ def load(path: str | Path) -> keras.Model:
 def export_weights(model: keras.Model, path: str | Path, *, temperature: float = 1.0) -> int:
     """Write a network's weights to an ``.npz`` in half precision; return the file's size in bytes.
 
-    ``temperature`` is what `mien.evaluation.calibration.fit_temperature` found for the network; 1
-    where nobody measured.
+    ``temperature`` is `mien.evaluation.calibration.fit_temperature`'s; 1 where nobody measured.
     """
     plain = architecture.fuse(model, dtype="float32")
     arrays = {f"w{i}": weight.astype(np.float16) for i, weight in enumerate(plain.get_weights())}
@@ -61,9 +59,8 @@ def export_weights(model: keras.Model, path: str | Path, *, temperature: float =
 def import_weights(path: str | Path, *, dtype: str = "float32") -> tuple[keras.Model, float]:
     """Return the network that `export_weights` wrote, of plain layers, and its temperature.
 
-    ``dtype`` is the precision to compute in, as in `mien.network.architecture.build`;
-    `mien.network.architecture.fast_dtype` tells what is fast here. `DataError` if the file is
-    missing or holds no such network.
+    ``dtype`` is as in `mien.network.architecture.build`. `DataError` if the file is missing or
+    holds no such network.
     """
     path = Path(path)
     if not path.is_file():
@@ -80,19 +77,14 @@ def import_weights(path: str | Path, *, dtype: str = "float32") -> tuple[keras.M
 
 
 def shipped(*, dtype: str = "float32") -> tuple[keras.Model, float]:
-    """Return the network that comes with mien, and its temperature; see its model card.
-
-    Trained on FER2013, the temperature fitted on PublicTest; arguments and errors as of
-    `import_weights`.
-    """
+    """Return the network that comes with mien, and its temperature; as `import_weights`."""
     return import_weights(SHIPPED, dtype=dtype)
 
 
 def export_curve(history: pd.DataFrame, public: np.ndarray, path: str | Path) -> None:
     """Write how a training went to a ``.json``: minutes and PublicTest accuracy, epoch by epoch.
 
-    ``history`` is of `mien.network.training.train`; of the ``public`` images, uint8 (n, 48, 48), on
-    which the network was judged, the digest is stored.
+    ``history`` is of `mien.network.training.train`; of the ``public`` images the digest is stored.
     """
     minutes = (history["seconds"].cumsum() / 60).round(2).tolist()
     curve = {"public": _digest(public), "minutes": minutes}
@@ -105,7 +97,7 @@ def shipped_curve(public: np.ndarray) -> pd.DataFrame:
     """Return how the network that comes with mien was trained, once, on two processor cores.
 
     ``minutes``, ``PublicTest accuracy``; no rows where ``public``, uint8 (n, 48, 48), is not what
-    that network was judged on, because such figures cannot be compared.
+    that network was judged on.
     """
     curve = json.loads(SHIPPED_CURVE.read_text(encoding="utf-8"))
     frame = pd.DataFrame({"minutes": curve["minutes"], "PublicTest accuracy": curve["accuracy"]})

@@ -28,10 +28,7 @@ def explains(model: keras.Model) -> bool:
 
 
 def attention(model: keras.Model, images: np.ndarray, codes: Sequence[int]) -> np.ndarray:
-    """Return where each face speaks for a class: by `gradcam`; where it cannot, by `occlusion`.
-
-    Arguments and result as of `gradcam`.
-    """
+    """Return what `gradcam` does; where it cannot read the network, falls of `occlusion`, 0..1."""
     if explains(model):
         return gradcam(model, images, codes)
     falls = np.maximum(occlusion(model, images, codes), 0)
@@ -46,18 +43,9 @@ def gradcam(model: keras.Model, images: np.ndarray, codes: Sequence[int]) -> np.
     channels, and cut off below zero (Selvaraju et al. 2017, arXiv:1610.02391). The stage is the
     last one with at least 12 x 12 positions: coarser ones cannot tell eyes from brows.
 
-    Parameters
-    ----------
-    model : keras.Model
-        From `mien.network.architecture.build`, `load` or fine-tuning; not changed.
-    images : ndarray of uint8, (n, 48, 48)
-    codes : sequence of int, (n,)
-        The class to explain for every face, 0..6.
-
-    Raises
-    ------
-    DataError
-        If faces and classes do not fit each other, or the network has no such stage (`explains`).
+    Of any network of mien's, which is not changed; ``images`` are uint8 (n, 48, 48), ``codes`` (n,)
+    the class to explain for every face, 0..6. `DataError` if they do not fit each other, or the
+    network has no such stage (`explains`).
     """
     _check(images, codes)
     early, late = _halves(architecture.fuse(model, dtype="float32"))
@@ -105,14 +93,10 @@ def sanity_check(
 ) -> pd.DataFrame:
     """Return how alike Grad-CAM stays when the network forgets, from the head downwards.
 
-    If a map depends on what was learned, it changes when the weights are drawn anew; a map that
-    stays the same only shows edges of the picture (Adebayo et al. 2018, arXiv:1810.03292).
-
-    Returns
-    -------
-    DataFrame
-        One row for every stage that was randomised, all above it included, from the head down:
-        randomised (name), correlation (Spearman's, mean over the faces whose maps are not flat).
+    A map that stays the same when the weights are drawn anew only shows edges of the picture
+    (Adebayo et al. 2018, arXiv:1810.03292). One row for every stage that was randomised, all above
+    it included: ``randomised`` (name), ``correlation`` (Spearman's, mean over the faces whose maps
+    are not flat).
     """
     trained = attention(model, images, codes)
     forgetful = architecture.fuse(model, dtype="float32")
@@ -160,11 +144,7 @@ def _against(wanted, logits):
 
 
 def _gradient(probe: keras.Model, seen: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Return the gradient of the wanted logits with respect to the activations ``seen``.
-
-    One step of plain descent at rate 1 from zero *is* the gradient: this way Keras' public API
-    gives it on every backend.
-    """
+    """Return the gradient of the wanted logits: one plain step of descent at rate 1 from zero."""
     offset = probe.get_layer("offset").offset
     offset.assign(ops.zeros_like(offset))
     probe.train_on_batch(seen, wanted)

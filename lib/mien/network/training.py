@@ -35,7 +35,7 @@ class Augment:
     Parameters
     ----------
     mirror : bool
-        Mirror every second face, left to right: expressions are close to symmetric.
+        Mirror every second face, left to right.
     shift : float
         Largest move along each axis, as a share of the width (0..0.3).
     rotation : float
@@ -65,19 +65,7 @@ class Augment:
     def __call__(
         self, images: np.ndarray, rng: np.random.Generator, *, size: int | None = None
     ) -> np.ndarray:
-        """Return a changed copy of ``images``.
-
-        Parameters
-        ----------
-        images : ndarray of uint8, (n, width, width)
-        rng : numpy.random.Generator
-        size : int, optional
-            Width and height of the result in pixels; as the images where left out.
-
-        Returns
-        -------
-        ndarray of uint8, (n, size, size)
-        """
+        """Return a changed copy of uint8 images (n, width, width), ``size`` pixels wide."""
         count, size = len(images), size or images.shape[1]
         margin = self._margin(images.shape[1])
         padded = np.pad(images, ((0, 0), (margin, margin), (margin, margin)), mode="edge")
@@ -140,7 +128,7 @@ _WARM_UP = 0.1  # share of the training in which the learning rate rises
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a network is trained; see `train`.
+    """How a network is trained; see `train`. `ParameterError` if a value is out of range.
 
     Parameters
     ----------
@@ -164,11 +152,6 @@ class Recipe:
         Random changes of the faces; by default none.
     keep : {"best", "last"}
         Which epoch's averaged weights the model ends with; best is by validation accuracy.
-
-    Raises
-    ------
-    ParameterError
-        If a value is out of range.
     """
 
     epochs: int
@@ -206,10 +189,9 @@ class Recipe:
         return settings | amounts
 
     def suited(self, model: keras.Model) -> "Recipe":
-        """Return the recipe for a network: of one that is not mien's, a plain one.
+        """Return the recipe for a network: of one that is not `architecture.build`'s, a plain one.
 
-        Muon, and faces smaller than 48 pixels, are for networks of `architecture.build`; others
-        learn by AdamW at a fifth of the rate, which is its usual one.
+        That is AdamW, at a fifth of the rate, on faces of 48 pixels.
         """
         if own(model):
             return self
@@ -236,7 +218,8 @@ def train(
     arXiv:2502.16982), the rest by AdamW (Loshchilov and Hutter 2019, arXiv:1711.05101), with
     warm-up and cosine decay to zero, label smoothing (Szegedy et al. 2016, arXiv:1512.00567), mixup
     (Zhang et al. 2018, arXiv:1710.09412) and an exponential moving average of the weights, which is
-    what is validated and kept.
+    what is validated and kept. `DataError` if images and labels do not fit each other or the
+    network.
 
     Parameters
     ----------
@@ -246,8 +229,8 @@ def train(
     seed : int
         Of the order, the augmentation and mixup; epoch e draws from (seed, e).
     checkpoint : path, optional
-        File where everything is stored after every epoch, whole or not at all. If it holds the
-        same training, it is continued; anything else there is overwritten.
+        File where everything is stored after every epoch, whole or not at all. If it holds the same
+        training, it is continued; anything else there is overwritten.
     on_epoch : callable, optional
         Called with every row of the history as a dict.
 
@@ -255,13 +238,7 @@ def train(
     -------
     DataFrame
         One row an epoch: epoch (from 1), loss, accuracy (while training: smoothed, augmented),
-        val_loss, val_accuracy (averaged weights; one view of a face, not its mirror image too),
-        learning_rate, seconds.
-
-    Raises
-    ------
-    DataError
-        If images and labels do not fit each other or the network.
+        val_loss, val_accuracy (averaged weights, no mirror images), learning_rate, seconds.
     """
     _check(images, labels)
     _check(validation_images, validation_labels)
@@ -291,8 +268,7 @@ def train(
 def step_seconds(model: keras.Model, recipe: Recipe) -> float:
     """Return how long a step of this training takes here, the mean over the recipe's sizes.
 
-    ``model`` learns from noise meanwhile: it is of no other use. Of each size two steps count,
-    after one that compiles.
+    ``model`` learns from noise meanwhile: it is of no other use.
     """
     state, rng = _State(model, recipe, steps=1), np.random.default_rng(0)
     labels = rng.integers(CLASSES, size=recipe.batch_size)
@@ -309,18 +285,10 @@ def step_seconds(model: keras.Model, recipe: Recipe) -> float:
 
 
 def turning_points(history: pd.DataFrame) -> dict[str, float]:
-    """Return where a training was best, and how far its validation loss turned upwards.
+    """Return where a training (`train`) was best, and how far its validation loss turned upwards.
 
-    Parameters
-    ----------
-    history : DataFrame
-        Of `train`.
-
-    Returns
-    -------
-    dict
-        ``epochs``; ``best_epoch`` and ``best_accuracy`` (highest on the validation images);
-        ``lowest_loss_epoch``; ``loss_rise``, from there to the last epoch, as a share of it.
+    ``epochs``; ``best_epoch`` and ``best_accuracy`` (highest on the validation images);
+    ``lowest_loss_epoch``; ``loss_rise``, from there to the last epoch, as a share of it.
     """
     lowest, last = history.loc[history["val_loss"].idxmin()], history.iloc[-1]
     best = history.loc[history["val_accuracy"].idxmax()]
@@ -349,7 +317,7 @@ class _State:
     """All that changes during a training: weights, optimiser, average, best, history.
 
     The model itself holds the averaged weights; a copy of it, free in the size of its input,
-    does the learning.
+    learns.
     """
 
     def __init__(self, model, recipe: Recipe, *, steps: int):

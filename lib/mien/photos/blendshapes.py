@@ -22,11 +22,10 @@ def measure(
 ) -> pd.DataFrame:
     """Return the blendshapes of the largest face in every picture, one row each.
 
-    ``pictures`` are files by the names that they shall have in the table; one that was measured
-    before is not looked at again, whatever it is called now. ``file_name``; ``success`` (1, or 0
-    where no face was found or the file cannot be read: all that follows but ``model`` is then
-    missing); ``presence`` (0.5 to 1, how sure the mesh is of the face); ``left``, ``top``,
-    ``width``, ``height`` (of the face's frame, in pixels of the upright picture); the 51
+    ``pictures`` are files by the names that they shall have in the table. ``file_name``;
+    ``success`` (1, or 0 where no face was found or the file cannot be read: all that follows but
+    ``model`` is then missing); ``presence`` (0.5 to 1, how sure the mesh is of the face); ``left``,
+    ``top``, ``width``, ``height`` (of the face's frame, in pixels of the upright picture); the 51
     `BLENDSHAPES` (0..1); ``model`` (SHA-256 of the models' file). `DataError` if the models of
     faces are not to be had.
     """

@@ -3,7 +3,7 @@
 ``images/<label>/<clip>_<frame>.jpg`` are the faces, ``collected.csv`` says where each comes from,
 and ``contact.html`` shows them, so that other people's can be struck out: one file that needs no
 network. The hidden ``.collected.jsonl`` grows by a line for every picture that has been looked at.
-Faces may be moved to another label's folder; other images in the folder stay as they are.
+Faces may be moved to another label's folder.
 """
 
 import base64
@@ -129,10 +129,7 @@ class CollectedFolder:
         return pd.DataFrame(rows, columns=list(_COLUMNS))
 
     def strike(self, names: Collection[str]) -> int:
-        """Delete collected faces, and return how many; they are not collected again.
-
-        `DataError` if a name is none of theirs.
-        """
+        """Delete collected faces for good, return how many; `DataError` if one is none."""
         known = set(self.table()["file_name"])
         if strangers := sorted(set(names) - known):
             raise DataError(f"{strangers[0]!r} is no face that was collected in {self.folder}")

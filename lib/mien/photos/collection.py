@@ -3,7 +3,7 @@
 Every face is cut out upright, framed as FER2013 frames one (`mien.photos.face_finder`), and kept
 where it is no near-duplicate (`mien.photos.collected_folder`). The clip of a photo is in its name,
 else photos taken within some minutes of each other are one; the clip of a video's frame is its
-shot. Labels that folders give are kept. Sources are only read.
+shot. Labels that folders give are kept.
 """
 
 import contextlib
@@ -53,8 +53,7 @@ class Told:
     """What there is to say of a collection.
 
     ``pictures`` (photos and frames) were looked at, ``faceless`` of them without a face, ``alike``
-    are the faces that were left out as near-duplicates, ``problems`` say what could not be read,
-    and why.
+    are the near-duplicates left out, ``problems`` say what could not be read, and why.
     """
 
     pictures: int = 0
@@ -68,9 +67,9 @@ def plan(
 ) -> tuple[list[Picture], list[Video]]:
     """Return the photos and videos that files, folders and globs name (`find_images`).
 
-    Photos whose names tell no clip, and that were taken within ``clip_minutes`` of each other, are
-    one, also with those that are in the album already. `DataError` if a source leads to neither, or
-    lies among the album's faces.
+    Photos whose names tell no clip, and that were taken within ``clip_minutes`` of each other or of
+    some in the album, are one. `DataError` if a source leads to neither, or lies among the album's
+    faces.
     """
     labels: dict[Path, str] = {}
     for source in sources:
@@ -113,9 +112,9 @@ def collect(
 ) -> Told:
     """Look at photos and videos (`plan`) not looked at before, and keep their faces in an album.
 
-    Its table and page are written at the end, and where the work is interrupted. ``pick``: of
-    several faces in a picture the ``"largest"`` is kept, in a video the one nearest to where the
-    last face was; or ``"all"``. ``on_picture`` is called after every photo and every frame.
+    ``pick``: of several faces in a picture the ``"largest"`` is kept, in a video the one nearest to
+    where the last face was; or ``"all"``. ``on_picture`` is called after every photo and every
+    frame.
     """
     if pick not in PICKS:
         raise ParameterError(f"pick is {pick!r}; it must be one of {', '.join(PICKS)}")

@@ -30,9 +30,8 @@ _SMALL, _FILLS, _SAMPLE = 160, 0.5, 200
 class Look(NamedTuple):
     """What is in a photo.
 
-    ``size`` is that of the upright picture, in pixels; ``faces`` have the largest first, without
-    their landmarks; ``shapes`` are the 51 blendshapes of the largest, none without a face or the
-    models.
+    ``size`` is that of the upright picture, in pixels; ``faces``, the largest first, lack their
+    landmarks; ``shapes`` are the 51 blendshapes of the largest, none without a face or the models.
     """
 
     size: tuple[int, int]
@@ -41,10 +40,7 @@ class Look(NamedTuple):
 
 
 def look(path: Path, image: Image.Image | None = None) -> Look:
-    """Return what is in a photo, whose picture is given where it has been opened already.
-
-    `DataError` if the file cannot be read as an image.
-    """
+    """Return what is in a photo (or its picture, where given); `DataError` if it is unreadable."""
     try:
         content = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError:
@@ -95,10 +91,9 @@ def ahead(work: Callable, items: Iterable, *, count: int = 64) -> Iterator[tuple
 
 
 def pictures_of(folder: Path) -> dict[str, Path]:
-    """Return the pictures below ``images`` of a person's folder, else below the folder itself.
+    """Return the pictures below ``images`` of a person's folder, else below the folder, sorted.
 
-    By their paths from the folder, with ``/`` between, whatever the system; sorted. `DataError` if
-    there is none.
+    By their paths from the folder, with ``/`` between; `DataError` if there is none.
     """
     images = folder / "images"
     paths = find_images([images if images.is_dir() else folder])
@@ -116,8 +111,7 @@ def cut_largest(path: Path, image: Image.Image) -> Image.Image | None:
 def uncropped(folder: Path) -> list[Finding]:
     """Tell of a person's pictures in which a face is small, or not the only one.
 
-    The models take every picture for one face that fills it. At most `_SAMPLE` pictures, evenly
-    spread, are looked at; those of less than `_SMALL` pixels a side are crops, and are not.
+    At most `_SAMPLE` pictures, evenly spread, are looked at; crops (`_SMALL`) are not.
     """
     pictures = {name: path for name, path in pictures_of(folder).items() if _is_large(path)}
     sample = dict(list(pictures.items())[:: -(-len(pictures) // _SAMPLE) or 1])

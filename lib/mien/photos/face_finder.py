@@ -60,9 +60,9 @@ class Face:
     """A face in a picture, and the square around it that is FER2013's frame of a face.
 
     ``x``, ``y``, ``side`` are middle and side of the square, in pixels of the picture; ``tilt`` how
-    far its upper edge falls to the right, in radians: the line of the eyes; ``presence`` how sure
-    the mesh is that there is a face, 0.5 to 1, and ``points`` its landmarks, float64 (478, 2) in
-    pixels of the picture: NaN and None where the mesh was not asked.
+    far its upper edge falls to the right, in radians; ``presence`` how sure the mesh is that there
+    is a face, 0.5 to 1, and ``points`` its landmarks, float64 (478, 2) in pixels of the picture:
+    NaN and None where the mesh was not asked.
     """
 
     x: float
@@ -92,9 +92,8 @@ class Face:
 def find(image: Image.Image, *, meshed: bool = False) -> list[Face]:
     """Return the faces in a picture, from left to right.
 
-    In pictures of more than `mien.data.images.LONGEST` pixels a side, they are searched after
-    reducing them to that. ``meshed`` asks the mesh for the landmarks of every face, not only where
-    BlazeFace is in doubt: half as fast, and framed a little better.
+    Searched at `mien.data.images.LONGEST` pixels a side at most. ``meshed`` asks the mesh for the
+    landmarks of every face: half as fast, and framed a little better.
     """
     picture = plain_image(image).convert("RGB")
     shrink = min(1.0, LONGEST / max(picture.size))
@@ -167,12 +166,10 @@ def _enlarged(face: Face, factor: float) -> Face:
 
 
 def _by_cascade(pixels: np.ndarray) -> list[Face]:
-    """Return the faces that the Haar cascade finds.
+    """Return the faces that the Haar cascade finds, if none with the edges repeated outwards.
 
-    It needs some room around a face. Where it finds none in the picture as it is, as in one that a
-    face fills, the edges are repeated outwards by half of the longer side. Its boxes are FER2013's
-    frame: on 300 of PublicTest's faces they are 97 % as wide as the frame (median), centred at 50
-    and 49 % of it.
+    Its boxes are FER2013's frame: on 300 of PublicTest's faces they are 97 % as wide as the frame
+    (median), centred at 50 and 49 % of it.
     """
     import cv2  # here, because it takes a moment, and only those who search need it
 

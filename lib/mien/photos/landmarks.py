@@ -1,13 +1,12 @@
 """Faces, 478 landmarks and 51 blendshapes of a picture, by the models of Google's face landmarker.
 
-``face_landmarker.task`` (Apache 2.0 by its model cards) is the file that MediaPipe's users
-download: a zip of three TFLite models, which OpenCV runs. BlazeFace (Bazarevsky et al. 2019,
-arXiv:1907.05047) finds faces; the face mesh (Kartynnik et al. 2019, arXiv:1907.06724; Grishchenko
-et al. 2020, arXiv:2006.10962) places landmarks and tells whether there is a face at all; the third
-(Grishchenko et al. 2023, arXiv:2309.05782) reads blendshapes from 146 of the landmarks. The
-pipeline is Google's (github.com/google-ai-edge/mediapipe, ``tasks/cc/vision/face_landmarker``) but
-for how pictures are searched: BlazeFace is a fully convolutional network, so that it searches a
-picture of any size at once, where MediaPipe shows it one of 128 x 128 pixels.
+``face_landmarker.task`` (Apache 2.0 by its model cards) is a zip of three TFLite models, which
+OpenCV runs. BlazeFace (Bazarevsky et al. 2019, arXiv:1907.05047) finds faces; the face mesh
+(Kartynnik et al. 2019, arXiv:1907.06724; Grishchenko et al. 2020, arXiv:2006.10962) places
+landmarks and tells whether there is a face at all; the third (Grishchenko et al. 2023,
+arXiv:2309.05782) reads blendshapes from 146 of the landmarks. The pipeline is Google's
+(github.com/google-ai-edge/mediapipe, ``tasks/cc/vision/face_landmarker``), but BlazeFace, which is
+fully convolutional, searches a picture of any size at once.
 
 Blendshapes are how far an animator's face would have to be bent, each 0 to 1; they are no Action
 Units, which are movements of muscles as a trained person codes them.
@@ -145,8 +144,8 @@ def detect(pixels: np.ndarray, *, longest: int, least: float, rim: float = 0.0) 
 
     In RGB ``pixels``, uint8 (height, width, 3), whose longer side the network sees as ``longest``
     pixels, rim and all; it finds faces of about 16 to 130. Scores (0..1) below ``least`` do not
-    count. The ``rim`` repeats the edges outwards by so much of the longer side: so a face that
-    reaches over the edge, or fills the picture, is found.
+    count. The ``rim`` repeats the edges outwards by so much of the longer side, for a face that
+    reaches over the edge, or fills the picture.
     """
     import cv2
 
@@ -175,8 +174,7 @@ def detect(pixels: np.ndarray, *, longest: int, least: float, rim: float = 0.0) 
 def merge(detections: list[Detection]) -> list[Detection]:
     """Return one detection a face: the mean of those that overlap, weighted by score.
 
-    This is BlazeFace's "blending" (Bazarevsky et al. 2019, section 3.4) in place of the usual
-    non-maximum suppression.
+    BlazeFace's "blending" (Bazarevsky et al. 2019, section 3.4).
     """
     left = sorted(detections, key=lambda detection: -detection.score)
     merged = []
@@ -193,8 +191,7 @@ def merge(detections: list[Detection]) -> list[Detection]:
 def mesh(pixels: np.ndarray, detection: Detection, *, grow: float = 1.5) -> Mesh:
     """Return the landmarks of a face in RGB pixels, uint8 (height, width, 3).
 
-    The box of the ``detection`` is turned by its eyes; the mesh sees ``grow`` sides of it. Beyond
-    the picture's edges, the edges are repeated.
+    The box of the ``detection`` is turned by its eyes; the mesh sees ``grow`` sides of it.
     """
     first, last, right_eye, left_eye = detection.points[:4]
     side = grow * (last - first).max()
@@ -210,10 +207,7 @@ def mesh(pixels: np.ndarray, detection: Detection, *, grow: float = 1.5) -> Mesh
 
 
 def blendshapes(points: np.ndarray) -> np.ndarray:
-    """Return the blendshapes of a face from `Mesh.points`, float32 (51,) of 0..1.
-
-    In the order of `mien.data.measured.BLENDSHAPES`.
-    """
+    """Return a face's `BLENDSHAPES`, float32 (51,) of 0..1, from `Mesh.points`."""
     network = _network("face_blendshapes")
     network.setInput(points[list(_READ)].astype(np.float32)[None])
     return np.clip(network.forward().ravel()[-len(BLENDSHAPES) :], 0, 1)
@@ -252,8 +246,7 @@ def upright(
 def _network(name: str, *, view: tuple[float, ...] = ()):
     """Return one of the three networks, this thread's own, and one for every way of looking.
 
-    A network that sees pictures of another size than before is set up anew, which takes as long as
-    an answer; so what looks at several views of every picture exists several times.
+    For pictures of another size than before it is set up anew, which takes as long as an answer.
     """
     path = model_file()
     if getattr(_own, "path", None) != path:
@@ -270,10 +263,7 @@ def _network(name: str, *, view: tuple[float, ...] = ()):
 
 @functools.lru_cache
 def _anchors(height: int, width: int) -> np.ndarray:
-    """Return the places that BlazeFace's outputs are relative to, (n, 2), in pixels.
-
-    Two a cell of 8 x 8 pixels, six a cell of 16 x 16: 896 in a picture of 128 x 128.
-    """
+    """Return the places that BlazeFace's outputs are relative to, (n, 2), in pixels."""
     places = []
     for cell, each in ((8, 2), (16, 6)):
         y, x = np.mgrid[: height // cell, : width // cell]

@@ -25,21 +25,11 @@ def read_faces(
 ) -> pd.DataFrame:
     """Return what a model reads in every face of every picture.
 
-    Pictures are decoded by several threads while the model answers the faces before them. A picture
-    that cannot be read, or in which no face is found, gets a row that says so.
-
-    Parameters
-    ----------
-    answer : callable
-        From faces, uint8 (n, 48, 48), to probabilities (n, 7), as of
-        `mien.network.inference.answerer` or `mien.network.backend.by_numpy`.
-    find_faces : bool
-        Find the faces of a picture first (`mien.photos.face_finder.find`); otherwise the whole
-        picture is one face, as in a person's folder.
-    batch_size : int
-        Faces that are answered at once.
-    on_picture : callable
-        Called after every picture.
+    Pictures are decoded by several threads while the model answers the faces before them.
+    ``answer`` takes faces, uint8 (n, 48, 48), ``batch_size`` at once, to probabilities (n, 7), as
+    `mien.network.inference.answerer` or `mien.network.backend.by_numpy` makes it. Unless
+    ``find_faces`` (`mien.photos.face_finder.find`), the whole picture is one face. ``on_picture``
+    is called after every picture.
 
     Returns
     -------

@@ -1,11 +1,9 @@
 """Frames of a video, shot by shot.
 
 A cut is where the colours of two frames that follow each other differ at once (Zhang, Kankanhalli
-and Smoliar 1993, "Automatic partitioning of full-motion video", Multimedia Systems 1; among the
-methods that Boreczky and Rowe 1996, "Comparison of video shot boundary detection techniques",
-compare, the colour histogram is the simplest and among the best). A dissolve is not seen: its two
-shots are one clip, which is the safe side, for a clip stays whole in every fold. PySceneDetect
-would bring an OpenCV of its own, which takes the place of the one that is there.
+and Smoliar 1993, "Automatic partitioning of full-motion video", Multimedia Systems 1; Boreczky and
+Rowe 1996, "Comparison of video shot boundary detection techniques"). A dissolve is not seen: its
+two shots are one clip, which is the safe side, for a clip stays whole in every fold.
 """
 
 from collections.abc import Iterator

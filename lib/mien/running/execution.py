@@ -36,8 +36,8 @@ class Failure:
 def execute(job: dict[str, Any]) -> Failure | None:
     """Execute the notebook of a job and return its failure, or None.
 
-    A job holds ``notebook`` (path), which takes the outputs as far as it is executed,
-    ``parameters`` (dict), ``lock`` (path).
+    A job holds ``notebook`` (path), which takes the outputs, ``parameters`` (dict), ``lock``
+    (path).
     """
     from nbclient.exceptions import DeadKernelError
     from papermill.exceptions import PapermillExecutionError

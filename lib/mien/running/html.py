@@ -107,11 +107,10 @@ class Heading:
 class Page:
     """What stands around a notebook on its page.
 
-    ``title`` is for the browser's title bar, ``facts`` what is known of the study
-    (`mien.running.pages.study_facts`), ``chapters`` have ``part``, ``title``, ``file`` of every
-    page of the report, in order, ``part`` is that of this page, and ``failure``, of a page that
-    reports one, has ``error``, ``traceback``, ``code``, ``cell``. ``source`` is the address of the
-    executed notebook, where it is published.
+    ``title`` is for the browser's title bar, ``facts`` are of `mien.running.pages.facts`,
+    ``chapters`` have ``part``, ``title``, ``file`` of every page of the report, in order, ``part``
+    is that of this page, and ``failure``, of a page that reports one, has ``error``, ``traceback``,
+    ``code``, ``cell``. ``source`` is the address of the executed notebook, where it is published.
     """
 
     title: str
@@ -143,8 +142,8 @@ class Page:
 class PageExporter(HTMLExporter):
     """nbconvert's HTML exporter with the template ``mien``; nothing from the data runs in it.
 
-    Markdown and HTML outputs are reduced to harmless elements by bleach, texts are escaped, and the
-    page's Content-Security-Policy admits one script (ours, by its hash) and no request.
+    HTML is reduced to harmless elements by bleach, texts are escaped, and the page's
+    Content-Security-Policy admits one script (ours, by its hash) and no request.
     """
 
     def __init__(self, **options: Any) -> None:
@@ -222,11 +221,9 @@ class _Renderer(IPythonRenderer):
 
 
 def parameters(notebook: NotebookNode) -> pd.DataFrame:
-    """Return the parameters that a notebook ran with.
+    """Return the parameters that a notebook ran with, from its tagged cells, which are not run.
 
-    Cells tagged ``parameters`` and ``injected-parameters`` are read, not run. Indexed by parameter,
-    with the columns value and meaning (the comment behind it). Of an absolute path only the last
-    part is given: a page is published, a home folder is not.
+    Indexed by parameter, with the columns value (`as_shown`) and meaning (the comment behind it).
     """
     values, meanings = {}, {}
     for tag in ("parameters", "injected-parameters"):

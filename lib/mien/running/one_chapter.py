@@ -28,9 +28,8 @@ def compute(
 ) -> Failure | None:
     """Execute a chapter's notebook; its results appear whole or stay what they were.
 
-    Without what is ``missing`` (`mien.study.data_check`), as one of ``children``, its kernel with
-    the variables of ``environment``, for at most so many ``minutes``. Of a failed one the notebook
-    stays as ``<name>.failed.ipynb``, and failure.html shows it.
+    Without what is ``missing`` (`mien.study.data_check`), for at most so many ``minutes``. Of a
+    failed one the notebook stays as ``<name>.failed.ipynb``, and failure.html shows it.
     """
     target = results.notebook_path(study.folder, plan.notebook)
     running = target.with_name(f".{plan.notebook}.running.ipynb")
@@ -87,10 +86,9 @@ def _cells_that_can_run(plan: ChapterPlan, missing: Mapping[str, str]) -> Notebo
 
 
 def leave_out(notebook: NotebookNode, part: str, missing: Mapping[str, str]) -> NotebookNode:
-    """Return the notebook of a chapter without what cannot be computed, each time with the reason.
+    """Return the notebook of a chapter without what is ``missing``, each time with the reason.
 
-    ``missing`` is of `mien.study.data_check`; of a ``part`` that is itself missing its title stays,
-    and the reason.
+    Of a ``part`` that is itself missing its title stays.
     """
     kept = copy.copy(notebook)
     if part in missing:

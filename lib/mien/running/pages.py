@@ -38,9 +38,8 @@ def page_name(part: str) -> str:
 def render(out: str | Path) -> Path:
     """Render every executed notebook of a study's folder, link the pages, return the one to open.
 
-    ``index.html``; where chapter C has not been run, the page of the last chapter that has. If a
-    cell of any chapter failed, ``failure.html``: then no other page is touched. A chapter that
-    failed has left its notebook as it is, or as ``<name>.failed.ipynb``. `DataError` if there is no
+    ``index.html``; without chapter C, the page of the last chapter that there is. If a cell of any
+    chapter failed, ``failure.html``: then no other page is touched. `DataError` if there is no
     executed notebook.
     """
     out = Path(out)
@@ -65,8 +64,7 @@ def render(out: str | Path) -> Path:
 def render_failure(out: str | Path, notebook: str | Path) -> Path:
     """Render ``failure.html``: the failed cell first, what to do, then the chapter up to there.
 
-    Of the ``notebook`` that papermill left in a study's folder. The pages of an earlier run stay as
-    they are.
+    Of the ``notebook`` that papermill left; the pages of an earlier run stay as they are.
     """
     out, path = Path(out), Path(notebook)
     stem = path.name.split(".")[0]
@@ -108,8 +106,8 @@ def study_facts(out: Path, notebooks: Iterable[NotebookNode]) -> dict[str, Any]:
 def facts(known: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     """Return what pages tell, from what study.json holds (``known``) and the parameters.
 
-    ``name`` of the study; ``drawn``, the sentence for drawn faces or ""; ``lines``, a list of
-    (name, value) texts about how the report was made.
+    ``name`` of the study; ``drawn``, the sentence for drawn faces or ""; ``lines``, (name, value)
+    texts about how the report was made.
     """
     return {
         "name": str(settings["name"]),
@@ -147,10 +145,7 @@ def _html(
     names: Mapping[str, str],
     sources: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
-    """Return the page of every part under its name; ``sources``: the notebooks it links to.
-
-    The index last: whoever sees the new one sees the new chapters behind its links.
-    """
+    """Return the page of every part by name, the index last; ``sources``: notebooks to link to."""
     facts, pages = study_facts(out, notebooks.values()), {}
     chapters = [_link(plan, names[plan.part]) for plan in PAGES if plan.part in notebooks]
     for part, notebook in reversed(notebooks.items()):
@@ -281,11 +276,10 @@ def publish(
 
     Pages of an earlier publication are replaced, other files stay. Beside the published
     ``index.html``, whose path is returned, lie ``study.json``, without folders of this machine, and
-    an empty ``.nojekyll``, so that GitHub Pages serves the folder without touching it. Without
-    ``faces``, everything of the class ``mien-faces`` (galleries' crops, figures that show faces) is
-    left out; drawn figures, tables and code stay. ``only`` names parts, the first of which, in the
-    order of the report, is the index. ``notebooks`` adds the executed notebooks, to which figures
-    and tables are linked, ``pdf`` all pages, printed, as ``index.pdf``.
+    an empty ``.nojekyll`` for GitHub Pages. Without ``faces``, everything of the class
+    ``mien-faces`` (crops, figures that show faces) is left out. ``only`` names parts, the first of
+    which, in the order of the report, is the index. ``notebooks`` adds the executed notebooks, to
+    which figures and tables are linked, ``pdf`` all pages, printed, as ``index.pdf``.
 
     `DataError` if a chapter that is asked for was not run, or, where none is named, C was not;
     `MienError` if something is to be printed and there is no Chromium. Nothing is published then.

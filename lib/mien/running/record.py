@@ -86,8 +86,8 @@ class Record:
     def contradictions(self, study: Study) -> list[str]:
         """Return in words which chapters do not belong together; no data are read.
 
-        A chapter that failed, whose results were changed, that read other results of an earlier
-        chapter than are there, or other data than another chapter.
+        A chapter that failed, whose results were changed, or that read other results or data than
+        others.
         """
         found, data = [], {}
         for plan in CHAPTERS:
@@ -135,11 +135,10 @@ def now() -> str:
 
 
 def outcome(study_folder: Path, part: str) -> str:
-    """Return the SHA-256 (hex) of what a part has found out, times and provenance left out.
+    """Return the SHA-256 (hex) of what a part has found out: equal for equal numbers.
 
-    Two runs with the same numbers have the same outcome: of the tables every column but ``seconds``
-    counts, of metrics.json everything but ``seconds`` and ``provenance``, of a stored model the
-    arrays and, where it is a network, its layers.
+    Of tables and metrics.json everything but `_PASSING` counts, of a stored model the arrays and,
+    where it is a network, its layers.
     """
     metrics = results.load_metrics(study_folder, part)
     told: dict[str, Any] = {
@@ -269,8 +268,8 @@ class Store:
     ) -> Iterator[None]:
         """Hold the chapter with this fingerprint for one process, waiting until it is free.
 
-        The claim of a process ends with it, however it ends. ``waiting`` is called once if
-        somebody else holds it; when ``stopped`` says so, the wait ends with KeyboardInterrupt.
+        ``waiting`` is called once if somebody else holds it; when ``stopped`` says so, the wait
+        ends with KeyboardInterrupt.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = filelock.FileLock(self.folder / f".{fingerprint}.lock", thread_local=False)
@@ -294,10 +293,7 @@ class Store:
             results.write_json(temporary / "entry.json", state)
 
     def take(self, study: Study, plan: ChapterPlan, fingerprint: str) -> dict[str, Any] | None:
-        """Copy a chapter from the store into a study and return what `keep` was told of it.
-
-        None if it is not there, or is no longer what it was.
-        """
+        """Copy a chapter into a study, return what `keep` was told of it; None if it lacks it."""
         entry = self.entry(fingerprint)
         try:
             state = json.loads((entry / "entry.json").read_text(encoding="utf-8"))

@@ -53,10 +53,9 @@ class Options:
 
     ``force`` runs chapters that are current, too; ``jobs`` chapters may run side by side, where
     none reads the other, each for at most so many ``minutes``. ``threads`` are those of a chapter's
-    kernel: all cores by default, whatever ``jobs`` is, for the number of threads decides in which
-    order sums are taken. ``store`` is a folder of finished chapters that studies share
-    (`mien.running.record.Store`); ``wait`` waits for another runner of the same study, instead of
-    refusing.
+    kernel, all cores by default: their number decides in which order sums are taken. ``store`` is a
+    folder of finished chapters that studies share (`mien.running.record.Store`); ``wait`` waits for
+    another runner of the same study, instead of refusing.
     """
 
     force: bool = False
@@ -225,10 +224,10 @@ class Stopped(MienError):
 
 
 def check_data(study: Study) -> StudyData:
-    """Read the data of a study and return what it has to work with.
+    """Return what a study has to work with.
 
-    `DataError` if they cannot be read, or do not make a study; `ParameterError` if Keras is told to
-    use a backend that is not there.
+    `DataError` if its data cannot be read, or do not make a study; `ParameterError` if Keras is
+    told to use a backend that is not there.
     """
     from mien.study.data_check import examine  # here, because reading data takes a second to import
 
@@ -247,20 +246,13 @@ def run(
     """Run chapters of a study, then render its pages; return the page to open.
 
     A chapter that reads another runs after it. ``tell`` is called with an `Event` whenever a
-    chapter starts, waits, ends, fails or is skipped; ``tell_data`` once, before anything runs,
-    with what the study has to work with.
+    chapter starts, waits, ends, fails or is skipped; ``tell_data`` once, before anything runs, with
+    what the study has to work with.
 
-    Raises
-    ------
-    DataError
-        If the data cannot be read; nothing has run then.
-    StudyBusy
-        If another runner works in the same folder.
-    ChapterFailed
-        If a chapter fails, or the disk is full; the pages of earlier runs stay, failure.html shows
-        the cell.
-    Stopped
-        At Ctrl-C; all kernels are gone then.
+    `DataError` if the data cannot be read, and `StudyBusy` if another runner works in the same
+    folder: nothing has run then. `ChapterFailed` if a chapter fails, or the disk is full: the pages
+    of earlier runs stay, failure.html shows the cell. `Stopped` at Ctrl-C; all kernels are gone
+    then.
     """
     study_data = check_data(study)
     tell_data(study_data)

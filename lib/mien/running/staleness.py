@@ -61,9 +61,8 @@ def ingredients(
 
     ``notebook`` (hash), ``library`` (the folders that it needs: hash), ``parameters`` (that it
     takes, but for places; every one where it tells the command that repeats the study), ``profile``
-    (the settings that it declares), ``data`` (fingerprints of what it declares), ``missing`` (of
-    what the study must do without, that which concerns it), ``versions``, ``reads`` (outcomes of
-    earlier parts).
+    (its settings), ``data`` (fingerprints), ``missing`` (of what the study must do without, that
+    which concerns it), ``versions``, ``reads`` (outcomes of earlier parts).
     """
     takes = set(Study.model_fields) if plan.tells_command else plan.takes
     parameters = study.model_dump(include=takes - results.PLACES)

@@ -34,9 +34,9 @@ READ_WITH = (
 class Task:
     """What a worker is told.
 
-    The run's ``label``; the ``command`` of the worker's Python (``--threads`` is added there), in
-    ``cwd``; ``log``, the file for what it prints; ``stop``, the file at whose sight it ends;
-    ``threads`` that it may use (0: the worker's cores shared by its tasks).
+    The run's ``label``; the ``command`` of the worker's Python, in ``cwd``; ``log``, the file for
+    what it prints; ``stop``, the file at whose sight it ends; ``threads`` (0: the worker's cores
+    shared by its tasks).
     """
 
     label: str
@@ -71,8 +71,7 @@ class Sweep:
     """A checked sweep; `plan` makes it.
 
     ``settings`` (``NAME=VALUE``) are the same for every run, ``grid`` has the values of every
-    parameter as typed, ``chapters`` are what every run runs, ``runs`` stand in the order in which
-    they start.
+    parameter as typed, ``runs`` stand in the order in which they start.
     """
 
     name: str
@@ -181,10 +180,7 @@ def plan(
 
 
 def dependants(names: Sequence[str]) -> dict[str, frozenset[str]]:
-    """Return for every parameter the parts whose results may depend on it.
-
-    Those whose notebook takes it, and those that read the results of such parts.
-    """
+    """Return for every parameter the parts that take it, or read the results of such parts."""
     found = {}
     for name in names:
         parts: set[str] = set()
@@ -210,11 +206,7 @@ def _set(settings: Sequence[str]) -> list[str]:
 
 
 def _points(grid: Mapping[str, Sequence[str]]) -> list[dict[str, str]]:
-    """Return the grid's product; neighbours in it have few chapters in common.
-
-    Runs that start together should not wait for each other's chapters, so what few chapters
-    depend on varies slowest.
-    """
+    """Return the grid's product: what few chapters depend on varies slowest, lest runs wait."""
     parts = dependants(list(grid))
     names = sorted(grid, key=lambda name: len(parts[name]))
     product = itertools.product(*(grid[name] for name in names))

@@ -47,8 +47,7 @@ class Status:
 def run_task(task: Task) -> Status:
     """Run one study in a subprocess, and end it when the sweep says so or its worker dies.
 
-    Returns done, failed (with the last words of ``mien run``) or stopped; never raises an exception
-    of the study's own.
+    Returns done, failed (with the last words of ``mien run``) or stopped.
     """
     if task.stop.exists():
         return Status(task.label, "stopped")
@@ -158,9 +157,8 @@ def run(
 def dask_cluster(address: str, *, seconds: float = 10) -> Iterator[cf.Executor]:
     """Give an executor of an existing Dask cluster; a run whose worker dies starts elsewhere.
 
-    How many workers a run may take down with it before it is given up is Dask's setting
-    ``distributed.scheduler.allowed-failures``, 3 by default. `ParameterError` if ``distributed`` is
-    not installed, or the scheduler does not answer.
+    At most Dask's ``distributed.scheduler.allowed-failures`` times. `ParameterError` if
+    ``distributed`` is not installed, or the scheduler does not answer.
     """
     try:
         from distributed import Client

@@ -1,9 +1,8 @@
 """What the runs of a sweep scored, setting by setting, and which setting is best.
 
-A setting is a combination of the grid's values without the seed; runs that differ in the seed
-alone are draws of one setting. A setting is chosen by what models may be chosen by: PublicTest,
-or the answers that folds of the person's labelled faces gave out of fold. PrivateTest and the
-unknown images choose nothing, and `held_out` reads them for the chosen settings only.
+A setting is a combination of the grid's values without the seed; runs that differ in the seed alone
+are draws of one setting. It is chosen by PublicTest, or by the answers out of fold to the person's
+labelled faces; `held_out` reads other sets for the chosen settings only.
 """
 
 from collections.abc import Mapping, Sequence
@@ -67,8 +66,7 @@ class Board:
         """One row for every setting, in the grid's order, by the setting's name.
 
         ``runs``, ``accuracy`` and ``f1_macro`` (means over the runs), ``spread`` and ``f1_spread``
-        (standard deviations over the runs, NaN for one), ``low``, ``high``, ``interval`` (95 %, and
-        how it was made).
+        (standard deviations), ``low``, ``high``, ``interval`` (95 %, and how it was made).
         """
         rows = {}
         for name, runs in self.draws.groupby("setting", sort=False):
@@ -131,10 +129,7 @@ class Board:
         return max(0.0, low), min(1.0, high), OVER_SEEDS
 
     def _faces(self, runs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray] | None:
-        """Correctness (runs, faces) of the same faces in all runs, and the faces' clips.
-
-        None where answers to faces were not kept, or another seed drew other faces.
-        """
+        """Correctness (runs, faces) of the same faces, and their clips; None where not kept."""
         if self.set != "target-labelled" or runs["data"].nunique() > 1:
             return None
         found = [_face_means(folder, self.part) for folder in runs["folder"]]
@@ -148,9 +143,8 @@ def boards(
 ) -> dict[tuple[str, str], Board]:
     """Return the scores of every part on the sets that may be looked at for every setting.
 
-    Runs that differ in nothing that a part depends on (``dependants``, of
-    `mien.sweep.planning.dependants`) share its results and count once. By part and set, in reading
-    order; what no run has is left out.
+    Runs that differ in nothing that a part depends on (`mien.sweep.planning.dependants`) count
+    once. By part and set, in reading order; what no run has is left out.
     """
     found = {}
     for part in [plan.part for plan in CHAPTERS if name_of(plan.part)]:
@@ -165,10 +159,7 @@ def boards(
 
 
 def held_out(board: Board, runs: Sequence[Run], part: str) -> dict[str, Board]:
-    """Return what the setting that a board chose scored on the sets that choose nothing.
-
-    ``part`` scored those sets with the same model; only runs of the chosen setting are read.
-    """
+    """Return what the setting that a board chose scored, by ``part``, on what chooses nothing."""
     chosen = set(board.draws.loc[board.draws["setting"] == board.best, "label"])
     runs = [run for run in runs if run.label in chosen]
     found = {}

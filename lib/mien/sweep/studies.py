@@ -1,7 +1,4 @@
-"""Studies side by side, persons, profiles or networks: who leads where, and over all persons.
-
-No study is "best": each is about another person, or was run for another purpose.
-"""
+"""Studies side by side, persons, profiles or networks: who leads where, and over all persons."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence

@@ -28,9 +28,8 @@ def colour(text: str) -> Colour:
 class Identity:
     """What stays the same when a face moves: proportions, colours, hair.
 
-    Proportions are factors around 1, colours red, green and blue in 0..255; ``age`` (lines at
-    rest) is in 0..1, ``lopsided`` is how much stronger (-0.3..0.3) the right half of the picture
-    moves.
+    Proportions are factors around 1; ``age`` (lines at rest) is in 0..1, ``lopsided`` is how much
+    stronger (-0.3..0.3) the right half of the picture moves.
     """
 
     skin: Colour = (238, 189, 149)
@@ -137,9 +136,8 @@ def shapes(
 ) -> Shapes:
     """Return every curve of a face that muscles move: outlines and centre lines, float64 (n, 2).
 
-    In face units; ``*_left`` is the picture's left. ``units`` are intensities 0..5 by Action Unit
-    (``"AU01"`` … ``"AU45"``), what is not named rests at 0; ``gaze`` is where the eyes look, right
-    and down, in face units (about ±0.05).
+    In face units; ``*_left`` is the picture's left. ``units`` are intensities 0..5 by Action Unit,
+    what is not named rests at 0; ``gaze`` is where the eyes look, right and down (about ±0.05).
     """
     pull = strengths(units)
     found = _head(pull, identity) | _nose(pull, identity) | _mouth(pull, identity)
@@ -152,10 +150,7 @@ def shapes(
 
 
 def creases(units: Mapping[str, float], identity: Identity) -> dict[str, float]:
-    """Return how deep (0..1) every fold and wrinkle of the face is.
-
-    The units that deepen a fold are those that the FACS manual names in its appearance changes.
-    """
+    """Return how deep (0..1) every fold of the face is, by the FACS manual's appearance changes."""
     pull, age = strengths(units), identity.age
     brow = max(pull["AU01"], 0.9 * pull["AU02"])
     smile = max(pull["AU12"], 0.9 * pull["AU10"], 0.7 * pull["AU09"], 0.4 * pull["AU06"])

@@ -1,9 +1,9 @@
 """The demo data: a crowd and one person, drawn from Action Units, in the layouts of real data.
 
-Every face starts from an emotion's prototype of Action Units, at a strength that is sometimes
-weak, with a few muscles that do something else; `mien.synthetic.rendering` draws it. The person's
-Action Units are then measured as badly as OpenFace measures them: with noise, with the person's
-resting face as a bias, with units that are missed, and with presences that do not always agree.
+Every face starts from an emotion's prototype of Action Units, at a strength that is sometimes weak,
+with a few muscles that do something else. The person's Action Units are then measured as badly as
+OpenFace measures them: with noise, with the person's resting face as a bias, with units that are
+missed, and with presences that do not always agree.
 """
 
 import warnings
@@ -124,8 +124,7 @@ person/       one person: images/LABEL/CLIP_FRAME.jpg, person_AU.csv, ratings.cs
 def demo_folder(seed: int = 0) -> Path:
     """Return the folder of the demo data in the user's cache, drawn there if it is missing.
 
-    It holds what `write_demo` writes, and appears whole or not at all, also where several processes
-    draw at once: all draw, the first to finish wins, and the data are the same. Where the cache
+    It appears whole or not at all, also where several processes draw at once. Where the cache
     cannot be written, the system's folder for temporary files takes its place, with a warning.
     """
     try:
@@ -154,9 +153,9 @@ def write_demo(
     """Draw the crowd and the person and write them as real data would lie on disk.
 
     The folder gets ``fer2013.csv`` and ``person/`` with ``images/``, ``person_AU.csv``,
-    ``ratings.csv``. Equal seeds give equal files, byte for byte. 12 unknown faces of the person
-    come on top of the ``labelled`` ones. `ParameterError` if fewer than 100 of the ``crowd`` or 25
-    labelled faces are asked for, or the folder already holds such data.
+    ``ratings.csv``; equal seeds give equal bytes. 12 unknown faces of the person come on top of the
+    ``labelled`` ones. `ParameterError` if fewer than 100 of the ``crowd`` or 25 labelled faces are
+    asked for, or the folder already holds such data.
     """
     folder = Path(folder)
     for name, asked, fewest in (
@@ -177,8 +176,7 @@ def write_demo(
 def random_units(emotion: str, rng: np.random.Generator) -> dict[str, float]:
     """Return Action Units (0..5) of somebody who shows an emotion, strongly or hardly.
 
-    One of the emotion's `VARIANTS` at one strength, every unit a little off, and up to three
-    units of any kind that have nothing to do with it.
+    One of its `VARIANTS`, every unit a little off, and up to three that have nothing to do with it.
     """
     variants = VARIANTS[emotion]
     chosen = variants[rng.integers(len(variants))]

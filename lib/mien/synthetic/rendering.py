@@ -1,8 +1,4 @@
-"""Drawing a face from Action Units with Pillow: skin, light, hair, pose.
-
-`mien.synthetic.anatomy` says where everything is; here it is seen from somewhere and painted: what
-lies behind, neck and head, soft shading, the features, then what lies over them.
-"""
+"""Drawing a face (`mien.synthetic.anatomy`) with Pillow: skin, light, hair, pose."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -23,9 +19,8 @@ class View:
 
     ``yaw``, ``pitch`` and ``roll`` in degrees (right, down, clockwise), ``zoom`` 1 for a face that
     fills the frame's width, ``shift`` and ``gaze`` in face units, ``light`` the direction from
-    which light falls (degrees, 0 from above, 90 from the right) with ``contrast_light`` 0..1,
-    ``brightness`` and ``contrast`` factors, ``blur`` in pixels of the picture, ``noise`` the
-    standard deviation in grey levels; ``seed`` draws noise and background.
+    which light falls (degrees, 0 from above, 90 from the right), ``blur`` in pixels of the picture,
+    ``noise`` the standard deviation in grey levels; ``seed`` draws noise and background.
     """
 
     yaw: float = 0.0
@@ -90,7 +85,7 @@ def draw_face(
     """Draw somebody's face with the muscles that Action Units name pulled, mode ``"RGB"``.
 
     ``units`` as of `mien.synthetic.anatomy.shapes`; ``size`` in pixels, one side of a square or
-    width and height, the face fills the width; by default it is seen straight from the front.
+    width and height; by default it is seen straight from the front.
     """
     view = view or View()
     size = (size, size) if isinstance(size, int) else tuple(size)
