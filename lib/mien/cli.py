@@ -184,17 +184,10 @@ def check(
     as_json: Annotated[bool, typer.Option("--json", help="write JSON")] = False,
 ) -> None:
     """Check the parameters and the data of a study, and say what is not used; run nothing."""
-    from mien import project
     from mien.running import scheduler
-    from mien.study.parameters import CHAPTERS
 
     study = _load(study_file, settings, out)
     found = scheduler.check_data(study)
-    missing = [
-        plan.part for plan in CHAPTERS if not project.notebook_source(plan.notebook).is_file()
-    ]
-    if missing:
-        raise MienError(f"the notebooks of {', '.join(missing)} are missing")
     if as_json:
         typer.echo(json.dumps(found.as_json(study), indent=1))
         return

@@ -47,10 +47,7 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: Path, *, replace: bool = True) -> Iterator[Path]:
-    """Give a temporary folder that takes the place of ``path`` only if the block ends well.
-
-    Unless it shall ``replace``, a folder that another process has put there meanwhile stays.
-    """
+    """Give a folder that takes the place of ``path``, or of none, if the block ends well."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     temporary.chmod(0o755)
@@ -92,10 +89,7 @@ def files_below(folder: Path) -> list[Path]:
 
 
 def files_within(folder: Path) -> tuple[list[Path], dict[Path, str]]:
-    """List the files of a folder and its subfolders, also through links that stay inside it.
-
-    Sorted, without what is `hidden`; and what was not followed or could not be listed, and why.
-    """
+    """List the visible files below a folder, through links inside it too, and what was not read."""
     found: list[Path] = []
     unread: dict[Path, str] = {}
 

@@ -44,11 +44,7 @@ def notebook_source(name: str, ending: str = ".ipynb") -> Path:
 
 
 def study_file(given: str | Path) -> Path:
-    """Return the file of a study that a command names by its path or, short, by its name.
-
-    A name that is no file stands for ``<name>.yaml`` in the project's ``notebooks/studies/``, else
-    among the studies that mien ships.
-    """
+    """Return the file of a study by its path or, of the project's or mien's own, by its name."""
     path = Path(given)
     if path.name != str(given) or path.is_file():
         return path

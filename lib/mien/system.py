@@ -1,8 +1,7 @@
 """What operating systems do differently: ending processes, Ctrl-C, users, cores, peak memory.
 
-The suite runs on Linux (x86-64, Python 3.11). Nobody has run it on Windows or macOS yet; for them
-``make lint`` checks (mypy) that whatever the library calls is there, and what is missing on one of
-them is called in this room only.
+Nobody has run mien on Windows or macOS yet: for them ``make lint`` checks (mypy) that what the
+library calls is there, and what is missing on one of them is called in this room only.
 """
 
 import contextlib
@@ -36,10 +35,7 @@ def fasten() -> None:
 
 
 def end_with_stdin(leaving: Callable[[], None] = lambda: None) -> None:
-    """End this process when its standard input closes; call ``leaving`` first.
-
-    To be called in the main thread.
-    """
+    """End this process when its standard input closes, after ``leaving``; for the main thread."""
     # Whoever is started in the background ignores interrupts, also the own one.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 

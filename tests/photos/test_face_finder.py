@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mien.data.images import to_grey48
 from mien.photos import face_finder, landmarks
 from mien.synthetic.anatomy import Identity
 from mien.synthetic.rendering import draw_face
@@ -80,7 +81,7 @@ def test_threads_do_not_disturb_each_other(finder, faces):
 
 def test_a_face_is_cut_out_as_the_network_takes_it(faces):
     canvas, _ = picture(faces[:1])
-    cut = face_finder.grey48(canvas, face_finder.Face(30 + SIDE / 2, 40 + SIDE / 2, SIDE))
+    cut = to_grey48(face_finder.Face(30 + SIDE / 2, 40 + SIDE / 2, SIDE).cut_out(canvas))
     assert (cut.shape, cut.dtype) == ((48, 48), np.uint8)
     whole = np.asarray(faces[0].convert("L").resize((48, 48), Image.Resampling.BOX))
     assert np.abs(cut.astype(int) - whole).max() <= 2
@@ -104,7 +105,7 @@ def test_a_leaning_face_is_cut_out_upright(landmarker, faces, degrees, meshed):
     assert np.degrees(upright.tilt) == pytest.approx(0, abs=2)
     flat = face_finder.Face(face.x, face.y, face.side)
     cuts = [
-        face_finder.grey48(image, found).astype(float)[8:40, 8:40].ravel()
+        to_grey48(found.cut_out(image)).astype(float)[8:40, 8:40].ravel()
         for image, found in ((canvas, upright), (leaning, face), (leaning, flat))
     ]
     alike, unlike = np.corrcoef(cuts)[0, 1:]

@@ -61,7 +61,7 @@ def test_an_entry_of_the_store_that_was_changed_is_not_taken(study, tmp_path):
     store.keep(study, PLAN, state)
     other = make_study({"out": str(tmp_path / "other")})
     assert store.take(other, PLAN, "f") == {**state, "from_store": True}
-    write(store.entry("f"), accuracy=0.9)
+    write(store.folder / "f", accuracy=0.9)
     assert store.take(other, PLAN, "f") is None
     assert results.load_metrics(other.folder, "A1")["scores"] == [{"accuracy": 0.5}]
-    assert not store.entry("f").exists()
+    assert not (store.folder / "f").exists()

@@ -9,8 +9,9 @@ from bs4 import BeautifulSoup
 from tiny_project import PARAMETERS, PLANS, run, write_notebook
 
 from mien import system
+from mien.errors import MienError
 from mien.running import scheduler
-from mien.running.scheduler import ChapterFailed, Options, StudyBusy
+from mien.running.scheduler import ChapterFailed, Options
 from mien.study import results
 from mien.study.parameters import BY_PART
 
@@ -80,7 +81,7 @@ def test_a_failing_chapter_stops_the_study_and_harms_nothing(project, tmp_path):
 def test_a_second_runner_is_refused(project, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
-    with filelock.FileLock(out / ".lock"), pytest.raises(StudyBusy, match="another mien"):
+    with filelock.FileLock(out / ".lock"), pytest.raises(MienError, match="another mien"):
         run(out)
 
 

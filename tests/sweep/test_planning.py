@@ -11,7 +11,7 @@ import filelock
 import pytest
 import tiny_project
 
-from mien.errors import ParameterError
+from mien.errors import MienError, ParameterError
 from mien.sweep import planning, runs
 from mien.sweep.planning import Task
 from mien.sweep.runs import run_task
@@ -132,7 +132,7 @@ def test_a_second_sweep_in_the_same_folder_is_refused(tmp_path):
     with (
         filelock.FileLock(tmp_path / ".lock"),
         cf.ThreadPoolExecutor(1) as pool,
-        pytest.raises(runs.SweepBusy, match="another mien"),
+        pytest.raises(MienError, match="another mien"),
     ):
         runs.run(found, pool)
 

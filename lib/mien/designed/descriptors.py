@@ -1,7 +1,6 @@
 """Image descriptors that people designed, as scikit-learn transformers over grey faces.
 
-Raw pixels, histograms of oriented gradients, and a dictionary of whitened patches, which is
-learned without labels (Coates and Ng).
+Raw pixels, histograms of oriented gradients, and a dictionary of whitened patches (Coates and Ng).
 """
 
 import os
@@ -118,10 +117,9 @@ class Hog(TransformerMixin, BaseEstimator):
 
 
 class Reduced(TransformerMixin, BaseEstimator):
-    """Principal components of a descriptor's rows, float32 (n, components).
+    """Principal components of a descriptor's rows, float32 (n, components), or fewer.
 
-    At most so many ``components``; fewer rows or columns than that give fewer. ``seed`` is of the
-    randomised decomposition (Halko, Martinsson and Tropp 2011).
+    ``seed`` is of the randomised decomposition (Halko, Martinsson and Tropp 2011).
     """
 
     def __init__(self, components: int = 256, *, seed: int = 0):

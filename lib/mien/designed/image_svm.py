@@ -37,18 +37,12 @@ def solver(**parameters):
 
 
 def pixel_svm() -> Pipeline:
-    """Return the baseline, the assignment's own: standardised grey values and an RBF kernel.
-
-    Cost: 40 s to fit on all of Training with scikit-learn-intelex on two cores.
-    """
+    """Return the assignment's own baseline: standardised grey values and an RBF kernel."""
     return Steps([("pixels", Pixels()), ("scale", StandardScaler()), ("svm", solver())])
 
 
 def hog_svm(*, cell: int = 6, components: int = 256, C: float = 10.0, seed: int = 0) -> Pipeline:
-    """Return HOG, its principal components and an RBF kernel (after Dalal and Triggs 2005).
-
-    Cost on all of Training: 15 s for HOG and components, 15 s to fit on two cores.
-    """
+    """Return HOG, its principal components and an RBF kernel (after Dalal and Triggs 2005)."""
     reduced = Pipeline([("hog", Hog(cell=cell)), ("pca", Reduced(components, seed=seed))])
     return Steps([("descriptor", Cached(reduced)), ("svm", solver(C=C))])
 
@@ -167,11 +161,7 @@ class Calibrated(ClassifierMixin, BaseEstimator):
         self.model = model
 
     def fit(self, images, labels):
-        """Fit the temperature to held-out images (n, 48, 48), PublicTest in this study.
-
-        Images of classes that the model does not know are left out; `DataError` if no other is
-        there.
-        """
+        """Fit the temperature to held-out images (n, 48, 48); `DataError` if none shows a class."""
         self.classes_ = self.model.classes_
         known = np.isin(labels, self.classes_)
         if not known.any():

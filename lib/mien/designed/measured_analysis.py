@@ -103,8 +103,8 @@ def textbook_agreement(importance: pd.DataFrame) -> pd.DataFrame:
 def textbook_hits(agreement: pd.DataFrame) -> dict[str, int]:
     """Return how much of the textbook was found, over all emotions of `textbook_agreement`.
 
-    ``units`` (of all prototypes), ``hits`` (how many of them were among the most important),
-    ``emotions`` (with a prototype), ``emotions_above`` (whose auc exceeds 0.5).
+    ``units`` of all prototypes, ``hits`` among the most important, ``emotions``, ``emotions_above``
+    (whose auc exceeds 0.5).
     """
     return {
         "units": int(agreement["size"].sum()),
@@ -115,10 +115,7 @@ def textbook_hits(agreement: pd.DataFrame) -> dict[str, int]:
 
 
 def _shuffled(answer, together, shuffles, random):
-    """The procedure that answers each row (2, 1 + units, 7) as it is and with each unit shuffled.
-
-    First the shares of its answers, then the probabilities, means over the shuffles.
-    """
+    """The procedure that answers rows, as they are and with each unit shuffled."""
 
     def answers(rows, labels, clips, others):
         orders = np.stack([random.permutation(len(others)) for _ in range(shuffles)])

@@ -131,10 +131,7 @@ def of_units(names: Sequence[str]) -> bool:
 
 
 def measured_pipeline(names: Sequence[str], *, kernel: str = "") -> Pipeline:
-    """Return what reads columns of these names: ``features``, then ``svm``.
-
-    The SVM's ``kernel`` is one of SVC's; by default `mean_rbf` for Action Units, else RBF.
-    """
+    """Return ``features`` and ``svm`` for such columns; by default with `mean_rbf`, or RBF."""
     # break_ties makes predict the argmax of decision_function
     if of_units(names):
         svm = SVC(kernel=kernel or mean_rbf, break_ties=True)
@@ -240,10 +237,7 @@ class MeasuredSvm(ClassifierMixin, NearestName):
 
     @property
     def choices(self) -> dict[str, Sequence]:
-        """What the inner folds choose among.
-
-        `ParameterError` if the pipeline has no candidate of a name; the nearest one is named.
-        """
+        """What the inner folds choose among; `ParameterError` if the pipeline has no such name."""
         known = self._made({}).get_params()
         usual = UNIT_CHOICES if of_units(self.names) else PLAIN_CHOICES
         for name in self.candidates or {}:
@@ -253,10 +247,7 @@ class MeasuredSvm(ClassifierMixin, NearestName):
         return {name: values for name, values in tried.items() if name in known}
 
     def reading(self, names: Sequence[str]) -> "MeasuredSvm":
-        """Return the same unfitted model for other columns, an SVM's kernel kept.
-
-        Another classifier stays as it is.
-        """
+        """Return the same unfitted model for other columns, an SVM's kernel kept."""
         other = clone(self).set_params(names=names)
         if isinstance(self.pipeline, Steps):
             kernel = self.pipeline["svm"].kernel
@@ -321,10 +312,7 @@ class MeasuredSvm(ClassifierMixin, NearestName):
 
 
 def asked(model: MeasuredSvm) -> Callable:
-    """Return the procedure of an unfitted model for `out_of_fold`: probabilities, and its choice.
-
-    The probabilities (k, 7) are in the order of `mien.emotions.EMOTIONS`.
-    """
+    """Return a model's procedure for `out_of_fold`: probabilities (k, 7), and its choice."""
 
     def answer(rows, labels, clips, others):
         fitted = clone(model).fit(rows, labels, groups=clips)
@@ -354,8 +342,8 @@ def cross_validate(
 def nearest_faces(model: MeasuredSvm, rows: np.ndarray, labelled: np.ndarray) -> np.ndarray:
     """Return the two labelled faces that the model sees as closest to each row, the closest first.
 
-    By Euclidean distance between what the last step of the fitted model sees: of ``rows`` (m, k)
-    and ``labelled`` (n, k), places in the latter, int (m, 2).
+    By the features that its last step sees: of ``rows`` (m, k), places in ``labelled`` (n, k), int
+    (m, 2).
     """
     here, there = described(model.model_, rows), described(model.model_, labelled)
     distances = np.linalg.norm(here[:, None] - there[None], axis=2)

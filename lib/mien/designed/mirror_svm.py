@@ -85,10 +85,10 @@ class MirrorComponents(TransformerMixin, BaseEstimator):
 
 
 class SideBySide(TransformerMixin, BaseEstimator):
-    """Several `MirrorComponents` as one: all even columns first, then all odd ones.
+    """Several `MirrorComponents` as one: all even columns first, then all ``odd`` ones of each.
 
-    Output: float32, every row of length 1; an RBF kernel over it is the product of the kernels over
-    the parts, each of which keeps ``odd`` odd components.
+    Output: float32, every row of length 1; an RBF kernel over it is the product of the parts'
+    kernels.
     """
 
     def __init__(self, parts, *, odd: int):
@@ -228,8 +228,7 @@ class MirrorSvm(ClassifierMixin, BaseEstimator):
 class HingeMirrorSvm(MirrorSvm):
     """The textbook's SVM, with hinge loss of penalty ``C``, on the kernel of :class:`MirrorSvm`.
 
-    scikit-learn's ``SVC`` on the kernel matrix, which takes 8 n^2 bytes and a time that grows
-    faster than that: for some thousand rows.
+    scikit-learn's ``SVC`` on the kernel matrix, which takes 8 n^2 bytes: for some thousand rows.
     """
 
     def __init__(self, *, C: float = 1.0, odd: int = 0, gamma: float = 1.0):

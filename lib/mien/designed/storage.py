@@ -1,8 +1,4 @@
-"""Fitted scikit-learn models and computed descriptors on disk.
-
-Models lie in skops files: nothing in them is executed when loaded. Descriptors are kept by
-content, so that a second run does not compute them again.
-"""
+"""Fitted scikit-learn models and computed descriptors on disk, where nothing can be executed."""
 
 import copy
 from pathlib import Path

@@ -84,10 +84,7 @@ def out_of_fold(
     labels: np.ndarray,
     clips: np.ndarray,
 ) -> None:
-    """Ask whether answers (repeats, n, 7) to rows as measured are of models that held them out.
-
-    The model learns the first fold's training part once more, and must answer the same.
-    """
+    """Ask whether answers (repeats, n, 7) to rows as measured are of models that held them out."""
     _probabilities(given, (len(dealt), len(rows)))
     test = np.asarray(dealt)[0] == 0
     mine = np.asarray(given)[0][test]

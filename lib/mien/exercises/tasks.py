@@ -1,7 +1,6 @@
-"""The chapters as exercises: tasks, what the student writes, check cells; and as solutions.
+"""The chapters as exercises, or as solutions, by ``exercises.toml``, which lies beside them.
 
-``exercises.toml`` beside the chapters says what is to be solved. The cells carry nbgrader's
-metadata (schema 3), so that nbgrader can release, collect and mark them.
+The cells carry nbgrader's metadata (schema 3), so that nbgrader can release and mark them.
 """
 
 import tomllib
@@ -23,8 +22,8 @@ ANSWER = "YOUR ANSWER HERE"
 def write(folder: Path, *, solved: bool, force: bool = False) -> Path:
     """Write the chapters as exercises, or as their solutions, below a folder; return where.
 
-    ``exercises/`` or ``solutions/``. `ParameterError` if files there were changed, unless by
-    ``force``; `DataError` if a chapter lacks what ``exercises.toml`` names.
+    `ParameterError` if files there were changed, unless by ``force``; `DataError` if a chapter
+    lacks what ``exercises.toml`` names.
     """
     table, files = project.notebook_source("exercises", ".toml"), {}
     try:

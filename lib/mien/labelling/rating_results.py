@@ -49,10 +49,7 @@ def folder_of(folder: str) -> Path:
 
 
 def notebook_for(folder: Path, where: Path, **parameters: object) -> Path:
-    """Write a copy of ``notebooks/label.ipynb`` into ``where`` and return its path.
-
-    ``parameters`` are ``rater``, ``what``, ``again``, ``study``, as its parameters cell has them.
-    """
+    """Write ``notebooks/label.ipynb`` with some of its ``parameters`` into ``where``."""
     import nbformat  # here, because it takes a second
     from papermill.iorw import load_notebook_node
     from papermill.parameterize import parameterize_notebook

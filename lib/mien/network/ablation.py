@@ -27,10 +27,7 @@ _AUGMENT = Augment(shift=0.1, rotation=0, zoom=0)
 
 
 def build(*, seed: int = 0, prepared: bool = False) -> keras.Model:
-    """Return the assignment's network: uint8 faces (n, 48, 48, 1) in, seven shares out.
-
-    Or faces as `mien.data.images.prepare` makes them, if they are ``prepared``.
-    """
+    """Return the assignment's network, of uint8 faces (n, 48, 48, 1), or of ``prepared`` ones."""
     keras.utils.set_random_seed(seed)
     return keras.Sequential(
         [
@@ -50,10 +47,10 @@ def build(*, seed: int = 0, prepared: bool = False) -> keras.Model:
 def train(
     model: keras.Model, faces: Faces, public: Faces, *, seconds: float, seed: int = 0
 ) -> pd.DataFrame:
-    """Train a network of `build` for some wall time of training steps and return how far it came.
+    """Train a network of `build` for some wall time and return how far it came.
 
-    It learns from ``faces``; ``public`` watches it, every `_STEPS` steps and at the end. A frame
-    with ``seconds`` and ``faces`` so far, ``val_accuracy``.
+    A frame with ``seconds`` and ``faces`` so far, and ``val_accuracy`` on ``public``, every
+    `_STEPS`.
     """
     (images, labels), rng = faces, np.random.default_rng(seed)
     model.compile("adam", "sparse_categorical_crossentropy")
@@ -281,10 +278,7 @@ def ablation(
 
 
 def noise(accuracy: float, n: int) -> float:
-    """Return the standard error of the difference of two accuracies on ``n`` images, at most.
-
-    That of two independent proportions; two networks on the same images differ by less.
-    """
+    """Return the standard error of the difference of accuracies on ``n`` images each, at most."""
     return float(np.sqrt(2 * accuracy * (1 - accuracy) / n))
 
 

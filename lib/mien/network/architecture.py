@@ -340,8 +340,7 @@ def describe(model: keras.Model) -> dict[str, float]:
 def fast_dtype() -> str:
     """Return the precision in which this machine convolves faster, by trying both (under 1 s).
 
-    "mixed_bfloat16" where it saves at least a fifth of the time (processors with AMX, GPUs),
-    "float32" elsewhere.
+    "mixed_bfloat16" where it saves a fifth of the time (processors with AMX, GPUs), else "float32".
     """
     half, full = _convolving("bfloat16"), _convolving("float32")
     seconds = [(half(), full()) for _ in range(20)]  # by turns: other work disturbs both alike

@@ -29,10 +29,7 @@ _SIGNS = ("RESOURCE_EXHAUSTED", "out of memory", "Out of memory", "OOM when allo
 
 
 def check_backend() -> str:
-    """Return the backend that Keras will load, once it is sure that it can.
-
-    `ParameterError` if that is none on which mien trains, or one that is not installed.
-    """
+    """Return the backend that Keras will load; `ParameterError` if it is none, or not there."""
     name, asked = _asked()
     if name not in BACKENDS:
         near = difflib.get_close_matches(name, BACKENDS, 1)
@@ -61,10 +58,7 @@ def _asked() -> tuple[str, str]:
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Keep the notices that TensorFlow's C++ writes to standard error off the terminal.
-
-    They come before its own switch for them (TF_CPP_MIN_LOG_LEVEL) is read.
-    """
+    """Keep off the terminal what TensorFlow's C++ writes before its own switch is read."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     sys.stderr.flush()
     kept = os.dup(2)
@@ -79,10 +73,7 @@ def quiet() -> Iterator[None]:
 
 @contextlib.contextmanager
 def enough_memory(batch_size: int) -> Iterator[None]:
-    """Turn a backend's error of too little memory into a `ParameterError` with the remedy.
-
-    ``batch_size`` is how many faces are computed at once.
-    """
+    """Turn a backend's error of too little memory for a batch into a `ParameterError`."""
     try:
         yield
     except Exception as error:
@@ -101,11 +92,7 @@ def _out_of_memory(error: BaseException) -> bool:
 
 
 def by_numpy(path: Path) -> Callable[[np.ndarray], np.ndarray]:
-    """Return what reads faces with the network of an ``.npz`` file, by NumPy alone.
-
-    As `mien.network.inference.answerer` in single precision. ``path`` is of
-    `mien.network.pretrained.export_weights`.
-    """
+    """Return an `inference.answerer` of the network in an ``.npz`` file that needs NumPy alone."""
     with np.load(path, allow_pickle=False) as arrays:
         shape, temperature = json.loads(str(arrays["shape"])), float(arrays["temperature"])
         weights = [arrays[name].astype(np.float32) for name in arrays.files if name[0] == "w"]

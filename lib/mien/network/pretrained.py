@@ -28,8 +28,7 @@ def save(model: keras.Model, path: str | Path) -> None:
 def load(path: str | Path) -> keras.Model:
     """Read a network that `save` wrote. Nothing in the file is executed (Keras' safe mode).
 
-    `DataError` if it is not there, cannot be read, or does not turn faces of 48 x 48 pixels into
-    seven emotions.
+    `DataError` if it cannot be read, or does not turn faces of 48 x 48 pixels into seven emotions.
     """
     path = Path(path)
     if not path.is_file():
@@ -44,10 +43,7 @@ def load(path: str | Path) -> keras.Model:
 
 
 def export_weights(model: keras.Model, path: str | Path, *, temperature: float = 1.0) -> int:
-    """Write a network's weights to an ``.npz`` in half precision; return the file's size in bytes.
-
-    ``temperature`` is `mien.evaluation.calibration.fit_temperature`'s; 1 where nobody measured.
-    """
+    """Write a network's weights to an ``.npz`` in half precision; return its size in bytes."""
     plain = architecture.fuse(model, dtype="float32")
     arrays = {f"w{i}": weight.astype(np.float16) for i, weight in enumerate(plain.get_weights())}
     arrays |= {"shape": np.array(json.dumps(architecture.shape(plain))), "temperature": temperature}
@@ -59,8 +55,8 @@ def export_weights(model: keras.Model, path: str | Path, *, temperature: float =
 def import_weights(path: str | Path, *, dtype: str = "float32") -> tuple[keras.Model, float]:
     """Return the network that `export_weights` wrote, of plain layers, and its temperature.
 
-    ``dtype`` is as in `mien.network.architecture.build`. `DataError` if the file is missing or
-    holds no such network.
+    `DataError` if the file is missing or holds no such network; ``dtype`` as in
+    `architecture.build`.
     """
     path = Path(path)
     if not path.is_file():
@@ -82,10 +78,7 @@ def shipped(*, dtype: str = "float32") -> tuple[keras.Model, float]:
 
 
 def export_curve(history: pd.DataFrame, public: np.ndarray, path: str | Path) -> None:
-    """Write how a training went to a ``.json``: minutes and PublicTest accuracy, epoch by epoch.
-
-    ``history`` is of `mien.network.training.train`; of the ``public`` images the digest is stored.
-    """
+    """Write minutes and PublicTest accuracy of a training, epoch by epoch, to a ``.json``."""
     minutes = (history["seconds"].cumsum() / 60).round(2).tolist()
     curve = {"public": _digest(public), "minutes": minutes}
     curve["accuracy"] = history["val_accuracy"].round(4).tolist()
@@ -94,7 +87,7 @@ def export_curve(history: pd.DataFrame, public: np.ndarray, path: str | Path) ->
 
 
 def shipped_curve(public: np.ndarray) -> pd.DataFrame:
-    """Return how the network that comes with mien was trained, once, on two processor cores.
+    """Return how the training of the network that comes with mien went, on two processor cores.
 
     ``minutes``, ``PublicTest accuracy``; no rows where ``public``, uint8 (n, 48, 48), is not what
     that network was judged on.

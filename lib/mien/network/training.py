@@ -1,7 +1,4 @@
-"""The training of the network, from random weights to a learning curve; see `train`.
-
-With the random changes that leave the expression of a face alone: what it should not learn.
-"""
+"""The training of the network, from random weights to a learning curve; see `train`."""
 
 import json
 import time
@@ -189,10 +186,7 @@ class Recipe:
         return settings | amounts
 
     def suited(self, model: keras.Model) -> "Recipe":
-        """Return the recipe for a network: of one that is not `architecture.build`'s, a plain one.
-
-        That is AdamW, at a fifth of the rate, on faces of 48 pixels.
-        """
+        """Return the recipe for a network; for one that is not mien's, plain AdamW, as is usual."""
         if own(model):
             return self
         rate = self.learning_rate / 5
@@ -266,10 +260,7 @@ def train(
 
 
 def step_seconds(model: keras.Model, recipe: Recipe) -> float:
-    """Return how long a step of this training takes here, the mean over the recipe's sizes.
-
-    ``model`` learns from noise meanwhile: it is of no other use.
-    """
+    """Return how long a step takes here, the mean over the recipe's sizes; spoils ``model``."""
     state, rng = _State(model, recipe, steps=1), np.random.default_rng(0)
     labels = rng.integers(CLASSES, size=recipe.batch_size)
     seconds = {}
@@ -314,11 +305,7 @@ def _optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
 
 
 class _State:
-    """All that changes during a training: weights, optimiser, average, best, history.
-
-    The model itself holds the averaged weights; a copy of it, free in the size of its input,
-    learns.
-    """
+    """All that changes in a training: ``model`` learns, ``average`` holds the averaged weights."""
 
     def __init__(self, model, recipe: Recipe, *, steps: int):
         self.average, self.recipe = model, recipe

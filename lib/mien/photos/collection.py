@@ -50,11 +50,7 @@ class Video(NamedTuple):
 
 @dataclass
 class Told:
-    """What there is to say of a collection.
-
-    ``pictures`` (photos and frames) were looked at, ``faceless`` of them without a face, ``alike``
-    are the near-duplicates left out, ``problems`` say what could not be read, and why.
-    """
+    """What there is to say of a collection: ``alike`` are the near-duplicates left out."""
 
     pictures: int = 0
     faceless: int = 0

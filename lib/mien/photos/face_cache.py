@@ -28,10 +28,9 @@ _SMALL, _FILLS, _SAMPLE = 160, 0.5, 200
 
 
 class Look(NamedTuple):
-    """What is in a photo.
+    """What is in a photo: its upright size in pixels, and its faces, without landmarks.
 
-    ``size`` is that of the upright picture, in pixels; ``faces``, the largest first, lack their
-    landmarks; ``shapes`` are the 51 blendshapes of the largest, none without a face or the models.
+    The largest comes first; ``shapes`` are its 51 blendshapes, none without a face or the models.
     """
 
     size: tuple[int, int]
@@ -109,10 +108,7 @@ def cut_largest(path: Path, image: Image.Image) -> Image.Image | None:
 
 
 def uncropped(folder: Path) -> list[Finding]:
-    """Tell of a person's pictures in which a face is small, or not the only one.
-
-    At most `_SAMPLE` pictures, evenly spread, are looked at; crops (`_SMALL`) are not.
-    """
+    """Tell of a person's pictures, a sample, in which a face is small, or not the only one."""
     pictures = {name: path for name, path in pictures_of(folder).items() if _is_large(path)}
     sample = dict(list(pictures.items())[:: -(-len(pictures) // _SAMPLE) or 1])
     remedy = "say find_faces=true, or let mien collect cut the faces out"

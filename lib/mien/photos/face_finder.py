@@ -5,18 +5,8 @@ around it and a fine one, and where it is in doubt confirmed by the face mesh
 (`mien.photos.landmarks`). Where the file of these models is not to be had, a cascade of boosted
 Haar features that OpenCV 4 ships finds them (Viola and Jones 2004, "Robust real-time face
 detection"; ``haarcascade_frontalface_alt2``, Lienhart and Maydt 2002, the best of those whose model
-lies in a package). ``benchmarks/find_faces.py`` compares the two: found / places that are no face,
-and milliseconds a picture on one of two AMD EPYC cores that had four times as much to do:
-
-========================================  =========  =====  =========  =====
-pictures                                  networks   ms     cascade    ms
-========================================  =========  =====  =========  =====
-300 of FER2013's PublicTest, enlarged     289 / 1    23     235 / 10   18
-99 of a person, 60 wide in 640 x 480      98 / 0     22     95 / 0     21
-38 without a face                         - / 2      29     - / 2      140
-========================================  =========  =====  =========  =====
-
-The cascade finds upright frontal faces; profiles, turned and half-hidden heads it misses.
+lies in a package): upright frontal faces; profiles, turned and half-hidden heads it misses.
+``benchmarks/find_faces.py`` compares the two (guides/collect.md).
 """
 
 import math
@@ -26,7 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import Image
 
-from mien.data.images import LONGEST, plain_image, to_grey48
+from mien.data.images import LONGEST, plain_image
 from mien.photos import landmarks
 
 Box = tuple[int, int, int, int]
@@ -90,10 +80,10 @@ class Face:
 
 
 def find(image: Image.Image, *, meshed: bool = False) -> list[Face]:
-    """Return the faces in a picture, from left to right.
+    """Return the faces in a picture, searched at most `LONGEST` pixels wide, from left to right.
 
-    Searched at `mien.data.images.LONGEST` pixels a side at most. ``meshed`` asks the mesh for the
-    landmarks of every face: half as fast, and framed a little better.
+    ``meshed`` asks the mesh for the landmarks of every face: half as fast, and framed a little
+    better.
     """
     picture = plain_image(image).convert("RGB")
     shrink = min(1.0, LONGEST / max(picture.size))
@@ -103,11 +93,6 @@ def find(image: Image.Image, *, meshed: bool = False) -> list[Face]:
     pixels = np.asarray(picture)
     faces = _by_cascade(pixels) if landmarks.missing() else _by_network(pixels, meshed)
     return sorted((_enlarged(face, 1 / shrink) for face in faces), key=lambda face: face.x)
-
-
-def grey48(image: Image.Image, face: Face) -> np.ndarray:
-    """Return a face of a picture as the models see it, uint8 (48, 48)."""
-    return to_grey48(face.cut_out(image))
 
 
 def _by_network(pixels: np.ndarray, meshed: bool) -> list[Face]:

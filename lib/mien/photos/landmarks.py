@@ -60,9 +60,8 @@ class Detection(NamedTuple):
     """A place where BlazeFace sees a face."""
 
     score: float  # 0..1
-    points: (
-        np.ndarray
-    )  # float64 (8, 2): left top, right bottom, right eye, left eye, nose, mouth, ears
+    #: float64 (8, 2): left top, right bottom, right eye, left eye, nose, mouth, ears
+    points: np.ndarray
 
 
 class Mesh(NamedTuple):
@@ -73,10 +72,7 @@ class Mesh(NamedTuple):
 
 
 def model_file() -> Path:
-    """Return the path of the model file, fetched once where it is not there yet.
-
-    `DataError` if it is nowhere and cannot be fetched, or holds something else.
-    """
+    """Return the path of the model file, fetched once; `DataError` if it is not to be had."""
     return _located(os.environ.get(VARIABLE), cache_dir() / URL.rpartition("/")[2])
 
 
@@ -115,10 +111,7 @@ def _fetch(path: Path) -> None:
 
 
 def missing() -> str:
-    """Return why there are no landmarks on this machine, ``""`` where there are.
-
-    `DataError` if `VARIABLE` names a file that is not the models'.
-    """
+    """Return why there are no landmarks here, else ``""``; `DataError` if another file is named."""
     chosen = os.environ.get(VARIABLE)
     if chosen == "none":
         return f"{VARIABLE} is none"
@@ -172,10 +165,7 @@ def detect(pixels: np.ndarray, *, longest: int, least: float, rim: float = 0.0) 
 
 
 def merge(detections: list[Detection]) -> list[Detection]:
-    """Return one detection a face: the mean of those that overlap, weighted by score.
-
-    BlazeFace's "blending" (Bazarevsky et al. 2019, section 3.4).
-    """
+    """Return one detection a face: BlazeFace's "blending" (Bazarevsky et al. 2019, section 3.4)."""
     left = sorted(detections, key=lambda detection: -detection.score)
     merged = []
     while left:
@@ -244,10 +234,7 @@ def upright(
 
 
 def _network(name: str, *, view: tuple[float, ...] = ()):
-    """Return one of the three networks, this thread's own, and one for every way of looking.
-
-    For pictures of another size than before it is set up anew, which takes as long as an answer.
-    """
+    """Return one of the three networks, this thread's own, one for every ``view``."""
     path = model_file()
     if getattr(_own, "path", None) != path:
         _own.path, _own.networks = path, {}

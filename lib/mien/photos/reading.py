@@ -10,7 +10,7 @@ import pandas as pd
 
 from mien.data.images import open_image, to_grey48
 from mien.emotions import EMOTIONS
-from mien.errors import DataError, ParameterError
+from mien.errors import DataError
 from mien.photos.face_cache import ahead
 from mien.prediction_output import NO_FACE, face_table
 
@@ -39,8 +39,6 @@ def read_faces(
         picture, in pixels; missing where it was not searched for); ``emotion``; ``probability``;
         ``p_<emotion>`` for all seven; ``problem`` (empty where there is none).
     """
-    if batch_size < 1:
-        raise ParameterError(f"batch_size is {batch_size}; use 1 or more")
     rows, waiting, shares = [], [], [np.zeros((0, len(EMOTIONS)), np.float32)]
     look = functools.partial(_look, find_faces=find_faces)
     for _, (found, faces) in ahead(look, paths, count=4 * batch_size):
@@ -71,4 +69,4 @@ def _look(path: str | Path, *, find_faces: bool) -> tuple[list[tuple], list[np.n
         return [(name, 0, *[None] * 4, NO_FACE)], []
     boxes = [face.box(image.size) for face in faces]
     rows = [(name, number, *box, "") for number, box in enumerate(boxes, start=1)]
-    return rows, [face_finder.grey48(image, face) for face in faces]
+    return rows, [to_grey48(face.cut_out(image)) for face in faces]

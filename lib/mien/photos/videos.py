@@ -40,10 +40,7 @@ def duration(path: Path) -> float:
 
 
 def frames(path: Path, *, every: float) -> Iterator[Frame]:
-    """Yield the first frame of every shot, and one ``every`` so many seconds after it.
-
-    Of any video that OpenCV's FFmpeg reads, turned upright as its file says; else `DataError`.
-    """
+    """Yield the first frame of every shot, and one ``every`` so many seconds after it, upright."""
     import cv2
 
     video = _open(path)

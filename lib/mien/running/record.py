@@ -254,13 +254,9 @@ def _standing(
 
 @dataclass(frozen=True)
 class Store:
-    """A folder of finished chapters."""
+    """A folder of finished chapters, each in a folder called by its fingerprint."""
 
     folder: Path
-
-    def entry(self, fingerprint: str) -> Path:
-        """Return where the chapter with this fingerprint lies, or would lie."""
-        return self.folder / fingerprint
 
     @contextmanager
     def claimed(
@@ -285,7 +281,7 @@ class Store:
 
     def keep(self, study: Study, plan: ChapterPlan, state: dict[str, Any]) -> None:
         """Copy a finished chapter of a study into the store, if it is not there."""
-        entry = self.entry(state["fingerprint"])
+        entry = self.folder / state["fingerprint"]
         if entry.is_dir():
             return
         with whole_folder(entry, replace=False) as temporary:
@@ -294,7 +290,7 @@ class Store:
 
     def take(self, study: Study, plan: ChapterPlan, fingerprint: str) -> dict[str, Any] | None:
         """Copy a chapter into a study, return what `keep` was told of it; None if it lacks it."""
-        entry = self.entry(fingerprint)
+        entry = self.folder / fingerprint
         try:
             state = json.loads((entry / "entry.json").read_text(encoding="utf-8"))
             if outcome(entry, plan.part) != state["outcome"]:

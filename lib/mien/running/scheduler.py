@@ -213,10 +213,6 @@ def _ready(waiting: Sequence[ChapterPlan], running: Iterable[ChapterPlan]) -> Ch
     return next((plan for plan in waiting if not unfinished & set(plan.reads)), None)
 
 
-class StudyBusy(MienError):
-    """Another runner works on the same study."""
-
-
 class Stopped(MienError):
     """Somebody has stopped the run (Ctrl-C)."""
 
@@ -249,7 +245,7 @@ def run(
     chapter starts, waits, ends, fails or is skipped; ``tell_data`` once, before anything runs, with
     what the study has to work with.
 
-    `DataError` if the data cannot be read, and `StudyBusy` if another runner works in the same
+    `DataError` if the data cannot be read, `MienError` if another runner works in the same
     folder: nothing has run then. `ChapterFailed` if a chapter fails, or the disk is full: the pages
     of earlier runs stay, failure.html shows the cell. `Stopped` at Ctrl-C; all kernels are gone
     then.
@@ -272,13 +268,13 @@ def run(
 
 @contextlib.contextmanager
 def locked(study: Study, patient: bool, tell: Callable[[Event], None]) -> Iterator[None]:
-    """Hold the folder of a study; `StudyBusy` if another does and we are not ``patient``."""
+    """Hold the folder of a study; `MienError` if another does and we are not ``patient``."""
     lock = filelock.FileLock(study.folder / ".lock")
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
         if not patient:
-            raise StudyBusy(
+            raise MienError(
                 f"another mien is running the study in {study.folder}; wait for it with --wait"
             ) from None
         tell(Event(CHAPTERS[0], "waiting", reason="another mien is running this study"))

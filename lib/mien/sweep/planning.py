@@ -118,10 +118,7 @@ class Sweep:
 
 
 def read_grid(items: Sequence[str]) -> dict[str, tuple[str, ...]]:
-    """Return the values (as typed) of every parameter of ``NAME=V1,V2`` texts.
-
-    `ParameterError` if a text is not of that form, a name comes twice, or a value is empty.
-    """
+    """Return the values (as typed) of the parameters in ``NAME=V1,V2``; else `ParameterError`."""
     grid: dict[str, tuple[str, ...]] = {}
     for item in items:
         name, _, values = (part.strip() for part in item.partition("="))

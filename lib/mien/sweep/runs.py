@@ -45,10 +45,7 @@ class Status:
 
 
 def run_task(task: Task) -> Status:
-    """Run one study in a subprocess, and end it when the sweep says so or its worker dies.
-
-    Returns done, failed (with the last words of ``mien run``) or stopped.
-    """
+    """Run one study in a subprocess: done, failed (with its last words) or stopped."""
     if task.stop.exists():
         return Status(task.label, "stopped")
     start = time.perf_counter()
@@ -115,10 +112,6 @@ _LOOK_SECONDS = 0.5
 _STOP_SECONDS = 40
 
 
-class SweepBusy(MienError):
-    """Another sweep works in the same folder."""
-
-
 class DiskTrouble(MienError):
     """The sweep's folder takes nothing more."""
 
@@ -136,7 +129,7 @@ def run(
 
     The executor's workers see the sweep's folder and data under the same paths. ``threads`` are
     those of each run, 0 is its share of the worker's cores; ``tell`` is called whenever the state
-    of a run changes. `SweepBusy` if another sweep works in the same folder, `DiskTrouble` if the
+    of a run changes. `MienError` if another sweep works in the same folder, `DiskTrouble` if the
     disk is full or fails; the runs are ended first.
     """
     try:
@@ -144,7 +137,7 @@ def run(
         with filelock.FileLock(sweep.folder / ".lock", timeout=0):
             return _run(sweep, executor, threads, tell)
     except filelock.Timeout:
-        raise SweepBusy(f"another mien is running the sweep in {sweep.folder}") from None
+        raise MienError(f"another mien is running the sweep in {sweep.folder}") from None
     except PermissionError as error:
         raise ParameterError(f"results cannot be written: {error}") from None
     except OSError as error:
