@@ -47,7 +47,10 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def whole_folder(path: Path, *, replace: bool = True) -> Iterator[Path]:
-    """Give a folder that takes the place of ``path``, or of none, if the block ends well."""
+    """Give a temporary folder that takes the place of ``path`` only if the block ends well.
+
+    Unless it shall ``replace``, a folder that another process has put there meanwhile stays.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{path.name}.", dir=path.parent))
     temporary.chmod(0o755)

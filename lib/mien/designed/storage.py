@@ -1,4 +1,4 @@
-"""Fitted scikit-learn models and computed descriptors on disk, where nothing can be executed."""
+"""Fitted scikit-learn models and computed descriptors on disk, in formats that run no code."""
 
 import copy
 from pathlib import Path

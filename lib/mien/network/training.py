@@ -186,7 +186,7 @@ class Recipe:
         return settings | amounts
 
     def suited(self, model: keras.Model) -> "Recipe":
-        """Return the recipe for a network; for one that is not mien's, plain AdamW, as is usual."""
+        """Return the recipe for a network; for one that `build` has not made, plain AdamW."""
         if own(model):
             return self
         rate = self.learning_rate / 5

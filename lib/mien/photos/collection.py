@@ -50,7 +50,7 @@ class Video(NamedTuple):
 
 @dataclass
 class Told:
-    """What there is to say of a collection: ``alike`` are the near-duplicates left out."""
+    """What there is to say of a collection; ``alike`` counts the near-duplicates left out."""
 
     pictures: int = 0
     faceless: int = 0
