@@ -1,10 +1,13 @@
 """The models of faces: their file, what BlazeFace and mesh see, and blendshapes of drawn faces."""
 
+import sys
+
 import numpy as np
 import pytest
 
 from mien.data.measured import BLENDSHAPES
 from mien.errors import DataError
+from mien.files import content_hash
 from mien.photos import landmarks
 from mien.photos.landmarks import Detection
 from mien.synthetic.anatomy import Identity
@@ -107,9 +110,12 @@ def test_without_a_network_one_line_says_which_file_to_put_where(
     assert "\n" not in told
 
 
-def test_the_file_of_the_cache_serves(landmarker, cache_folder, monkeypatch):
+def test_the_file_of_the_cache_serves_without_what_would_fetch_it(cache_folder, monkeypatch):
     cache_folder.mkdir()
-    (cache_folder / "face_landmarker.task").write_bytes(landmarker.read_bytes())
-    monkeypatch.delenv(landmarks.VARIABLE)
+    path = cache_folder / "face_landmarker.task"
+    path.write_bytes(b"models")
+    monkeypatch.setattr(landmarks, "SHA256", content_hash(path))
+    monkeypatch.setitem(sys.modules, "pooch", None)
+    monkeypatch.delenv(landmarks.VARIABLE, raising=False)
     assert landmarks.missing() == ""
-    assert landmarks.model_file() == cache_folder / "face_landmarker.task"
+    assert landmarks.model_file() == path
