@@ -151,7 +151,7 @@ def unit_importance(drops: pd.DataFrame) -> Picture:
             box = [column + 0.06, column + 0.94, column + 0.94, column + 0.06, column + 0.06]
             side = [row + 0.08, row + 0.08, row + 0.92, row + 0.92, row + 0.08]
             axes.plot(box, side, color="#c16d08", lw=1.8)
-        told += "; outlined: EMFACS prototype" if marked.to_numpy(dtype=bool).any() else ""
+        told += "\noutlined: EMFACS prototype" if marked.to_numpy(dtype=bool).any() else ""
         axes.set_xlabel(f"points of recall lost{told}", size=9)
     alt = "Recall lost when a unit is shuffled: " + "; ".join(
         f"{emotion} mostly {wide[emotion].idxmax()} ({points(-wide[emotion].max())}"
