@@ -224,12 +224,9 @@ def scoreboard(
         {
             "n": score["n"],
             "accuracy": WithInterval(score["accuracy"], *score["accuracy_ci95"]),
-            "precision": score["precision_macro"],
-            "recall": score["recall_macro"],
             "F1": WithInterval(
                 score["f1_macro"], *(score.get("f1_macro_ci95") or (math.nan, math.nan))
             ),
-            "weighted F1": score["f1_weighted"],
             "log loss": score.get("log_loss"),
             "networks": score.get("trainings"),
             "their deviation": score.get("accuracy_sd"),
@@ -241,6 +238,9 @@ def scoreboard(
     frame.index = _index(scores, names)
     for column, values in (more or {}).items():
         frame[column] = list(values)
+    rest = {"precision": "precision_macro", "recall": "recall_macro", "weighted F1": "f1_weighted"}
+    for column, name in rest.items():
+        frame[column] = [score[name] for score in scores.values()]
     rates = ["accuracy", "precision", "recall", "F1", "weighted F1"]
     return table(frame, caption=caption, percent=[*rates, "their deviation", *percent])
 
