@@ -281,11 +281,11 @@ def test_bare_papermill_runs_a_chapter(demo_run, tmp_path, root):
 
 
 def test_the_model_of_the_person_is_a_stored_one_and_tells_its_trade(demo_run, mien_here):
-    card, model = results.load_winner(demo_run.folder)
+    card, files = results.load_winner(demo_run.folder)
     scores = results.load_metrics(demo_run.folder, "C")["scores"]
     assert card["accuracy"] >= max(s["accuracy"] for s in scores if s["set"] == "target-labelled")
     stored = [path.read_bytes() for path in (demo_run.folder / "models").glob("*.*")]
-    assert model.read_bytes() in stored
+    assert all(path.read_bytes() in stored for path in files.values())
     assert card["threshold"] is None or 0 < card["threshold"] < 1
     done = mien_here("predict", "--person", str(demo_run.folder), "--coverage")
     assert done.returncode == 0 and card["model"] in done.stdout

@@ -18,7 +18,7 @@ def test_the_profile_chooses_what_the_study_leaves_open(tmp_path):
     assert Chapter("A1", profile="quick").setting("hog_cell") == 6
     assert Chapter("A1", profile="quick", hog_cell=5).setting("hog_cell") == 5
     tuning = Chapter("B3", profile="quick").setting("tuning", epochs=3, learning_rate=0.0)
-    assert tuning == {"epochs": 3, "learning_rate": 2e-4, "copies": 16}
+    assert tuning == {"epochs": 3, "learning_rate": 2e-5, "copies": 16}
     assert Chapter("B3", profile="quick").setting("tuning")["epochs"] == 16
 
 
