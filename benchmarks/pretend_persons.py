@@ -1,6 +1,6 @@
 """Which recipe suits one person? Asked on pretend persons, on whom nothing hangs.
 
-    python benchmarks/pretend_persons.py ../shared/data/fer2013/fer2013.csv.gz --tuned 4
+    python benchmarks/pretend_persons.py ../shared/data/fer2013/fer2013.csv.gz --tuned 8
 
 PublicTest's faces are grouped by look: the features of the network that comes with mien, less the
 mean of their label's (what is left is no emotion), into groups of like faces. A group with three
