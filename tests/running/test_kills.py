@@ -138,26 +138,26 @@ def test_twenty_kills_lose_nothing(project, tmp_path):
 
 
 def test_kills_and_jobs_change_no_number(arguments, undisturbed, tmp_path):
-    for part, cell, victim in (("B1", 4, "kernel"), ("B3", 3, "runner")):
-        runner, plan = start(tmp_path, *arguments), parts_to_run(part)[0]
-        wait_until(lambda: cells_done(tmp_path, plan) >= cell or runner.poll() is not None)  # noqa: B023
-        assert runner.poll() is None, runner.communicate()[0]
-        kill(runner, victim)
+    """Of the network while it is trained, which goes on from its last epoch, and while tuned."""
+    history = kill_in_training(arguments, tmp_path)
+    runner, plan = start(tmp_path, *arguments), parts_to_run("B3")[0]
+    wait_until(lambda: cells_done(tmp_path, plan) >= 3 or runner.poll() is not None)
+    assert runner.poll() is None, runner.communicate()[0]
+    kill(runner, "runner")
     finish(start(tmp_path, *arguments))
     assert {state["state"] for state in parts(tmp_path).values()} == {"done"}
     assert predictions(tmp_path) == predictions(undisturbed[0])
     assert not hidden(tmp_path)
+    # Seconds are measured, so only an epoch that was not trained again has the very same.
+    whole = results.load_table(tmp_path, "B1", "history")
+    assert len(whole) == CHEAP["epochs"] > len(history)
+    np.testing.assert_allclose(whole["seconds"][0], history[0]["seconds"], rtol=1e-5)
 
 
-def test_a_killed_training_goes_on_from_its_last_epoch(arguments, tmp_path):
-    longer = [*arguments, "--set", "epochs=10", "--only", "B1"]
-    runner, checkpoint = start(tmp_path, *longer), tmp_path / "models" / "B1.checkpoint.npz"
+def kill_in_training(arguments, out):
+    """Kill the kernel of B1 once an epoch is stored; return the history of its checkpoint."""
+    runner, checkpoint = start(out, *arguments), out / "models" / "B1.checkpoint.npz"
     wait_until(lambda: checkpoint.exists() or runner.poll() is not None)
     kill(runner, "kernel")
     with np.load(checkpoint) as stored:
-        before = json.loads(str(stored["progress"]))["history"]
-    finish(start(tmp_path, *longer))
-    history = results.load_table(tmp_path, "B1", "history")
-    assert len(history) == 10 > len(before)
-    # Seconds are measured, so only an epoch that was not trained again has the very same.
-    np.testing.assert_allclose(history["seconds"][0], before[0]["seconds"], rtol=1e-5)
+        return json.loads(str(stored["progress"]))["history"]
