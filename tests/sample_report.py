@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 
 from mien.models import competitors
 from mien.report import text
-from mien.report.face_sheets import Answer, Gallery, GalleryItem
+from mien.report.face_sheets import GalleryItem, gallery
 from mien.report.tables import WithInterval, table
 from mien.study.parameters import CHAPTERS
 
@@ -93,7 +93,7 @@ def faces(names, *, raters=("R1", "R2"), truth=None) -> list[GalleryItem]:
         answers = {}
         for place, model in enumerate(NAMES):
             guess = EMOTIONS[(number + (number + place) % 3 // 2) % 4]
-            answers[model] = Answer(guess, 0.35 + 0.05 * place)
+            answers[model] = (guess, 0.35 + 0.05 * place)
         votes = {rater: label or EMOTIONS[place] for place, rater in enumerate(raters)}
         items.append(GalleryItem(face(number * 5), name, label, answers, votes))
     return items
@@ -168,7 +168,7 @@ def comparison(hostile: str = "") -> list:
             Html(f"<p>A careless output: {hostile}</p>"),
         ),
         new_markdown_cell("## The unknown faces\n\nFace, raters and the four answers."),
-        code("gallery(faces)", Gallery(people, caption=f"Unknown faces {hostile}".strip())),
+        code("gallery(faces)", gallery(people, caption=f"Unknown faces {hostile}".strip())),
         new_markdown_cell("## Limits\n\nOne person, few faces. " + "The limits are many. " * 40),
     ]
 

@@ -5,19 +5,17 @@ import pytest
 from bs4 import BeautifulSoup
 from PIL import Image
 
-from mien.report.face_sheets import Answer, Gallery, GalleryItem
+from mien.report.face_sheets import GalleryItem, gallery
 
 
 def item(truth="happy", name="a_1.jpg", mode="RGB", **answers) -> GalleryItem:
     image = Image.new(mode, (96, 96), 100 if mode == "L" else (10, 20, 30))
     given = answers or {"SVM": "happy", "CNN": "sad"}
-    return GalleryItem(
-        image, name, truth, {model: Answer(said, 0.714) for model, said in given.items()}
-    )
+    return GalleryItem(image, name, truth, {model: (said, 0.714) for model, said in given.items()})
 
 
 def parsed(*faces, caption="Faces") -> BeautifulSoup:
-    return BeautifulSoup(Gallery(faces, caption)._repr_html_(), "html.parser")
+    return BeautifulSoup(gallery(faces, caption)._repr_html_(), "html.parser")
 
 
 def test_right_and_wrong_are_said_by_sign_and_by_word():
@@ -71,7 +69,7 @@ def test_faces_are_embedded_with_alt_text_and_a_class_to_leave_them_out(mode, ki
 
 def test_every_text_is_escaped():
     bad = "\"'><script>alert(1)</script><img src=x onerror=alert(2)>"
-    face = GalleryItem(Image.new("L", (9, 9)), bad, bad, {bad: Answer(bad, 0.5)}, {bad: bad})
+    face = GalleryItem(Image.new("L", (9, 9)), bad, bad, {bad: (bad, 0.5)}, {bad: bad})
     page = parsed(face, caption=bad)
     assert not page.select("script, [onerror]")
     assert len(page.select("img")) == 1
@@ -80,4 +78,4 @@ def test_every_text_is_escaped():
 
 
 def test_plain_text_form():
-    assert repr(Gallery([item()], "Faces")) == "Faces\na_1.jpg (happy): SVM happy, CNN sad"
+    assert repr(gallery([item()], "Faces")) == "Faces\na_1.jpg (happy): SVM happy, CNN sad"

@@ -319,8 +319,9 @@ def test_faces_of_every_kind_are_shown():
         columns=3,
         alt="Five faces",
     )
-    shown = [text.get_text() for text in picture.figure.axes[0].texts]
-    assert {"a.jpg", "sad", "b.jpg", "no image"} <= set(shown)
+    shown = [place.get_xlabel() for place in picture.figure.axes]
+    assert shown[:3] == ["a.jpg\nsad", "b.jpg", "c.jpg"]
+    assert picture.figure.axes[2].texts[0].get_text() == "no image"
     assert picture.alt == "Five faces" and picture.faces
     assert Image.open(io.BytesIO(picture.png())).width > 400
 
@@ -336,7 +337,7 @@ def test_long_captions_are_shortened_in_the_middle():
     picture = face_sheets.face_grid(
         [np.zeros((48, 48), np.uint8)] * 6, ["a_very_long_name_of_a_clip_0017.jpg"] * 6, alt="6"
     )
-    shown = picture.figure.axes[0].texts[0].get_text()
+    shown = picture.figure.axes[0].get_xlabel()
     assert re.fullmatch(r"a_.*….*\.jpg", shown)
 
 

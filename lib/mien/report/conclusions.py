@@ -8,7 +8,6 @@ from mien.evaluation.calibration import answered_at
 from mien.evaluation.paired_tests import pair
 from mien.models import is_network
 from mien.report.sentences import named, of_networks, unmasked
-from mien.report.tables import number_text
 from mien.report.text import (
     bullets,
     count,
@@ -16,6 +15,7 @@ from mien.report.text import (
     interval,
     listed,
     minutes,
+    number_text,
     p_value,
     percent,
     points,

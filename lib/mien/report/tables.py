@@ -1,156 +1,61 @@
 """Tables for readers: captioned, sortable, every text escaped, numbers formatted once and here."""
 
 import math
-import re
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
-from numbers import Integral, Real
-from typing import Any
+from numbers import Real
+from pathlib import Path
+from typing import Any, NamedTuple
 
+import jinja2
 import pandas as pd
 
-from mien.report.text import minutes
+from mien.report.text import UNDEFINED, minutes, missing, number_text
 
 #: What stands in a cell that has no value.
 MISSING = "–"
 
 
-@dataclass(frozen=True)
-class WithInterval:
+class WithInterval(NamedTuple):
     """A figure with its 95 % interval, as one cell of a table, in the column's unit."""
 
     value: float
     lo: float
     hi: float
 
-    def text(self, *, percent: bool = True, digits: int = 1, signed: bool = False) -> str:
-        """Return the figure as text: 62.1 % (51.0 to 72.4)."""
-        if _missing(self.value):
-            return MISSING
-        how = {"percent": percent, "digits": digits, "signed": signed}
-        if _missing(self.lo) or _missing(self.hi):
-            return number_text(self.value, **how)
-        lo, hi = (number_text(end, **how).removesuffix(" %") for end in (self.lo, self.hi))
-        return f"{number_text(self.value, **how)} ({lo} to {hi})"
 
-
-@dataclass(frozen=True)
-class Link:
+class Link(NamedTuple):
     """A text of a table that leads to another page: ``href`` relative to it, or an anchor on it."""
 
     text: str
     href: str
 
 
-def number_text(
-    value: float, *, percent: bool = False, digits: int = 2, signed: bool = False
-) -> str:
-    """Return a number as a reader wants it: grouped thousands, a true minus sign."""
-    if _missing(value):
-        return MISSING
-    sign = "+" if signed else ""
-    if percent:
-        text = f"{100 * value:{sign}.{digits}f} %"
-    elif isinstance(value, Integral):
-        text = f"{int(value):{sign},d}"
-    else:
-        text = f"{value:{sign},.{digits}f}"
-    if re.fullmatch(r"[-+]0(\.0*)?( %)?", text):
-        text = text[1:]
-    return text.replace("-", "−")
+@dataclass(frozen=True, repr=False)
+class Shown:
+    """What a notebook shows: ``html`` on a page, plain ``text`` where there is none."""
 
-
-def verbatim(text: object) -> str:
-    """Return text (a command, a file name) as Markdown that shows it letter by letter, as code."""
-    plain = " ".join(str(text).split())
-    longest = max(map(len, re.findall("`+", plain)), default=0)
-    fence = "`" * (longest + 1)
-    blank = " " if longest or not plain else ""
-    return f"{fence}{blank}{plain}{blank}{fence}"
-
-
-@dataclass(frozen=True)
-class _Cell:
+    html: str
     text: str
-    sort: float
-    numeric: bool
+
+    def __repr__(self) -> str:
+        """Return the plain text."""
+        return self.text
+
+    def _repr_html_(self) -> str:
+        return self.html
+
+
+class _Cell(NamedTuple):
+    text: str
+    sort: float | None = None
     href: str = ""
 
 
-@dataclass(frozen=True, repr=False)
-class Table:
-    """A table that a notebook shows; `table` makes it and says what the attributes mean."""
-
-    frame: pd.DataFrame
-    caption: str
-    percent: Collection[str]
-    digits: int
-    signed: Collection[str]
-    sortable: bool
-
-    @property
-    def index(self) -> bool:
-        """Whether the index is shown: if it is more than row numbers."""
-        return not isinstance(self.frame.index, pd.RangeIndex)
-
-    def __repr__(self) -> str:
-        """Return the table as plain text."""
-        shown = self.frame.astype(object)
-        for position, (_, cells) in enumerate(self._columns()):
-            shown.isetitem(position, [cell.text for cell in cells])
-        return f"{self.caption}\n{shown.to_string(index=self.index)}"
-
-    def _repr_html_(self) -> str:
-        kind = "mien-table mien-sortable" if self.sortable and len(self.frame) > 1 else "mien-table"
-        caption = escape(self.caption)
-        rows = "\n".join(f"<tr>{row}</tr>" for row in self._rows())
-        return (
-            f'<div class="mien-scroll" role="region" tabindex="0" aria-label="{caption}">\n'
-            f'<table class="{kind}">\n<caption><span>{caption}</span></caption>\n'
-            f"<thead><tr>{self._header()}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table>\n</div>"
-        )
-
-    def _header(self) -> str:
-        names = [("", name) for name in self.frame.index.names] if self.index else []
-        for name, cells in self._columns():
-            names.append((' class="mien-number"' if _numeric(cells) else "", name))
-        return "".join(
-            "<td></td>" if name is None else f'<th scope="col"{kind}>{escape(_plain(name))}</th>'
-            for kind, name in names
-        )
-
-    def _rows(self) -> list[str]:
-        columns = [cells for _, cells in self._columns()]
-        rows = []
-        for position, label in enumerate(self.frame.index):
-            labels = label if isinstance(label, tuple) else (label,)
-            heads = [f'<th scope="row">{escape(_plain(part))}</th>' for part in labels]
-            cells = [_cell_html(cells[position], numeric=_numeric(cells)) for cells in columns]
-            rows.append("".join([*(heads if self.index else []), *cells]))
-        return rows
-
-    def _columns(self) -> list[tuple[str, list[_Cell]]]:
-        columns = []
-        for position, name in enumerate(self.frame.columns):
-            values = self.frame.iloc[:, position].tolist()
-            columns.append((_plain(name), [self._cell(name, value) for value in values]))
-        return columns
-
-    def _cell(self, name: object, value: Any) -> _Cell:
-        percent, signed = name in self.percent, name in self.signed
-        how = {"percent": percent, "digits": 1 if percent else self.digits, "signed": signed}
-        if isinstance(value, WithInterval):
-            return _Cell(value.text(**how), float(value.value), True)
-        if isinstance(value, Link):
-            return _Cell(value.text, math.nan, False, value.href)
-        if _missing(value) or value == "":
-            return _Cell(MISSING, math.nan, False)
-        if isinstance(value, bool):
-            return _Cell("yes" if value else "no", math.nan, False)
-        if isinstance(value, Real):
-            return _Cell(number_text(value, **how), float(value), True)
-        return _Cell(_plain(value), math.nan, False)
+#: The HTML of what is shown, by the name of its template; every text in it is escaped.
+TEMPLATES = jinja2.Environment(
+    loader=jinja2.FileSystemLoader(Path(__file__).parent), autoescape=True, trim_blocks=True
+)
 
 
 def table(
@@ -161,7 +66,7 @@ def table(
     digits: int = 2,
     signed: Collection[str] = (),
     sortable: bool = True,
-) -> Table:
+) -> Shown:
     """Return a table for display: HTML in a notebook, plain text by ``print``, everything escaped.
 
     The frame holds numbers, texts, truth values, `WithInterval`, `Link`; what is missing is shown
@@ -177,33 +82,45 @@ def table(
                      n accuracy
     SVM-FER2013  3,589   58.6 %
     """
-    return Table(frame, caption, percent, digits, signed, sortable)
-
-
-def _numeric(cells: list[_Cell]) -> bool:
-    """Return whether a column holds numbers: it has some, and nothing else but what is missing."""
-    return any(cell.numeric for cell in cells) and all(
-        cell.numeric or cell.text == MISSING for cell in cells
+    index = not isinstance(frame.index, pd.RangeIndex)
+    columns, shown = [], frame.astype(object)
+    for place, name in enumerate(frame.columns):
+        how = {"percent": name in percent, "signed": name in signed}
+        how["digits"] = 1 if name in percent else digits
+        cells = [_cell(value, **how) for value in frame.iloc[:, place].tolist()]
+        shown.isetitem(place, [cell.text for cell in cells])
+        numbers = {cell.sort is not None for cell in cells if cell.text != MISSING} == {True}
+        columns.append((_plain(name), cells, numbers))
+    labels = [label if isinstance(label, tuple) else (label,) for label in frame.index]
+    html = TEMPLATES.get_template("table.html.j2").render(
+        caption=caption,
+        sortable=sortable and len(frame) > 1,
+        names=frame.index.names if index else [],
+        columns=columns,
+        labels=[[_plain(part) for part in label] if index else [] for label in labels],
     )
+    return Shown(html, f"{caption}\n{shown.to_string(index=index)}")
 
 
-def _cell_html(cell: _Cell, *, numeric: bool) -> str:
-    kind = ' class="mien-number"' if numeric else ""
-    sort = f' data-sort="{cell.sort!r}"' if cell.numeric and not math.isnan(cell.sort) else ""
-    text = escape(cell.text)
-    if cell.href:
-        text = f'<a href="{escape(cell.href)}">{text}</a>'
-    return f"<td{kind}{sort}>{text}</td>"
-
-
-def _missing(value: object) -> bool:
-    return value is None or (pd.api.types.is_scalar(value) and bool(pd.isna(value)))
+def _cell(value: Any, **how: Any) -> _Cell:
+    if isinstance(value, Link):
+        return _Cell(value.text, href=value.href)
+    if isinstance(value, bool):
+        return _Cell("yes" if value else "no")
+    value, *ends = value if isinstance(value, WithInterval) else (value,)
+    if missing(value) or not isinstance(value, Real):
+        return _Cell(_plain(value) or MISSING)
+    text = number_text(value, **how)
+    if ends and not any(map(missing, ends)):
+        low, high = (number_text(end, **how).removesuffix(" %") for end in ends)
+        text += f" ({low} to {high})"
+    return _Cell(text, float(value))
 
 
 def _plain(value: object) -> str:
     if isinstance(value, list | tuple | set):
         return ", ".join(map(str, value))
-    return MISSING if _missing(value) else str(value)
+    return MISSING if missing(value) else str(value)
 
 
 def scoreboard(
@@ -213,7 +130,7 @@ def scoreboard(
     names: Sequence[str] = ("model",),
     more: Mapping[str, Sequence[Any]] | None = None,
     percent: Sequence[str] = (),
-) -> Table:
+) -> Shown:
     """Return a table of scores: n, accuracy with interval, macro averages, log loss where known.
 
     ``scores`` maps what a row is about to an element of ``scores``
@@ -245,7 +162,7 @@ def scoreboard(
     return table(frame, caption=caption, percent=[*rates, "their deviation", *percent])
 
 
-def by_emotion(score: Mapping[str, Any], *, caption: str) -> Table:
+def by_emotion(score: Mapping[str, Any], *, caption: str) -> Shown:
     """Return a table of precision, recall, F1 and support of every emotion of one score."""
     frame = pd.DataFrame(score["per_class"]).T.rename_axis("emotion")
     frame["support"] = frame["support"].astype(int)
@@ -269,7 +186,7 @@ def flat(
     return frame.reset_index()
 
 
-def model_pairs(pairs: pd.DataFrame, *, caption: str) -> Table:
+def model_pairs(pairs: pd.DataFrame, *, caption: str) -> Shown:
     """Return a table of pairs (`mien.study.comparison.declared_pairs`)."""
     titles = {
         "a": "first",
@@ -298,29 +215,21 @@ def model_pairs(pairs: pd.DataFrame, *, caption: str) -> Table:
     )
 
 
-def model_costs(costs: Mapping[str, Mapping[str, Any]], *, caption: str) -> Table:
+def model_costs(costs: Mapping[str, Mapping[str, Any]], *, caption: str) -> Shown:
     """Return a table of what models cost (`mien.study.comparison.costs`)."""
-    frame = pd.DataFrame(
+    frame = pd.DataFrame.from_dict(costs, orient="index").rename_axis("model")
+    time = frame["seconds"].map(minutes).replace(UNDEFINED, "unknown")
+    shown = pd.DataFrame(
         {
-            "labels of the person": cost["labels"],
-            "training": _training_time(cost),
-            "ms to read a face": cost["milliseconds"],
-            "file, MB": cost["bytes"] / 1e6,
+            "labels of the person": frame["labels"],
+            "training": time.where(frame["trained_here"], "none here"),
+            "ms to read a face": frame["milliseconds"],
+            "file, MB": frame["bytes"] / 1e6,
         }
-        for cost in costs.values()
     )
-    frame.index = pd.Index(costs, name="model")
-    return table(frame, caption=caption)
-
-
-def _training_time(cost: Mapping[str, Any]) -> str:
-    if not cost["trained_here"]:
-        return "none here"
-    return "unknown" if cost["seconds"] is None else minutes(cost["seconds"])
+    return table(shown, caption=caption)
 
 
 def _index(scores: Mapping[Any, Any], names: Sequence[str]) -> pd.Index:
-    keys = list(scores)
-    if len(names) == 1:
-        return pd.Index(keys, name=names[0])
+    keys = [key if isinstance(key, tuple) else (key,) for key in scores]
     return pd.MultiIndex.from_tuples(keys, names=list(names))

@@ -4,8 +4,11 @@ Names of models and emotions are ours; anything else that comes from the data (f
 labels as typed) goes through `escape` before it is shown.
 """
 
-import math
+import re
 from collections.abc import Sequence
+from numbers import Integral
+
+import pandas as pd
 
 from mien.errors import printable
 
@@ -36,9 +39,27 @@ def _harmless(char: str) -> str:
     return char if char.isalnum() or char == " " or not char.isascii() else f"&#{ord(char)};"
 
 
+def missing(value: object) -> bool:
+    """Return whether a value is None, NaN or pandas' NA; a list or an array never is."""
+    return pd.api.types.is_scalar(value) and bool(pd.isna(value))
+
+
+def number_text(
+    value: float, *, percent: bool = False, digits: int = 2, signed: bool = False
+) -> str:
+    """Return a number as a reader wants it: grouped thousands, a true minus sign."""
+    if missing(value):
+        return UNDEFINED
+    kind = f".{digits}%" if percent else "d" if isinstance(value, Integral) else f".{digits}f"
+    text = f"{value:{'+' if signed else ''},{kind}}".replace("%", " %")
+    if re.fullmatch(r"[-+]0(\.0*)?( %)?", text):
+        text = text[1:]
+    return text.replace("-", "−")
+
+
 def percent(rate: float | None, *, digits: int = 1) -> str:
     """Return a rate of 0..1 in percent: 55.3 %."""
-    return UNDEFINED if _missing(rate) else f"{100 * rate + 0.0:.{digits}f} %"
+    return number_text(rate, percent=True, digits=digits)
 
 
 def points(difference: float | None) -> str:
@@ -49,17 +70,17 @@ def points(difference: float | None) -> str:
     >>> points(0.123), points(-0.04), points(0.0)
     ('+12.3 points', '−4.0 points', '0.0 points')
     """
-    return UNDEFINED if _missing(difference) else f"{_signed(difference)} points"
+    if missing(difference):
+        return UNDEFINED
+    return f"{number_text(100 * float(difference), digits=1, signed=True)} points"
 
 
 def interval(bounds: Sequence[float] | None, *, signed: bool = False) -> str:
     """Return an interval of rates in percent, or of differences in points (``signed``)."""
-    if bounds is None or any(_missing(bound) for bound in bounds):
+    if bounds is None or any(map(missing, bounds)):
         return UNDEFINED
-    low, high = bounds
-    if signed:
-        return f"{_signed(low)} to {_signed(high)} points"
-    return f"{100 * low:.1f} to {100 * high:.1f} %"
+    low, high = (points(bound) if signed else percent(bound) for bound in bounds)
+    return f"{low.rpartition(' ')[0]} to {high}"
 
 
 def p_value(p: float | None) -> str:
@@ -70,7 +91,7 @@ def p_value(p: float | None) -> str:
     >>> p_value(0.0312), p_value(0.0000123), p_value(1.0)
     ('p = 0.031', 'p < 0.001', 'p = 1')
     """
-    if _missing(p):
+    if missing(p):
         return f"p {UNDEFINED}"
     if p < 0.001:
         return "p < 0.001"
@@ -85,7 +106,7 @@ def minutes(seconds: float | None) -> str:
     >>> minutes(0.4), minutes(42), minutes(330), minutes(8000)
     ('under a second', '42 seconds', '5.5 minutes', '2.2 hours')
     """
-    if _missing(seconds):
+    if missing(seconds):
         return UNDEFINED
     if seconds < 1:
         return "under a second"
@@ -122,14 +143,3 @@ def listed(words: Sequence[str]) -> str:
     if len(words) < 2:
         return words[0] if words else "none"
     return f"{', '.join(words[:-1])} and {words[-1]}"
-
-
-def _signed(value: float) -> str:
-    text = f"{100 * abs(value):.1f}"
-    if not float(text):
-        return text
-    return f"{'+' if value > 0 else '−'}{text}"
-
-
-def _missing(value: float | None) -> bool:
-    return value is None or math.isnan(value)

@@ -15,7 +15,7 @@ from mien.evaluation.calibration import answered_at, risk_coverage
 from mien.evaluation.probing import curve_points
 from mien.models import DESIGNED, MODELS, RIVALS, Model, competitors, declared, is_network
 from mien.network import SHIPPED
-from mien.report.face_sheets import Answer, GalleryItem
+from mien.report.face_sheets import GalleryItem
 from mien.study import provenance
 from mien.study.chapter import Chapter
 from mien.study.predictions import by_repeat, shared_answers, side_by_side
@@ -386,7 +386,7 @@ def gallery_items(
             continue
         said = {model: frame.loc[name] for model, frame in frames.items()}
         answers = {
-            model: Answer(row["predicted"], float(row[f"p_{row['predicted']}"]))
+            model: (row["predicted"], float(row[f"p_{row['predicted']}"]))
             for model, row in said.items()
         }
         truth = next(iter(said.values()))["truth"]

@@ -14,7 +14,7 @@ from nbformat import NotebookNode
 
 from mien.report.figures import accuracies
 from mien.report.style import Picture
-from mien.report.tables import Link, Table, WithInterval, table
+from mien.report.tables import Link, Shown, WithInterval, table
 from mien.report.text import count, escape, interval, listed, percent, points
 from mien.running import pages
 from mien.running.html import Page, exporter
@@ -123,7 +123,7 @@ def _verdict(board: Board) -> str:
     return f"**{board.model}**: **{escape(board.best)}**, {right}; {ahead}."
 
 
-def _held_out_table(scored: list[tuple[Board, Board]]) -> Table:
+def _held_out_table(scored: list[tuple[Board, Board]]) -> Shown:
     frames = [
         _columns(other.settings).assign(
             model=board.model,
