@@ -55,7 +55,7 @@ def execute(root, drawn, tmp_path, monkeypatch) -> Callable[..., dict[str, Any]]
 
     ``cells``: by the id of a cell, the source that takes its place; ``folder``: of the notebooks.
     """
-    settings = {name: (value,) * 3 for name, value in SMALL.items()}
+    settings = {name: (profiles.SETTINGS[name][0], *[value] * 3) for name, value in SMALL.items()}
     monkeypatch.setattr(profiles, "SETTINGS", profiles.SETTINGS | settings)
     monkeypatch.setenv("MIEN_CACHE_DIR", str(tmp_path / "cache"))
     given = {"fer2013": str(drawn / "fer2013.csv"), "target": str(drawn / "person")}

@@ -74,7 +74,7 @@ def test_blendshapes_meet_the_network_where_there_are_no_action_units(folder):
 
 
 def test_what_is_designed_is_checked_like_any_parameter():
-    with pytest.raises(ParameterError, match="did you mean 'blendshapes'"):
+    with pytest.raises(ParameterError, match="'openface', 'blendshapes' or 'both'"):
         make_study({"designed": "blendshape"})
     with pytest.raises(ParameterError, match="did you mean 'designed'"):
         make_study({"desinged": "both"})

@@ -1,13 +1,12 @@
 """A study: its parameters, its chapters and their order."""
 
-import contextlib
 import difflib
 import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 
 import yaml
 from pydantic import (
@@ -23,14 +22,15 @@ from pydantic_core import PydanticCustomError
 
 from mien import project
 from mien.errors import ParameterError
-from mien.study import results
+from mien.study import profiles, results
 
 #: Parameters that every notebook takes.
 COMMON = ("name", "fer2013", "target", "profile", "seed", "out")
 
-# What chapters take that read the crowd, the person, deal folds; the folders that all of them run.
+# What chapters take that read the crowd, read the person, deal folds, train a network; the folders
+# that all of them run.
 _CROWD, _PERSON = ("skip_bad_rows", "public_share"), ("min_confidence", "find_faces")
-_FOLD = ("folds", "repeats")
+_FOLD, _TRAINING = ("folds", "repeats"), ("minutes", "epochs", "batch_size", "learning_rate")
 _ALWAYS = ("data", "photos", "evaluation", "report", "study")
 
 
@@ -44,7 +44,6 @@ class ChapterPlan:
     reads: tuple[str, ...] = ()  # earlier parts whose results it reads
     data: tuple[str, ...] = ("fer2013", "target")  # what it loads
     parameters: tuple[str, ...] = ()  # of the study that its notebook takes beside `COMMON`
-    settings: tuple[str, ...] = ()  # of the profile (`mien.study.profiles`)
     library: tuple[str, ...] = _ALWAYS  # folders whose code it runs, directly or through others
     tells_command: bool = False  # that repeats the study, and so depends on every parameter
 
@@ -53,29 +52,20 @@ class ChapterPlan:
         """The names of all parameters that the notebook takes."""
         return {*COMMON, *self.parameters}
 
+    @property
+    def settings(self) -> list[str]:
+        """The names of the settings that it takes from the profile (`mien.study.profiles`)."""
+        return [name for name, (parts, *_) in profiles.SETTINGS.items() if self.part in parts]
+
 
 #: The chapters in the order in which they are read and run.
 CHAPTERS: tuple[ChapterPlan, ...] = (
-    ChapterPlan(
-        "0",
-        "0_data",
-        "The data",
-        parameters=(*_CROWD, *_PERSON),
-    ),
+    ChapterPlan("0", "0_data", "The data", parameters=(*_CROWD, *_PERSON)),
     ChapterPlan(
         "A1",
         "A1_svm_fer2013",
         "SVM on FER2013",
         parameters=(*_CROWD, *_PERSON, "hog_cell", "svm_penalty", *_FOLD, "resamples"),
-        settings=(
-            "pixel_rows",
-            "loss_rows",
-            "hog_cell",
-            "hog_components",
-            "svm_penalty",
-            "image_svm",
-            "tuning_repeats",
-        ),
         library=(*_ALWAYS, "designed"),
     ),
     ChapterPlan(
@@ -84,7 +74,6 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
         "SVM on measured features",
         data=("target",),
         parameters=(*_PERSON, "designed", *_FOLD, "svm_kernel", "resamples"),
-        settings=("unit_model", "repeats", "permutations", "curve_repeats", "shuffles"),
         library=(*_ALWAYS, "designed"),
     ),
     ChapterPlan(
@@ -92,29 +81,7 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
         "B1_cnn_fer2013",
         "Network on FER2013",
         data=("fer2013",),
-        parameters=(
-            *_CROWD,
-            "network",
-            "trainings",
-            "minutes",
-            "epochs",
-            "batch_size",
-            "learning_rate",
-        ),
-        settings=(
-            "residual_network",
-            "smaller_networks",
-            "minutes",
-            "fast_precision",
-            "training",
-            "augmentation",
-            "trial_rows",
-            "trial_batch_sizes",
-            "trial_epochs",
-            "ablation",
-            "ablation_epochs",
-            "assignment_minutes",
-        ),
+        parameters=(*_CROWD, "network", "trainings", *_TRAINING),
         library=(*_ALWAYS, "network"),
     ),
     ChapterPlan(
@@ -133,7 +100,6 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
         reads=("B1", "B2"),
         data=("target",),
         parameters=(*_PERSON, *_FOLD, "fine_tune_epochs", "fine_tune_rate", "weights", "resamples"),
-        settings=("tuning", "tuning_repeats", "curve_repeats"),
         library=(*_ALWAYS, "network"),
     ),
     ChapterPlan(
@@ -150,10 +116,6 @@ CHAPTERS: tuple[ChapterPlan, ...] = (
 
 #: The chapters by part.
 BY_PART: dict[str, ChapterPlan] = {chapter.part: chapter for chapter in CHAPTERS}
-
-
-#: What the parameter ``network`` may say beside the path of a file.
-NETWORKS = ("residual", "assignment")
 
 
 class Study(BaseModel):
@@ -226,13 +188,10 @@ class Study(BaseModel):
     @field_validator("network")
     @classmethod
     def _network_is_there(cls, value: str) -> str:
-        if value.endswith(".keras"):
-            if not Path(value).expanduser().is_file():
-                raise PydanticCustomError("network", "there is no such file")
-        elif value not in NETWORKS:
-            near = difflib.get_close_matches(value, NETWORKS, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise PydanticCustomError("network", f"say residual, assignment or FILE.keras{hint}")
+        mine = value.endswith(".keras") and Path(value).expanduser().is_file()
+        if not mine and value not in ("residual", "assignment"):
+            told = "say residual, assignment or the path of a FILE.keras that is there"
+            raise PydanticCustomError("network", told)
         return value
 
     @property
@@ -268,16 +227,15 @@ def load_study(path: str | Path, settings: Sequence[str] = ()) -> Study:
     """Read a study from a YAML file, or by its name, and check its parameters.
 
     A file that names a person's folder and no FER2013 does without FER2013. ``settings``,
-    ``NAME=VALUE`` with values as in YAML, take the place of the file's. `ParameterError` if the
-    file is no such YAML, or a name, type or value is not allowed; the text names the parameter,
-    its value, what is allowed, and for an unknown name the nearest one.
+    ``NAME=VALUE``, take the place of the file's. `ParameterError` if the file is no such YAML, or
+    a name, type or value is not allowed; the text names the parameter, its value, what is allowed,
+    and for an unknown name the nearest one.
     """
     file = project.study_file(path)
-    given = {**_read_yaml(file), **dict(map(_setting, settings))}
-    given = {name: _number(name, value) for name, value in given.items()}
+    given = _read_yaml(file) | dict(map(_setting, settings))
     if given.get("target", "demo") != "demo":
         given = {"fer2013": "", **given}
-    study = make_study(given, source=str(path))
+    study = make_study(given, source=str(path), texts=True)
     study._file, study._settings = file, tuple(settings)
     return study
 
@@ -288,15 +246,17 @@ def finished(given: str) -> Path:
     return folder if (folder / "study.json").is_file() else load_study(given).folder
 
 
-def make_study(parameters: Mapping[str, Any], *, source: str = "study") -> Study:
-    """Return the checked study of these parameters; errors as `load_study`."""
+def make_study(
+    parameters: Mapping[str, Any], *, source: str = "study", texts: bool = False
+) -> Study:
+    """Return the checked study of these parameters, perhaps all as ``texts``; errors as above."""
     try:
-        return Study(**parameters)
+        if texts:
+            return Study.model_validate_strings(parameters)
+        return Study.model_validate(parameters)
     except ValidationError as error:
-        problems = [_in_words(item) for item in error.errors()]
-        raise ParameterError("\n".join(f"{source}: {line}" for line in problems)) from None
-    except TypeError:
-        raise ParameterError(f"{source}: parameter names must be texts") from None
+        problems = [f"{source}: {_in_words(item)}" for item in error.errors()]
+        raise ParameterError("\n".join(problems)) from None
 
 
 def data_paths(fer2013: str, target: str, seed: int) -> tuple[Path, Path]:
@@ -326,8 +286,9 @@ def parts_to_run(only: str = "") -> list[ChapterPlan]:
 
 
 def _read_yaml(path: Path) -> dict[str, Any]:
+    """Return what a file says, every value as the text that it is: `Study` knows the types."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.load(path.read_text(encoding="utf-8"), yaml.BaseLoader)
     except FileNotFoundError:
         names = ", ".join(project.shipped_studies())
         raise ParameterError(f"there is no study file {path} (mien ships {names})") from None
@@ -342,27 +303,11 @@ def _read_yaml(path: Path) -> dict[str, Any]:
     return content
 
 
-def _setting(text: str) -> tuple[str, Any]:
-    name, equals, value = text.partition("=")
-    if not equals or not name.strip():
+def _setting(text: str) -> tuple[str, str]:
+    name, equals, value = map(str.strip, text.partition("="))
+    if not equals or not name:
         raise ParameterError(f"--set takes NAME=VALUE, not {text!r}")
-    name, value = name.strip(), value.strip()
-    field = Study.model_fields.get(name)
-    if field is not None and field.annotation not in (bool, int, float):
-        return name, value
-    try:
-        return name, yaml.safe_load(value)
-    except yaml.YAMLError:
-        return name, value
-
-
-def _number(name: str, value: Any) -> Any:
-    """Return the value of a parameter, as a number where YAML 1.1 takes one, 1e-3, for a text."""
-    field = Study.model_fields.get(name)
-    if isinstance(value, str) and field is not None and field.annotation is float:
-        with contextlib.suppress(ValueError):
-            return float(value)
-    return value
+    return name, value
 
 
 def _in_words(problem: Mapping[str, Any]) -> str:
@@ -371,11 +316,5 @@ def _in_words(problem: Mapping[str, Any]) -> str:
         near = difflib.get_close_matches(name, Study.model_fields, n=1, cutoff=0.5)
         hint = f"did you mean {near[0]!r}?" if near else f"known: {', '.join(Study.model_fields)}"
         return f"there is no parameter {name!r}; {hint}"
-    message = problem["msg"][0].lower() + problem["msg"][1:]
-    near = ""
-    if problem["type"] == "literal_error":
-        allowed = get_args(Study.model_fields[name].annotation)
-        close = difflib.get_close_matches(str(problem["input"]), allowed, n=1)
-        near = f"; did you mean {close[0]!r}?" if close else ""
     value = problem["input"] if problem["loc"] else problem["input"][name]
-    return f"parameter {name!r} is {value!r}: {message}{near}"
+    return f"parameter {name!r} is {value!r}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
