@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from fer2013_csv import assert_same, rows_of, spoiled, text_of, write, zip_of
 
-from mien.data import fer2013, fer2013_files
+from mien.data import fer2013
 from mien.data.fer2013 import (
     Fer2013,
     constant_images,
@@ -222,8 +222,6 @@ def test_the_same_photo_in_another_print_is_nearly_a_copy():
 def real(real_fer2013, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MIEN_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        # The real rows are all plain, so none may need the careful way.
-        patch.setattr(fer2013_files, "_careful", lambda *_: pytest.fail("slow"))
         yield load_fer2013(real_fer2013, cache=False)
 
 

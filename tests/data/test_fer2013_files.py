@@ -15,7 +15,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from mien.data import fer2013_files
 from mien.data.fer2013 import load_fer2013
 from mien.data.fer2013_files import USAGES
 from mien.emotions import EMOTIONS
@@ -184,7 +183,7 @@ def test_a_folder_that_holds_the_csv_will_do(tmp_path, rows, drawn):
         (b"emotion,pixels\n0,1 2 3\n", "emotion, pixels and Usage"),
         (b"emotion,pixels,Usage,pixels\n", "each once"),
         (b"emotion,pixels,Usage\n", "no row"),
-        (b"emotion,pixels,Usage\n" + b"1 " * 600_000, "bytes: not FER2013's csv"),
+        (b"emotion,pixels,Usage\n" + b"1 " * 600_000, "row 1: 1 fields, not 3"),
         (zip_of(b"id,emotion\n"), "holds no csv"),
         (tar_of(b"id,emotion\n"), "holds no csv"),
         (zip_of(b'\xff\xd8"\0\r,"\r"x'), "holds no csv.*unpack it"),
@@ -306,7 +305,7 @@ def plain_reading(line):
     emotion, usage = emotion.strip(" \t"), usage.strip(" \t").lower()
     usages = {name.lower(): name for name in USAGES}
     good = len(numbers) == 2304 and emotion in list("0123456") and usage in usages
-    if not good or not all(re.fullmatch("[0-9]{1,3}", text) for text in numbers):
+    if not good or not all(re.fullmatch("[0-9]{1,9}", text) for text in numbers):
         return None
     good = max(map(int, numbers)) <= 255
     return (int(emotion), tuple(map(int, numbers)), usages[usage]) if good else None
@@ -340,10 +339,10 @@ def test_no_corruption_is_ever_read_as_another_image(tmp_path, edits, where):
         inserted = bytes([byte]) if kind < 2 else b""
         removed = (1, 0, 1 + byte % 3, byte if byte % 4 else len(text))[kind]
         text[place : place + removed] = inserted
-    lines = bytes(text).decode("latin-1").split("\n")[1:]
-    while lines and not lines[-1].strip(" \t\r\v\f"):
+    lines = re.split("\r\n|\r|\n", bytes(text).decode("utf-8", "replace"))[1:]
+    while lines and not lines[-1].strip():
         lines.pop()
-    expected = [plain_reading(line.rstrip("\r")) for line in lines]
+    expected = [plain_reading(line) for line in lines]
     path = write(tmp_path, bytes(text))
     try:
         crowd = load_fer2013(path, skip_bad_rows=True, cache=False)
@@ -364,12 +363,9 @@ def test_no_corruption_is_ever_read_as_another_image(tmp_path, edits, where):
     seed=st.integers(0, 2**32 - 1),
     high=st.sampled_from([1, 10, 100, 256]),
     count=st.integers(1, 6),
-    block=st.sampled_from([1, 100, 9000, 1 << 17]),
     end=st.sampled_from(["\n", "\r\n", "\r"]),
 )
-def test_what_is_written_is_read_whatever_the_size_of_the_blocks(
-    tmp_path, seed, high, count, block, end
-):
+def test_what_is_written_is_read(tmp_path, seed, high, count, end):
     generator = np.random.default_rng(seed)
     drawn = (
         generator.integers(0, high, (count, 48, 48)).astype(np.uint8),
@@ -377,6 +373,4 @@ def test_what_is_written_is_read_whatever_the_size_of_the_blocks(
         generator.choice(USAGES, count),
     )
     text = text_of(rows_of(drawn), end=end)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(fer2013_files, "_BLOCK", block)
-        assert_same(load_fer2013(write(tmp_path, text), cache=False), drawn)
+    assert_same(load_fer2013(write(tmp_path, text), cache=False), drawn)

@@ -4,6 +4,7 @@ Goodfellow et al. 2013, "Challenges in Representation Learning: A report on thre
 contests", arXiv:1307.0414.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -18,7 +19,7 @@ from mien.emotions import EMOTIONS, named
 from mien.errors import DataError, ParameterError
 
 #: Part of the names of cached files: raise it whenever the reader reads something else than before.
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,23 +135,24 @@ def load_fer2013(
             f"there is no {path}; FER2013 is at kaggle.com (icml_face_data.csv or fer2013.tar.gz of"
             " the challenges in representation learning); give the path of the file as it came"
         )
-    rows, fingerprint = _load_cached(path) if cache else _load(path)
-    if rows.bad and not skip_bad_rows:
+    rows = _read(path, cache)
+    if len(rows.bad) and not skip_bad_rows:
         raise DataError(_refusal(source, rows))
     if not len(rows.labels):
         raise DataError(f"{source} holds no row of FER2013 that can be read")
-    skipped = pd.DataFrame({"row": list(rows.bad), "reason": list(rows.bad.values())})
+    skipped = pd.DataFrame({"row": rows.bad, "reason": rows.reasons.astype(object)})
     usages, shared_out = _share_out(rows, public_share)
     usage = np.array(USAGES)[usages]
-    if shared_out:
-        fingerprint = _fingerprint(rows.images, rows.labels, usage)
+    fingerprint = _fingerprint(rows.images, rows.labels, usage)
     return Fer2013(rows.images, rows.labels, usage, skipped, fingerprint, source, shared_out)
 
 
 def _share_out(rows: Rows, share: float) -> tuple[np.ndarray, tuple[str, ...]]:
     """Return codes of usage with empty splits filled from Training, and which these are."""
-    usages, filled = rows.usages.copy(), []
+    usages = rows.usages.copy()
     empty = [code for code in (1, 2) if share and not (usages == code).any()]
+    if not empty:
+        return usages, ()
     digests = np.array([hashlib.sha256(image).hexdigest() for image in rows.images])
     for code in empty:
         training = usages == 0
@@ -160,8 +162,7 @@ def _share_out(rows: Rows, share: float) -> tuple[np.ndarray, tuple[str, ...]]:
             least = int(len(own) > 1)  # of few images, too, one that tests
             chosen.update(own[: max(least, round(share * len(own)))].tolist())
         usages[training & np.isin(digests, list(chosen))] = code
-        filled.append(USAGES[code])
-    return usages, tuple(filled)
+    return usages, tuple(USAGES[code] for code in empty)
 
 
 def copies(crowd: Fer2013) -> np.ndarray:
@@ -214,43 +215,22 @@ def _kinds(images: np.ndarray) -> np.ndarray:
     return pd.factorize(np.array([image.tobytes() for image in images], dtype=object))[0]
 
 
-def _load(path: Path) -> tuple[Rows, str]:
-    rows = read_folder(path) if path.is_dir() else read_csv(path)
-    return rows, _fingerprint(rows.images, rows.labels, np.array(USAGES)[rows.usages])
-
-
-def _load_cached(path: Path) -> tuple[Rows, str]:
-    """Take the arrays from the cache, else read the data and keep them there."""
+def _read(path: Path, cache: bool) -> Rows:
+    """Read all rows, from the cache where they are there, else keep them in it."""
+    read = read_folder if path.is_dir() else read_csv
+    if not cache:
+        return read(path)
     try:
         content = files.content_hash(path)
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}") from error
     file = files.cache_dir() / "fer2013" / f"{content}-{_VERSION}.npz"
-    known = _recall(file)
-    if known:
-        return known
-    rows, fingerprint = _load(path)
-    arrays = {
-        "images": rows.images,
-        "labels": rows.labels,
-        "usages": rows.usages,
-        "bad": np.array(list(rows.bad), dtype=np.int64),
-        "reasons": np.array(list(rows.bad.values()), dtype=str),
-        "fingerprint": np.array(fingerprint),
-    }
-    files.keep(file, lambda part: np.savez(part, **arrays))
-    return rows, fingerprint
-
-
-def _recall(file: Path) -> tuple[Rows, str] | None:
-    """Read a cached file, None if there is none or its checksums are wrong."""
-    try:
-        with file.open("rb") as stream, np.load(stream, allow_pickle=False) as arrays:
-            bad = dict(zip(arrays["bad"].tolist(), arrays["reasons"].tolist(), strict=True))
-            rows = Rows(arrays["images"], arrays["labels"], arrays["usages"], bad)
-            return rows, str(arrays["fingerprint"])
-    except Exception:  # however a file of the cache is damaged, the data itself is still there
-        return None
+    # However a file of the cache is damaged, the data itself is still there.
+    with contextlib.suppress(Exception), file.open("rb") as stream, np.load(stream) as kept:
+        return Rows(**kept)
+    rows = read(path)
+    files.keep(file, lambda part: np.savez(part, **rows._asdict()))
+    return rows
 
 
 def _fingerprint(images: np.ndarray, labels: np.ndarray, usage: np.ndarray) -> str:
@@ -263,13 +243,14 @@ def _fingerprint(images: np.ndarray, labels: np.ndarray, usage: np.ndarray) -> s
 def _refusal(source: str, rows: Rows) -> str:
     """Say how many rows are bad, and of the first five which and why."""
     total = len(rows.bad) + len(rows.labels)
-    lines = [f"  row {number}: {reason}" for number, reason in list(rows.bad.items())[:5]]
-    more = len(rows.bad) - len(lines)
+    told = list(zip(rows.bad, rows.reasons, strict=True))
+    lines = [f"  row {number}: {reason}" for number, reason in told[:5]]
+    if told[5:]:
+        lines.append(f"  and {len(told) - 5:,} more")
     return "\n".join(
         [
-            f"{source}: {len(rows.bad):,} of {total:,} rows are bad (data rows from 1)",
+            f"{source}: {len(told):,} of {total:,} rows are bad (data rows from 1)",
             *lines,
-            *([f"  and {more:,} more"] if more else []),
             "Mend them, or set skip_bad_rows to leave them out and have them listed.",
         ]
     )
