@@ -5,7 +5,6 @@ Nobody living is drawn. Face units: the face is about 1.5 wide and 2.1 high, its
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 
@@ -84,51 +83,28 @@ Shapes = dict[str, np.ndarray]
 
 
 def strengths(units: Mapping[str, float]) -> dict[str, float]:
-    """Return every unit's intensity 0..5 as a strength 0..1; units that are not named rest at 0.
-
-    Examples
-    --------
-    >>> strengths({"AU12": 5})["AU12"], strengths({"AU12": 5})["AU06"]
-    (1.0, 0.0)
-    """
+    """Return every unit's intensity 0..5 as a strength 0..1; units that are not named rest at 0."""
     return {unit: min(max(float(units.get(unit, 0.0)), 0.0), 5.0) / 5 for unit in UNITS}
-
-
-@lru_cache(maxsize=64)
-def _basis(count: int, closed: bool, steps: int) -> np.ndarray:
-    """Return the matrix that takes ``count`` control points to points on their spline."""
-    u = np.arange(steps) / steps
-    weights = np.stack(
-        [-u + 2 * u**2 - u**3, 2 - 5 * u**2 + 3 * u**3, u + 4 * u**2 - 3 * u**3, u**3 - u**2], 1
-    )
-    segments = count if closed else count - 1
-    matrix = np.zeros((segments * steps + (not closed), count))
-    for segment in range(segments):
-        for offset in range(4):
-            point = segment + offset - 1
-            point = point % count if closed else min(max(point, 0), count - 1)
-            rows = slice(segment * steps, (segment + 1) * steps)
-            matrix[rows, point] += weights[:, offset] / 2
-    if not closed:
-        matrix[-1, -1] = 1
-    return matrix
 
 
 def spline(points: object, *, closed: bool = False, steps: int = 5) -> np.ndarray:
     """Return a smooth curve through control points (Catmull and Rom 1974), float64 (m, 2)."""
     points = np.asarray(points, dtype=float)
-    return _basis(len(points), closed, steps) @ points
-
-
-def line(x: np.ndarray, y: np.ndarray) -> np.ndarray:
-    """Return points from their coordinates, float64 (n, 2); quicker than `numpy.stack`."""
-    return np.array((x, y)).T
+    before, after = (points[-1:], points[:2]) if closed else (points[:1], points[-1:])
+    padded = np.concatenate([before, points, after])
+    u = np.arange(steps) / steps
+    weights = np.stack(
+        [-u + 2 * u**2 - u**3, 2 - 5 * u**2 + 3 * u**3, u + 4 * u**2 - 3 * u**3, u**3 - u**2], 1
+    )
+    around = padded[np.arange(len(padded) - 3)[:, None] + np.arange(4)]  # (segments, 4, 2)
+    curve = (weights / 2 @ around).reshape(-1, 2)
+    return curve if closed else np.concatenate([curve, points[-1:]])
 
 
 def ellipse(x: float, y: float, rx: float, ry: float, *, n: int = 20) -> np.ndarray:
     """Return ``n`` points on an ellipse around (x, y), float64 (n, 2)."""
     angle = np.linspace(0, 2 * np.pi, n, endpoint=False)
-    return line(x + rx * np.cos(angle), y + ry * np.sin(angle))
+    return np.c_[x + rx * np.cos(angle), y + ry * np.sin(angle)]
 
 
 def shapes(
@@ -198,7 +174,7 @@ def _brow(pull: dict[str, float], who: Identity) -> Shapes:
     y = np.array([-0.45, -0.52, -0.54, -0.45]) - who.brow_height - rise + fall
     x = np.array([0.14, 0.3, 0.48, 0.62]) * who.width
     x = x - (0.05 * pull["AU04"] + 0.02 * pull["AU09"]) * (1 - along)
-    brow = line(x, y)
+    brow = np.c_[x, y]
     lines = [brow[1:3].mean(0) - (0, lift) for lift in (0.15, 0.26)]
     return {
         "brow": spline(brow),
@@ -230,21 +206,21 @@ def _eye(pull: dict[str, float], who: Identity, gaze: tuple[float, float]) -> Sh
         """Clip a shape to what the lids leave open."""
         px = np.clip(points[:, 0], x[0], x[-1])
         py = np.clip(points[:, 1], np.interp(px, x, upper), np.interp(px, x, lower))
-        return line(px, py)
+        return np.c_[px, py]
 
     ix, iy, r = cx + gaze[0], cy - 0.008 + gaze[1], 0.098 * size
     fold = 0.045 + 0.03 * pull["AU02"] + 0.012 * pull["AU05"] - 0.02 * pull["AU04"]
     crow = np.array([x[-1] + 0.05, middle[-1]])
     return {
-        "eye": np.concatenate([line(x, upper), line(x, lower)[::-1]]),
-        "upper_lid": line(x, upper),
-        "lower_lid": line(x, lower),
+        "eye": np.concatenate([np.c_[x, upper], np.c_[x, lower][::-1]]),
+        "upper_lid": np.c_[x, upper],
+        "lower_lid": np.c_[x, lower],
         "iris": within(ellipse(ix, iy, r, r)),
         "pupil": within(ellipse(ix, iy, 0.48 * r, 0.48 * r, n=12)),
         "glint": within(ellipse(ix - 0.03, iy - 0.035, 0.024, 0.024, n=8)),
-        "lid_fold": line(x, np.minimum(upper, middle - 0.02) - fold * (1 - 0.5 * t**2))[1:],
+        "lid_fold": np.c_[x, np.minimum(upper, middle - 0.02) - fold * (1 - 0.5 * t**2)][1:],
         "socket": ellipse(cx, cy - 0.05, 0.27, 0.2),
-        "pouch": line(x, lower + 0.045 + 0.03 * (1 - t**2))[1:-1],
+        "pouch": np.c_[x, lower + 0.045 + 0.03 * (1 - t**2)][1:-1],
         **{
             f"crow_{i}": np.stack([crow + (0, 0.03 * d), crow + (0.11, 0.085 * d - 0.01)])
             for i, d in enumerate((-1, 0, 1))
@@ -303,18 +279,17 @@ def _mouth(pull: dict[str, float], who: Identity) -> Shapes:
     top = inner_top - (0.062 * who.lips * thin + 0.035 * raised) * cupid - sneer * (1 - gape)
     bottom = inner_bottom + 0.078 * who.lips * thin * (1 + 0.35 * pull["AU17"]) * bow**0.8
     teeth = np.minimum(inner_bottom, inner_top + 0.085 * flat)
-    back = slice(None, None, -1)
 
     def between(above: np.ndarray, below: np.ndarray) -> np.ndarray:
-        return line(np.concatenate([x, x[back]]), np.concatenate([above, below[back]]))
+        return np.concatenate([np.c_[x, above], np.c_[x, below][::-1]])
 
     return {
         "upper_lip": between(top, inner_top),
         "lower_lip": between(inner_bottom, bottom),
         "opening": between(inner_top, inner_bottom),
         "teeth": between(inner_top, teeth)[1:-1],
-        "mouth_line": line(x, (inner_top + inner_bottom) / 2),
-        "under_lip": line(0.8 * x, bottom + 0.035)[4:13],
+        "mouth_line": np.c_[x, (inner_top + inner_bottom) / 2],
+        "under_lip": np.c_[0.8 * x, bottom + 0.035][4:13],
     }
 
 
@@ -371,4 +346,4 @@ def _skull(w: float, thickness: float, reach: float) -> np.ndarray:
     """Return the upper contour of hair, from the left temple over the crown to the right one."""
     angle = np.deg2rad(np.linspace(-reach, reach, 41))
     x, y = (0.785 * w + thickness) * np.sin(angle), (0.94 + thickness) * np.cos(angle)
-    return np.stack([x, -0.2 - y], 1)
+    return np.c_[x, -0.2 - y]

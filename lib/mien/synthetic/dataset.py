@@ -178,19 +178,11 @@ def random_units(emotion: str, rng: np.random.Generator) -> dict[str, float]:
 
 
 def quotas(total: int, shares: Mapping[str, float]) -> dict[str, int]:
-    """Return how many of ``total`` fall to each share, by the largest remainders.
-
-    Examples
-    --------
-    >>> quotas(10, {"a": 0.56, "b": 0.24, "c": 0.2})
-    {'a': 6, 'b': 2, 'c': 2}
-    """
-    exact = {name: total * share / sum(shares.values()) for name, share in shares.items()}
-    counts = {name: int(value) for name, value in exact.items()}
-    by_remainder = sorted(exact, key=lambda name: counts[name] - exact[name])
-    for name in by_remainder[: total - sum(counts.values())]:
-        counts[name] += 1
-    return counts
+    """Return how many of ``total`` fall to each share, by the largest remainders."""
+    exact = total * pd.Series(shares) / sum(shares.values())
+    counts = exact.astype(int)
+    counts[(exact - counts).nlargest(total - counts.sum()).index] += 1
+    return counts.to_dict()
 
 
 def _write_crowd(path: Path, count: int, rng: np.random.Generator) -> None:
@@ -206,12 +198,9 @@ def _write_crowd(path: Path, count: int, rng: np.random.Generator) -> None:
     for row, source in _copies(np.array(usages), np.array(labels), rng):
         pixels[row] = pixels[source]
     pixels[int(rng.integers(usages.count("Training")))] = np.zeros((48, 48), np.uint8)
-    texts = [str(value) for value in range(256)]
-    with path.open("w", encoding="ascii", newline="\n") as file:
-        file.write("emotion,pixels,Usage\n")
-        for label, image, usage in zip(labels, pixels, usages, strict=True):
-            row = " ".join([texts[value] for value in image.ravel().tolist()])
-            file.write(f"{index(label)},{row},{usage}\n")
+    texts = [" ".join(map(str, image.ravel().tolist())) for image in pixels]
+    emotions = [index(label) for label in labels]
+    _write_table(pd.DataFrame({"emotion": emotions, "pixels": texts, "Usage": usages}), path)
 
 
 def _copies(

@@ -1,13 +1,13 @@
 """Drawing a face (`mien.synthetic.anatomy`) with Pillow: skin, light, hair, pose."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from PIL import Image, ImageChops, ImageDraw, ImageFilter
 
-from mien.synthetic.anatomy import Colour, Identity, Shapes, creases, frame, shapes
+from mien.synthetic.anatomy import Colour, Identity, creases, frame, shapes
 
 WHITE, BLACK = (255, 255, 255), (0, 0, 0)
 SUPERSAMPLING = 3  # drawn this much larger, then averaged down: Pillow's polygons have hard edges
@@ -90,31 +90,32 @@ def draw_face(
     view = view or View()
     size = (size, size) if isinstance(size, int) else tuple(size)
     large = (size[0] * SUPERSAMPLING, size[1] * SUPERSAMPLING)
-    found = shapes(units, identity, gaze=view.gaze) | frame(identity)
-    placed, curves, start = view.place(np.concatenate(list(found.values())), large), {}, 0
-    for name, points in found.items():
-        curves[name] = placed[start : start + len(points)]
-        start += len(points)
-    canvas = Canvas(large, view, curves)
+    unit = 0.475 * large[0] * view.zoom
+    curves = shapes(units, identity, gaze=view.gaze) | frame(identity)
+    placed = view.place(np.concatenate(list(curves.values())), large)
+    ends = np.cumsum([len(points) for points in curves.values()])[:-1]
+    parts: dict[str, list[np.ndarray]] = {}  # the eyes of both sides are one part, as crow's feet
+    for name, points in zip(curves, np.split(placed, ends), strict=True):
+        parts.setdefault(re.sub(r"(_\d)?(_left|_right)?$", "", name), []).append(points)
     depth = creases(units, identity)
-    canvas.behind(identity)
-    canvas.head(identity, depth)
-    canvas.folds(identity, depth)
-    canvas.eyes(identity)
-    canvas.mouth(identity)
-    canvas.fill("hair_front", identity.hair)
+    image = _backdrop(large, view)
+    pen = ImageDraw.Draw(image, "RGBA")
+    for part, paint, alpha, width in _layers(identity, depth):
+        if part == "head":
+            shade = _shade(parts, view, unit, depth["cheek"], large)
+            mask = Image.new("L", large)
+            ImageDraw.Draw(mask).polygon(parts["head"][0].ravel().tolist(), 255)
+            image.paste(ImageChops.multiply(Image.new("RGB", large, paint), shade), mask=mask)
+        elif alpha > 0.06:  # else too faint to see
+            for points in parts.get(part, ()):
+                outline = ribbon(points, width * unit) if width else points
+                pen.polygon(outline.ravel().tolist(), (*paint, int(255 * min(1, alpha))))
     exposure = max(1.0, (150 / np.dot(identity.skin, (0.299, 0.587, 0.114))) ** 0.5)
-    return _photograph(canvas.image.reduce(SUPERSAMPLING), view, exposure)
+    return _photograph(image.reduce(SUPERSAMPLING), view, exposure)
 
 
 def mix(a: Colour, b: Colour, share: float) -> Colour:
-    """Return the colour that lies ``share`` (0..1) of the way from ``a`` to ``b``.
-
-    Examples
-    --------
-    >>> mix((0, 0, 0), (200, 100, 50), 0.5)
-    (100, 50, 25)
-    """
+    """Return the colour that lies ``share`` (0..1) of the way from ``a`` to ``b``."""
     return tuple(round(x + (y - x) * share) for x, y in zip(a, b, strict=True))
 
 
@@ -123,137 +124,83 @@ def tint(a: Colour, b: Colour) -> Colour:
     return tuple(x * y // 255 for x, y in zip(a, b, strict=True))
 
 
-@lru_cache(maxsize=64)
-def _taper(count: int) -> np.ndarray:
-    """Return half the width of a brush stroke along its line, turned to its left, (count, 2)."""
-    t = np.linspace(-1, 1, count)[:, None]
-    return (0.5 - 0.4 * t**2) * np.array((-1.0, 1.0))
-
-
 def ribbon(line: np.ndarray, width: float) -> np.ndarray:
     """Return the outline of a brush stroke along a line, thick in the middle, fine at its ends."""
-    along = np.empty_like(line)
-    along[1:-1] = line[2:] - line[:-2]
-    along[0], along[-1] = line[1] - line[0], line[-1] - line[-2]
+    padded = np.concatenate([line[:1], line, line[-1:]])
+    along = padded[2:] - padded[:-2]
     length = np.hypot(along[:, :1], along[:, 1:]) + 1e-9
-    side = along[:, ::-1] / length * (_taper(len(line)) * width)
+    half = (0.5 - 0.4 * np.linspace(-1, 1, len(line))[:, None] ** 2) * (-width, width)
+    side = along[:, ::-1] / length * half
     return np.concatenate([line + side, (line - side)[::-1]])
 
 
-class Canvas:
-    """A picture in the making, with the curves of one face placed on it (in its pixels)."""
+def _layers(who: Identity, depth: dict[str, float]) -> list[tuple[str, Colour, float, float]]:
+    """Return what is painted, in order: part, colour, opacity, width of a stroke or 0 to fill."""
+    neck, line = tint(who.skin, (222, 200, 194)), tint(who.skin, (140, 92, 84))
+    lash = mix(tint(who.skin, (90, 60, 58)), (20, 14, 16), 0.55)
+    brow = mix(mix(who.hair, (40, 28, 24), 0.35), BLACK, 0.1)
+    red = mix(tint(who.skin, (220, 138, 136)), (196, 42, 66), 0.16)
+    return [
+        ("hair_back", mix(who.hair, BLACK, 0.25), 1, 0),
+        ("neck", neck, 1, 0),
+        ("neck_shade", tint(neck, (205, 180, 175)), 0.7, 0),
+        ("shoulders", who.cloth, 1, 0),
+        ("ear", tint(who.skin, (236, 214, 206)), 1, 0),
+        ("head", who.skin, 1, 0),
+        ("forehead", line, 0.65 * depth["forehead"], 0.032),
+        ("furrow", line, 0.95 * depth["furrow"], 0.045),
+        ("fold", line, 0.04 + 0.72 * depth["fold"], 0.045),
+        ("pouch", line, 0.6 * depth["pouch"], 0.035),
+        ("dimple", line, 0.85 * depth["dimple"], 0.05),
+        ("marionette", line, 0.75 * depth["marionette"], 0.045),
+        ("crow", line, 0.65 * depth["crow"], 0.03),
+        ("bridge", line, 0.85 * depth["bridge"], 0.038),
+        ("chin_line", line, 0.12 + 0.6 * depth["chin"], 0.045),
+        ("nose_tip", WHITE, 0.12, 0),
+        ("wing", line, 0.75, 0.035),
+        ("nostril", mix(line, BLACK, 0.45), 0.9, 0),
+        ("nose_base", line, 0.55, 0.03),
+        ("eye", (246, 243, 240), 1, 0),
+        ("iris", who.iris, 1, 0),
+        ("pupil", (12, 9, 10), 1, 0),
+        ("glint", WHITE, 0.9, 0),
+        ("upper_lid", lash, 1, 0.055),
+        ("lower_lid", lash, 0.6, 0.022),
+        ("lid_fold", line, 0.52, 0.026),
+        ("brow", brow, 0.94, 0.095 * who.brow_weight),
+        ("opening", (64, 20, 26), 1, 0),
+        ("teeth", (244, 240, 234), 1, 0),
+        ("upper_lip", mix(red, BLACK, 0.1), 1, 0),
+        ("lower_lip", mix(red, WHITE, 0.06), 1, 0),
+        ("mouth_line", mix(red, (40, 8, 12), 0.75), 0.9, 0.035),
+        ("hair_front", who.hair, 1, 0),
+    ]
 
-    def __init__(self, size: tuple[int, int], view: View, curves: Shapes) -> None:
-        self.view, self.curves = view, curves
-        self.unit = 0.475 * size[0] * view.zoom
-        self.image = _backdrop(size, view)
-        self.pen = ImageDraw.Draw(self.image, "RGBA")
 
-    def fill(self, name: str, paint: Colour, alpha: float = 1.0) -> None:
-        """Fill a curve's inside."""
-        self.pen.polygon(self.curves[name].ravel().tolist(), (*paint, int(255 * alpha)))
-
-    def stroke(self, name: str, width: float, paint: Colour, alpha: float = 1.0) -> None:
-        """Draw along a curve; ``width`` in face units; strokes too faint to see are left out."""
-        if alpha > 0.06:
-            outline = ribbon(self.curves[name], width * self.unit)
-            self.pen.polygon(outline.ravel().tolist(), (*paint, int(255 * min(1, alpha))))
-
-    def behind(self, who: Identity) -> None:
-        """Paint what lies behind the head: hair, neck, clothes, ears."""
-        if "hair_back" in self.curves:
-            self.fill("hair_back", mix(who.hair, BLACK, 0.25))
-        neck = tint(who.skin, (222, 200, 194))
-        self.fill("neck", neck)
-        self.fill("neck_shade", tint(neck, (205, 180, 175)), 0.7)
-        self.fill("shoulders", who.cloth)
-        for side in ("left", "right"):
-            self.fill(f"ear_{side}", tint(who.skin, (236, 214, 206)))
-
-    def head(self, who: Identity, depth: dict[str, float]) -> None:
-        """Paint the skin of the head, shaded by one soft layer that multiplies its colour."""
-        size = self.image.size
-        shade = self._shade(who, depth).resize(size, Image.Resampling.BILINEAR)
-        skin = ImageChops.multiply(Image.new("RGB", size, who.skin), shade)
-        mask = Image.new("L", size)
-        ImageDraw.Draw(mask).polygon(self.curves["head"].ravel().tolist(), 255)
-        self.image.paste(skin, mask=mask)
-
-    def _shade(self, who: Identity, depth: dict[str, float]) -> Image.Image:
-        """Return light and shadow on the head, blurred, in half the picture's size."""
-        size = self.image.size
-        shade = Image.new("RGB", (size[0] // 2, size[1] // 2), (236, 230, 228))
-        pen = ImageDraw.Draw(shade, "RGBA")
-        angle = np.deg2rad(self.view.light)
-        toward = np.array((np.sin(angle), -np.cos(angle))) * self.unit
-
-        def soft(name: str, paint: Colour, alpha: float, move: float = 0.0) -> None:
-            points = (self.curves[name] + toward * move) / 2
-            pen.polygon(points.ravel().tolist(), (*paint, int(255 * min(1, alpha))))
-
-        dusk, rose = (168, 122, 112), (255, 168, 158)
-        strong = self.view.contrast_light
-        for side in ("left", "right"):
-            soft(f"temple_{side}", dusk, 0.2)
-        soft("head", dusk, 0.25 + 0.75 * strong)
-        soft("head", (243, 238, 236), 1.0, 0.14 + 0.32 * strong)
-        for side in ("left", "right"):
-            soft(f"socket_{side}", dusk, 0.3)
-            soft(f"cheek_{side}", rose, 0.33)
-            soft(f"cheek_{side}", WHITE, 0.35 + 0.5 * depth["cheek"], 0.07)
-        soft("nose", dusk, 0.25 + 0.3 * strong, -0.05)
-        soft("nose", (250, 246, 244), 0.75, 0.03)
-        soft("under_lip", dusk, 0.6)
-        broad = ImageFilter.BoxBlur(0.045 * self.unit)
-        return shade.filter(broad).filter(ImageFilter.BoxBlur(0.03 * self.unit))
-
-    def folds(self, who: Identity, depth: dict[str, float]) -> None:
-        """Paint wrinkles, folds and the nose, each as deep as the muscles make it."""
-        line = tint(who.skin, (140, 92, 84))
-        for side in ("left", "right"):
-            for i in range(2):
-                self.stroke(f"forehead_{i}_{side}", 0.032, line, 0.65 * depth["forehead"])
-            self.stroke(f"furrow_{side}", 0.045, line, 0.95 * depth["furrow"])
-            self.stroke(f"fold_{side}", 0.045, line, 0.04 + 0.72 * depth["fold"])
-            self.stroke(f"pouch_{side}", 0.035, line, 0.6 * depth["pouch"])
-            self.stroke(f"dimple_{side}", 0.05, line, 0.85 * depth["dimple"])
-            self.stroke(f"marionette_{side}", 0.045, line, 0.75 * depth["marionette"])
-            for i in range(3):
-                self.stroke(f"crow_{i}_{side}", 0.03, line, 0.65 * depth["crow"])
-        for i in range(3):
-            self.stroke(f"bridge_{i}", 0.038, line, 0.85 * depth["bridge"])
-        self.stroke("chin_line", 0.045, line, 0.12 + 0.6 * depth["chin"])
-        self._nose(line)
-
-    def _nose(self, line: Colour) -> None:
-        self.fill("nose_tip", WHITE, 0.12)
-        for side in ("left", "right"):
-            self.stroke(f"wing_{side}", 0.035, line, 0.75)
-            self.fill(f"nostril_{side}", mix(line, BLACK, 0.45), 0.9)
-        self.stroke("nose_base", 0.03, line, 0.55)
-
-    def eyes(self, who: Identity) -> None:
-        """Paint the eyeballs between the lids, the lids' edges, and the brows."""
-        lash = mix(tint(who.skin, (90, 60, 58)), (20, 14, 16), 0.55)
-        brow = mix(mix(who.hair, (40, 28, 24), 0.35), BLACK, 0.1)
-        for side in ("left", "right"):
-            self.fill(f"eye_{side}", (246, 243, 240))
-            self.fill(f"iris_{side}", who.iris)
-            self.fill(f"pupil_{side}", (12, 9, 10))
-            self.fill(f"glint_{side}", WHITE, 0.9)
-            self.stroke(f"upper_lid_{side}", 0.055, lash)
-            self.stroke(f"lower_lid_{side}", 0.022, lash, 0.6)
-            self.stroke(f"lid_fold_{side}", 0.026, tint(who.skin, (140, 92, 84)), 0.52)
-            self.stroke(f"brow_{side}", 0.095 * who.brow_weight, brow, 0.94)
-
-    def mouth(self, who: Identity) -> None:
-        """Paint the lips and, between them, teeth."""
-        red = mix(tint(who.skin, (220, 138, 136)), (196, 42, 66), 0.16)
-        self.fill("opening", (64, 20, 26))
-        self.fill("teeth", (244, 240, 234))
-        self.fill("upper_lip", mix(red, BLACK, 0.1))
-        self.fill("lower_lip", mix(red, WHITE, 0.06))
-        self.stroke("mouth_line", 0.035, mix(red, (40, 8, 12), 0.75), 0.9)
+def _shade(
+    parts: dict[str, list[np.ndarray]], view: View, unit: float, cheek: float, size: tuple[int, int]
+) -> Image.Image:
+    """Return light and shadow on the head, blurred, which multiply the skin's colour."""
+    small = Image.new("RGB", (size[0] // 2, size[1] // 2), (236, 230, 228))
+    pen = ImageDraw.Draw(small, "RGBA")
+    angle, strong, dusk = np.deg2rad(view.light), view.contrast_light, (168, 122, 112)
+    toward = np.array((np.sin(angle), -np.cos(angle))) * unit
+    for part, paint, alpha, move in (  # moved towards the light
+        ("temple", dusk, 0.2, 0),
+        ("head", dusk, 0.25 + 0.75 * strong, 0),
+        ("head", (243, 238, 236), 1, 0.14 + 0.32 * strong),
+        ("socket", dusk, 0.3, 0),
+        ("cheek", (255, 168, 158), 0.33, 0),
+        ("cheek", WHITE, 0.35 + 0.5 * cheek, 0.07),
+        ("nose", dusk, 0.25 + 0.3 * strong, -0.05),
+        ("nose", (250, 246, 244), 0.75, 0.03),
+        ("under_lip", dusk, 0.6, 0),
+    ):
+        for points in parts[part]:
+            moved = (points + toward * move) / 2
+            pen.polygon(moved.ravel().tolist(), (*paint, int(255 * min(1, alpha))))
+    small = small.filter(ImageFilter.BoxBlur(0.045 * unit)).filter(ImageFilter.BoxBlur(0.03 * unit))
+    return small.resize(size, Image.Resampling.BILINEAR)
 
 
 def _backdrop(size: tuple[int, int], view: View) -> Image.Image:
