@@ -244,5 +244,5 @@ def without_kernel(monkeypatch) -> None:
     """Let chapters be executed in this process: by papermill, but with no kernel to start."""
     from mien.running import execution
 
-    monkeypatch.setattr(execution, "Child", tiny_project.ChildHere)
+    monkeypatch.setattr(execution, "in_child", tiny_project.execute_here)
     monkeypatch.setitem(papermill_engines._engines, None, tiny_project.Here)

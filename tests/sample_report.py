@@ -1,6 +1,7 @@
 """Executed notebooks as papermill would leave them, made by hand in a moment."""
 
 import base64
+import json
 from html import escape
 from pathlib import Path
 
@@ -220,8 +221,15 @@ def write_notebook(out: Path, part: str, cells: list, ending: str = "") -> Path:
 
 
 def write_study(out: Path, *, hostile: str = "") -> Path:
-    """Write the executed notebooks of a whole study and return its folder."""
+    """Write the executed notebooks and study.json of a whole study and return its folder."""
     for plan in CHAPTERS:
         cells = comparison(hostile) if plan.part == "C" else simple(f"{plan.title} {hostile}")
         write_notebook(out, plan.part, cells)
+    write_known(out, {"name": "demo", "fer2013": "demo", "target": "demo"})
     return out
+
+
+def write_known(out: Path, parameters: dict, **known) -> None:
+    """Write what study.json holds."""
+    text = json.dumps({"parameters": parameters, **known})
+    (out / "study.json").write_text(text, encoding="utf-8")

@@ -57,7 +57,6 @@ def test_demo_writes_data_that_a_study_can_use(mien_here, monkeypatch, tmp_path)
         (["check", "none.yaml"], "there is no study file none.yaml"),
         (["check", "notebooks/studies/demo.yaml", "--set", "target=nowhere"], "nowhere"),
         (["publish", "notebooks/studies/demo.yaml", "--out", "nowhere", "--to", "x"], "nowhere"),
-        (["publish", "fer2013", "--to", "x"], "--no-faces"),
         (["predict", "--coverage"], "--person STUDY --coverage alone"),
         (["predict", "--person", "demo", "--weights", "x.keras", "a.png"], "or --weights FILE"),
         (["rum"], "rum"),
@@ -100,7 +99,7 @@ def test_publish_hands_on_what_is_wanted(mien_here, monkeypatch, tmp_path):
         assert mien_here(*command, *more).returncode == 0
     folders = tmp_path / "study", tmp_path / "site"
     assert asked == [
-        (*folders, True, [], False, False),
+        (*folders, None, [], False, False),
         (*folders, False, ["A2", "C"], True, True),
     ]
 

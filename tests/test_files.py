@@ -42,6 +42,13 @@ def test_a_failing_write_leaves_the_old_file_and_nothing_half_written(tmp_path):
     assert names_in(tmp_path) == ["table.csv"]
 
 
+def test_files_that_cannot_all_be_written_are_not_written(tmp_path):
+    (tmp_path / "a.html").write_text("old")
+    with pytest.raises(TypeError):
+        files.write_all(tmp_path, {"a.html": "new", "b.html": None})
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a.html": "old"}
+
+
 def test_a_written_file_has_the_permissions_of_any_new_file(tmp_path):
     (tmp_path / "plain").write_text("")
     with files.atomic_write(tmp_path / "atomic") as part:

@@ -4,7 +4,9 @@ What only one command needs is imported there: ``mien --help`` shall not wait fo
 """
 
 import json
+import os
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,15 +14,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
+from rich.markup import escape
+from typer import Argument, Option
 
 from mien import system
 from mien.errors import DataError, MienError, ParameterError, grouped, printable
 
 if TYPE_CHECKING:
-    from mien.study.parameters import Study
+    from mien.running.scheduler import Event
+    from mien.study.parameters import ChapterPlan, Study
 
 #: Exit status of the command, beside those of errors (`mien.errors`).
-DONE, CHAPTER_FAILED, REFUSED, STOPPED = 0, 1, 2, 130
+CHAPTER_FAILED, REFUSED, STOPPED = 1, 2, 130
 
 app = typer.Typer(
     add_completion=False,
@@ -33,14 +38,16 @@ out_console = Console(highlight=False, soft_wrap=True)
 error_console = Console(stderr=True, highlight=False, soft_wrap=True)
 StudyFile = Annotated[
     Path,
-    typer.Argument(
-        metavar="STUDY", help="a YAML file of parameters, or a study's name: demo, fer2013, person"
-    ),
+    Argument(metavar="STUDY", help="a file of parameters, or a name: demo, fer2013, person"),
 ]
 Settings = Annotated[
-    list[str] | None, typer.Option("--set", metavar="NAME=VALUE", help="change one parameter")
+    list[str] | None, Option("--set", metavar="NAME=VALUE", help="change one parameter")
 ]
-Out = Annotated[str, typer.Option("--out", metavar="DIR", help="where results go")]
+Out = Annotated[str, Option("--out", metavar="DIR", help="where results go")]
+Only = Annotated[str, Option("--only", metavar="A1,C", help="these chapters alone")]
+PersonFolder = Annotated[Path, Argument(metavar="FOLDER", help="the person's folder")]
+PageFolder = Annotated[Path, Option("--to", metavar="DIR", help="folder for the pages")]
+AsJson = Annotated[bool, Option("--json", help="write JSON")]
 
 
 def _tell_version(asked: bool) -> None:
@@ -54,7 +61,7 @@ def _tell_version(asked: bool) -> None:
 @app.callback()
 def _every_command(
     version: Annotated[
-        bool, typer.Option("--version", callback=_tell_version, is_eager=True, help="show it, end")
+        bool, Option("--version", callback=_tell_version, is_eager=True, help="show it, end")
     ] = False,
 ) -> None: ...
 
@@ -64,50 +71,75 @@ def run(
     study_file: StudyFile,
     settings: Settings = None,
     out: Out = "",
-    only: Annotated[str, typer.Option(metavar="A1,C", help="run only these chapters")] = "",
-    force: Annotated[bool, typer.Option("--force", help="run what is current, too")] = False,
-    jobs: Annotated[int, typer.Option(min=1, help="chapters side by side")] = 1,
-    threads: Annotated[
-        int | None, typer.Option(min=1, help="of each chapter; else all cores")
-    ] = None,
-    minutes: Annotated[
-        float | None, typer.Option(min=0.01, help="longest time a chapter may take")
-    ] = None,
+    only: Only = "",
+    force: Annotated[bool, Option("--force", help="run what is current, too")] = False,
+    jobs: Annotated[int, Option(min=1, help="chapters side by side")] = 1,
+    threads: Annotated[int | None, Option(min=1, help="of each chapter; else all cores")] = None,
+    minutes: Annotated[float | None, Option(min=0.01, help="a chapter may take so many")] = None,
     store: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="share finished chapters with other studies"),
+        Path | None, Option(metavar="DIR", help="share finished chapters with other studies")
     ] = None,
-    wait: Annotated[
-        bool, typer.Option("--wait", help="wait for another run of this study")
-    ] = False,
+    wait: Annotated[bool, Option("--wait", help="wait for another run of this study")] = False,
 ) -> None:
     """Run a study: its chapters in order, then its pages."""
-    from mien.running import console, scheduler
+    from mien.running import scheduler
     from mien.study.parameters import parts_to_run
 
     study = _load(study_file, settings, out)
     options = scheduler.Options(force, jobs, minutes, threads, store, wait)
-    with console.Teller(study, out_console) as teller:
-        page = scheduler.run(study, parts_to_run(only), options, tell=teller, tell_data=_tell_data)
-    out_console.print(f"The report is in [bold]{_shown(page)}[/bold]")
+    chapters = parts_to_run(only)
+    with _teller(study, chapters) as tell:
+        page = scheduler.run(study, chapters, options, tell=tell, tell_data=_tell_data)
+    _say_where("The report is in", page)
+
+
+#: What is told of a chapter that has ended, other than its seconds.
+_TOOK = {"current": "unchanged", "stored": "from the store", "failed": "failed"}
+
+
+@contextmanager
+def _teller(study: "Study", chapters: list["ChapterPlan"]) -> Iterator[Callable[["Event"], None]]:
+    """Show which chapters run, how long each took, and what is next; hand out who is told."""
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    start, shown = time.perf_counter(), {}
+    columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
+    on_terminal = out_console.is_terminal
+    live = Progress(*columns, console=out_console, transient=True, disable=not on_terminal)
+
+    def tell(event: "Event") -> None:
+        part, title = event.plan.part, f"{event.plan.part:>2}  {event.plan.title}"
+        if part in shown:
+            live.remove_task(shown.pop(part))
+        if event.state in ("running", "waiting"):
+            later = chapters[chapters.index(event.plan) + 1 :]
+            following = f"next: {later[0].part}" if later else "then the pages"
+            note = f"{title} ... ({event.reason or following})"
+            shown[part] = live.add_task(escape(note), total=None)
+            if not on_terminal:
+                out_console.print(note, markup=False)
+        elif event.state == "skipped":
+            out_console.print(f"{title:<32}  left out: {event.reason}", markup=False)
+        else:
+            elapsed = time.perf_counter() - start
+            took = _TOOK.get(event.state, f"{event.seconds:.1f} s")
+            out_console.print(f"{title:<32} {took:>16}   elapsed {elapsed:.0f} s", markup=False)
+
+    out_console.print(f"Study {study.name} (profile {study.profile})", markup=False)
+    with live:
+        yield tell
 
 
 @app.command()
 def sweep(
     study_file: StudyFile,
-    grid: Annotated[
-        list[str], typer.Option("--grid", metavar="NAME=V1,V2", help="vary one parameter")
-    ],
+    grid: Annotated[list[str], Option("--grid", metavar="NAME=V1,V2", help="vary one parameter")],
     settings: Settings = None,
     out: Out = "",
-    only: Annotated[str, typer.Option(metavar="A1,C", help="run only these chapters")] = "",
-    jobs: Annotated[int, typer.Option(min=1, help="runs at once on this machine")] = 1,
-    scheduler: Annotated[
-        str, typer.Option(metavar="ADDRESS", help="run on this Dask cluster instead")
-    ] = "",
-    threads: Annotated[
-        int, typer.Option(min=0, help="threads of each run; 0: its share of the cores")
-    ] = 0,
+    only: Only = "",
+    jobs: Annotated[int, Option(min=1, help="runs at once on this machine")] = 1,
+    scheduler: Annotated[str, Option(metavar="ADDRESS", help="run on this Dask cluster")] = "",
+    threads: Annotated[int, Option(min=0, help="threads of a run; 0: its share of the cores")] = 0,
 ) -> None:
     """Run a study for every combination of some parameters' values, then compare them."""
     from concurrent.futures import ThreadPoolExecutor
@@ -125,51 +157,45 @@ def sweep(
     with pool as executor:
         planning.check_data(planned)
         out_console.print(f"Sweep {planned.name}: {len(planned.runs)} runs", markup=False)
-        statuses = runs.run(planned, executor, threads=threads, tell=_tell_run)
+        statuses = runs.run(planned, executor, threads=threads, tell=_tell_status)
     from mien.sweep import pages  # here, because importing nbconvert takes seconds
 
     page = pages.render(planned, statuses)
-    out_console.print(f"The sweep's page is in [bold]{_shown(page)}[/bold]")
+    _say_where("The sweep's page is in", page)
     if any(status.state != "done" for status in statuses.values()):
         raise typer.Exit(CHAPTER_FAILED)
 
 
-def _tell_run(status) -> None:
-    if status.message:
-        error_console.print(str(status), markup=False, style="red")
-    else:
-        out_console.print(str(status), markup=False)
+def _tell_status(status) -> None:
+    console, style = (error_console, "red") if status.message else (out_console, None)
+    console.print(str(status), markup=False, style=style)
 
 
 @app.command()
 def compare(
-    studies: Annotated[
-        list[str], typer.Argument(metavar="STUDY…", help="files, names or results' folders")
-    ],
-    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="folder for the page")],
+    studies: Annotated[list[str], Argument(metavar="STUDY…", help="files, names or folders")],
+    to: PageFolder,
 ) -> None:
     """Put finished studies side by side: which model leads for whom, and over all persons."""
     from mien.sweep import studies as side_by_side
 
     page = side_by_side.render(studies, to)
-    out_console.print(f"The comparison is in [bold]{_shown(page)}[/bold]")
+    _say_where("The comparison is in", page)
 
 
 @app.command()
 def status(study_file: StudyFile, settings: Settings = None, out: Out = "") -> None:
     """Show which chapters of a study are current, and why others are not; run nothing."""
-    from rich.markup import escape
     from rich.table import Table
 
     from mien.running import record, scheduler
+    from mien.study.parameters import BY_PART
 
     study = _load(study_file, settings, out)
     table = Table("chapter", "", "state", "why", box=None, pad_edge=False)
-    for standing in record.status(study, scheduler.check_data(study)):
-        colour = _COLOURS.get(standing.state, "yellow")
-        why = "\n".join(standing.reasons)
-        cells = (standing.plan.part, standing.plan.title, standing.state, why)
-        table.add_row(*map(escape, cells), style=colour)
+    for part, (state, reasons) in record.status(study, scheduler.check_data(study)).items():
+        cells = part, BY_PART[part].title, state, "\n".join(reasons)
+        table.add_row(*map(escape, cells), style=_COLOURS.get(state, "yellow"))
     Console(highlight=False).print(table)
 
 
@@ -181,7 +207,7 @@ def check(
     study_file: StudyFile,
     settings: Settings = None,
     out: Out = "",
-    as_json: Annotated[bool, typer.Option("--json", help="write JSON")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Check the parameters and the data of a study, and say what is not used; run nothing."""
     from mien.running import scheduler
@@ -198,13 +224,10 @@ def check(
             _say("noted", f"{finding.where}: {finding.reason}; {finding.remedy}")
     for part, reason in found.as_json(study)["left_out"].items():
         _say("left out", f"{part}: {reason}")
-    _say("results", _shown(study.folder))
-    if found.lost:
-        unused = sum(finding.count for finding in found.lost)
-        told = "1 thing is" if unused == 1 else f"{unused:,} things are"
-        out_console.print(f"{told} not used, or not as meant; see lost.")
-    else:
-        out_console.print("Everything is in order.")
+    _say("results", str(_shown(study.folder)))
+    unused = sum(finding.count for finding in found.lost)
+    told = f"Not used, or not as meant: {unused:,}; see lost."
+    out_console.print(told if unused else "Everything is in order.")
 
 
 def _tell_data(found) -> None:
@@ -232,13 +255,13 @@ def _say(what: str, told: str) -> None:
 
 @app.command()
 def notebooks(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="they go into its notebooks/")],
-    force: Annotated[bool, typer.Option("--force", help="replace what was changed there")] = False,
+    folder: Annotated[Path, Argument(metavar="DIR", help="they go into its notebooks/")],
+    force: Annotated[bool, Option("--force", help="replace what was changed there")] = False,
     exercises: Annotated[
-        bool, typer.Option("--exercises", help="tasks for a course instead, in exercises/")
+        bool, Option("--exercises", help="tasks for a course instead, in exercises/")
     ] = False,
     solutions: Annotated[
-        bool, typer.Option("--solutions", help="their solutions instead, in solutions/")
+        bool, Option("--solutions", help="their solutions instead, in solutions/")
     ] = False,
 ) -> None:
     """Copy the chapters and studies out; a run that is started in DIR takes these copies."""
@@ -246,37 +269,37 @@ def notebooks(
 
     if not (exercises or solutions):
         copies = project.copy_notebooks(folder, force=force)
-        out_console.print(f"Chapters and studies are in [bold]{_shown(copies)}[/bold]")
+        _say_where("Chapters and studies are in", copies)
         return
     from mien.exercises import tasks
 
     for wanted, solved in ((exercises, False), (solutions, True)):
         if wanted:
             written = tasks.write(folder, solved=solved, force=force)
-            out_console.print(f"The chapters are in [bold]{_shown(written)}[/bold]")
+            _say_where("The chapters are in", written)
 
 
 @app.command()
 def demo(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="where to write the drawn data")],
-    seed: Annotated[int, typer.Option(min=0, help="another seed draws other faces")] = 0,
+    folder: Annotated[Path, Argument(metavar="DIR", help="where to write the drawn data")],
+    seed: Annotated[int, Option(min=0, help="another seed draws other faces")] = 0,
 ) -> None:
     """Write the synthetic data: a crowd and one person, drawn from Action Units."""
     from mien.synthetic.dataset import write_demo
 
     write_demo(folder, seed=seed)
-    out_console.print(f"Drawn faces are in [bold]{_shown(folder)}[/bold]")
+    _say_where("Drawn faces are in", folder)
 
 
 @app.command()
 def label(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="the person's folder")],
-    rater: Annotated[str, typer.Option(metavar="NAME", help="who rates; else the login")] = "",
-    what: Annotated[str, typer.Option(metavar="unknown|labelled|all")] = "unknown",
-    again: Annotated[bool, typer.Option("--again", help="show every tenth face twice")] = False,
-    study: Annotated[str, typer.Option(metavar="DIR", help="results to compare with")] = "",
-    settle: Annotated[bool, typer.Option("--settle", help="turn agreement into labels")] = False,
-    alone: Annotated[bool, typer.Option("--alone", help="one rater is enough to settle")] = False,
+    folder: PersonFolder,
+    rater: Annotated[str, Option(metavar="NAME", help="who rates; else the login")] = "",
+    what: Annotated[str, Option(metavar="unknown|labelled|all")] = "unknown",
+    again: Annotated[bool, Option("--again", help="show every tenth face twice")] = False,
+    study: Annotated[str, Option(metavar="DIR", help="results to compare with")] = "",
+    settle: Annotated[bool, Option("--settle", help="turn agreement into labels")] = False,
+    alone: Annotated[bool, Option("--alone", help="one rater is enough to settle")] = False,
 ) -> None:
     """Rate faces in JupyterLab, or settle what raters agree on as labels.csv."""
     import getpass
@@ -304,20 +327,19 @@ def label(
 
 @app.command()
 def collect(
-    to: Annotated[Path, typer.Option("--to", metavar="FOLDER", help="folder for the faces")],
+    to: Annotated[Path, Option("--to", metavar="FOLDER", help="folder for the faces")],
     sources: Annotated[
-        list[str] | None, typer.Argument(metavar="SOURCE…", help="photos, videos, folders, globs")
+        list[str] | None, Argument(metavar="SOURCE…", help="photos, videos, folders, globs")
     ] = None,
-    pick: Annotated[
-        str, typer.Option(metavar="largest|all", help="of several faces in a picture")
-    ] = "largest",
+    pick: Annotated[str, Option(metavar="largest|all", help="of a picture's faces")] = "largest",
     clip_minutes: Annotated[
-        float, typer.Option(min=0, help="photos taken within so many minutes are one clip")
+        float, Option(min=0, help="photos taken within so many minutes are one clip")
     ] = 2.0,
     strike: Annotated[
-        Path | None, typer.Option(metavar="LIST", help="delete the faces that contact.html listed")
+        typer.FileText | None,
+        Option(metavar="LIST", help="delete the faces that contact.html listed", errors="replace"),
     ] = None,
-) -> int:
+) -> None:
     """Cut the faces out of photos and videos, into a person's folder.
 
     Interrupted and called again, it goes on; called with other sources, it adds to the folder.
@@ -330,16 +352,16 @@ def collect(
         raise ParameterError("name the photos, videos or folders to collect from")
     album = CollectedFolder(to)
     if strike:
-        struck = album.strike(_lines(strike))
+        struck = album.strike([line for line in strike.read().splitlines() if line])
         album.write_pages()
         out_console.print(f"{struck} faces are struck out")
     if not sources:
-        return DONE
+        return
     photos, films = collection.plan(sources, album, clip_minutes=clip_minutes)
     with _bar("Looking for faces", collection.steps(photos, films)) as advance:
         told = collection.collect(photos, films, album, pick=pick, on_picture=advance)
     for problem in told.problems:
-        error_console.print(f"mien: {printable(problem)}", markup=False, style="red")
+        _complain(problem)
     out_console.print(
         f"{told.pictures:,} pictures looked at: {told.faceless:,} without a face, {told.alike:,}"
         " near-duplicates left out"
@@ -347,22 +369,13 @@ def collect(
     faces = len(album.table())
     if not faces:
         raise DataError("no face was found")
-    page = _shown(to / "contact.html")
-    out_console.print(f"{faces:,} faces are in [bold]{_shown(to)}[/bold], to be seen on {page}")
-    return REFUSED if told.problems else DONE
-
-
-def _lines(path: Path) -> list[str]:
-    try:
-        return [line for line in path.read_text(encoding="utf-8").splitlines() if line]
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{path} cannot be read: {error}") from error
+    _say_where(f"{faces:,} faces are to be seen on", to / "contact.html")
+    if told.problems:
+        raise typer.Exit(REFUSED)
 
 
 @app.command()
-def measure(
-    folder: Annotated[Path, typer.Argument(metavar="FOLDER", help="the person's folder")],
-) -> None:
+def measure(folder: PersonFolder) -> None:
     """Measure the blendshapes of a person's photos and write them as blendshapes.csv."""
     from mien.photos import blendshapes, face_cache
 
@@ -371,32 +384,30 @@ def measure(
         measured = blendshapes.measure(pictures, on_picture=advance)
     faceless = measured.loc[measured["success"] == 0, "file_name"]
     for name in faceless:
-        error_console.print(f"mien: {printable(name)}: no face found", markup=False)
+        _complain(f"{name}: no face found")
     if len(faceless) == len(measured):
         raise DataError(f"no face was found in any of {len(measured):,} pictures")
     blendshapes.write_table(measured, folder / blendshapes.FILE)
-    out_console.print(
-        f"The blendshapes of {len(measured) - len(faceless):,} faces are in"
-        f" [bold]{_shown(folder / blendshapes.FILE)}[/bold]"
-    )
+    found = len(measured) - len(faceless)
+    _say_where(f"The blendshapes of {found:,} faces are in", folder / blendshapes.FILE)
 
 
 @app.command()
 def publish(
     study_file: Annotated[
-        Path, typer.Argument(metavar="STUDY", help="or the folder of a sweep or comparison")
+        Path, Argument(metavar="STUDY", help="or a sweep's or comparison's folder")
     ],
-    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="folder for the pages")],
+    to: PageFolder,
     settings: Settings = None,
     out: Out = "",
-    only: Annotated[str, typer.Option(metavar="A1,C", help="publish only these chapters")] = "",
+    only: Only = "",
     faces: Annotated[
-        bool | None, typer.Option("--faces/--no-faces", help="say which, unless they are drawn")
+        bool | None, Option("--faces/--no-faces", help="say which, unless they are drawn")
     ] = None,
     notebooks: Annotated[
-        bool, typer.Option("--notebooks", help="add the executed notebooks, linked to figures")
+        bool, Option("--notebooks", help="add the executed notebooks, linked to figures")
     ] = False,
-    pdf: Annotated[bool, typer.Option("--pdf", help="add index.pdf, by Chromium")] = False,
+    pdf: Annotated[bool, Option("--pdf", help="add index.pdf, by Chromium")] = False,
 ) -> None:
     """Gather the pages of a study into a folder that any web server serves as it is."""
     from mien.running import pages
@@ -406,46 +417,41 @@ def publish(
     if (study_file / "index.html").is_file() and not (study_file / "study.json").is_file():
         if only or notebooks:
             raise ParameterError("--only and --notebooks are for a study, not a folder of pages")
-        page = pages.publish_folder(study_file, to, faces=faces, pdf=pdf)
-        out_console.print(f"The pages are in [bold]{_shown(page.parent)}[/bold]")
-        return
-    study = _load(study_file, settings, out)
-    record = Record.read(study)
-    if faces is None and study.target != "demo":
-        raise ParameterError(pages.ASK)
-    if record.parts and (wrong := record.contradictions(study)):
-        raise DataError(
-            f"the chapters in {study.folder} do not belong together ({'; '.join(wrong)}); run the "
-            "whole study again (mien run, without --only)"
-        )
-    parts = [plan.part for plan in parts_to_run(only)] if only else []
-    more = {"only": parts, "notebooks": notebooks, "pdf": pdf}
-    page = pages.publish(study.folder, to, faces=faces is not False, **more)
-    out_console.print(f"The pages are in [bold]{_shown(page.parent)}[/bold]")
+        pages.publish_folder(study_file, to, faces=faces, pdf=pdf)
+    else:
+        study = _load(study_file, settings, out)
+        if wrong := Record.read(study).contradictions(study):
+            raise DataError(
+                f"the chapters in {study.folder} do not belong together ({'; '.join(wrong)}); run "
+                "the whole study again (mien run, without --only)"
+            )
+        parts = [plan.part for plan in parts_to_run(only)] if only else []
+        more = {"only": parts, "notebooks": notebooks, "pdf": pdf}
+        pages.publish(study.folder, to, faces=faces, **more)
+    _say_where("The pages are in", to)
 
 
 @app.command()
 def predict(
     images: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="IMAGE…", help='files, folders, globs such as "*.jpg"'),
+        list[str] | None, Argument(metavar="IMAGE…", help='files, folders, globs such as "*.jpg"')
     ] = None,
     person: Annotated[
-        str, typer.Option(metavar="STUDY", help="with the model that a study has of its person")
+        str, Option(metavar="STUDY", help="with the model that a study has of its person")
     ] = "",
     coverage: Annotated[
-        bool, typer.Option("--coverage", help="of that model: how much it answers at which errors")
+        bool, Option("--coverage", help="of that model: how much it answers at which errors")
     ] = False,
     find_faces: Annotated[
-        bool, typer.Option("--find-faces", help="find the faces in every picture first")
+        bool, Option("--find-faces", help="find the faces in every picture first")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="write JSON")] = False,
-    as_csv: Annotated[bool, typer.Option("--csv", help="write csv")] = False,
+    as_json: AsJson = False,
+    as_csv: Annotated[bool, Option("--csv", help="write csv")] = False,
     network: Annotated[
-        Path | None, typer.Option("--weights", metavar="FILE.keras", help="a study's network")
+        Path | None, Option("--weights", metavar="FILE.keras", help="a study's network")
     ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="faces that are read at once")] = 256,
-) -> int:
+    batch_size: Annotated[int, Option(min=1, help="faces that are read at once")] = 256,
+) -> None:
     """Read the expressions in pictures with the network that comes with mien, or a study's model.
 
     Exit status: 0 every picture was read, 2 one could not be read or no face was found in any.
@@ -466,7 +472,7 @@ def predict(
 
         card, _ = results.load_winner(parameters.finished(person))
         out_console.print(prediction_output.trade_table(card))
-        return DONE
+        return
     paths = find_images(images)
     how = {"find_faces": find_faces, "batch_size": batch_size}
     with _bar("Reading faces", len(paths)) as advance, quiet():
@@ -477,7 +483,15 @@ def predict(
         typer.echo(prediction_output.as_csv(answers), nl=False)
     else:
         out_console.print(prediction_output.as_table(answers))
-    return _problems(answers)
+    unread = answers[~answers["problem"].isin(["", prediction_output.NO_FACE])]
+    for row in unread.itertuples():
+        _complain(f"{row.file}: {row.problem}")
+    nothing = not (answers["problem"] == "").any()
+    if nothing and unread.empty:
+        said = f"{prediction_output.NO_FACE} in any of {len(answers):,} pictures"
+        _complain(f"{said}; without --find-faces a picture counts as one face")
+    if nothing or len(unread):
+        raise typer.Exit(REFUSED)
 
 
 def _read(person: str, network: Path | None, paths: list[Path], how: dict):
@@ -501,26 +515,19 @@ def _read(person: str, network: Path | None, paths: list[Path], how: dict):
 
 def main() -> None:
     """Run the command; errors that are meant for people come without a traceback."""
-    system.fasten()
+    if os.environ.pop(system.TETHERED, ""):
+        system.end_with_stdin()
     for stream in (sys.stdout, sys.stderr):  # whatever their encoding, say what can be said
         stream.reconfigure(errors="backslashreplace")
     try:
-        code = app(standalone_mode=False)
-        if code == STOPPED:  # Typer has made a status of Ctrl-C
-            raise KeyboardInterrupt
+        app()
     except MienError as error:
         error_console.print(f"mien: {error}", markup=False, style="red")
         sys.exit(error.exit_status)
-    except (KeyboardInterrupt, typer.Abort):
-        error_console.print("mien: stopped")
-        sys.exit(STOPPED)
-    except Exception as error:
-        # Typer's own usage errors know how to show themselves and their exit status, 2.
-        if not hasattr(error, "show"):
-            raise
-        error.show()
-        sys.exit(getattr(error, "exit_code", REFUSED))
-    sys.exit(code if isinstance(code, int) else DONE)
+    except SystemExit as ended:
+        if ended.code == STOPPED:  # Typer has made a status of Ctrl-C
+            error_console.print("mien: stopped; the same command goes on where this one was")
+        raise
 
 
 @contextmanager
@@ -534,32 +541,23 @@ def _bar(what: str, total: int) -> Iterator[Callable[[], None]]:
         yield lambda: progress.advance(task)
 
 
-def _problems(answers) -> int:
-    """Say what could not be read; return the exit status."""
-    from mien.prediction_output import NO_FACE
-
-    unread = answers[~answers["problem"].isin(["", NO_FACE])]
-    for row in unread.itertuples():
-        told = printable(f"{row.file}: {row.problem}")
-        error_console.print(f"mien: {told}", markup=False, style="red")
-    nothing = not (answers["problem"] == "").any()
-    if nothing and unread.empty:
-        said = f"mien: {NO_FACE} in any of {len(answers):,} pictures; without --find-faces a"
-        error_console.print(f"{said} picture counts as one face", style="red")
-    return REFUSED if nothing or len(unread) else DONE
-
-
 def _load(study_file: Path, settings: list[str] | None, out: str) -> "Study":
     from mien.study.parameters import load_study
 
     return load_study(study_file, [*(settings or []), *([f"out={out}"] if out else [])])
 
 
-def _shown(path: Path) -> str:
-    try:
-        return str(path.resolve().relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
+def _shown(path: Path) -> Path:
+    path = path.resolve()
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _say_where(what: str, path: Path) -> None:
+    out_console.print(f"{what} [bold]{escape(str(_shown(path)))}[/bold]")
+
+
+def _complain(problem: object) -> None:
+    error_console.print(f"mien: {printable(problem)}", markup=False, style="red")
 
 
 if __name__ == "__main__":

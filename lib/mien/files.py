@@ -7,8 +7,8 @@ import secrets
 import shutil
 import tempfile
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import platformdirs
@@ -43,6 +43,14 @@ def atomic_write(path: str | Path) -> Iterator[Path]:
         part.replace(path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def write_all(folder: Path, files: Mapping[str, str | bytes]) -> None:
+    """Write files by their paths below a folder, each whole, none before all are on disk."""
+    with ExitStack() as stack:
+        for name, content in reversed(files.items()):  # renamed in their order
+            data = content.encode() if isinstance(content, str) else content
+            stack.enter_context(atomic_write(folder / name)).write_bytes(data)
 
 
 @contextmanager

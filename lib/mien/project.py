@@ -4,12 +4,11 @@ mien ships its chapters and studies: a clone has them in ``notebooks/``, a wheel
 Copies of them in the current folder take their place.
 """
 
-import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 
 from mien.errors import ParameterError
-from mien.files import atomic_write, files_below
+from mien.files import files_below, write_all
 
 _PACKAGE = Path(__file__).resolve().parent
 
@@ -83,16 +82,18 @@ def write_copies(target: Path, files: Mapping[Path, bytes], *, force: bool = Fal
     ``force``, or cannot be written.
     """
     try:
-        new = {path: data for path, data in files.items() if not _holds(target / path, data)}
-        changed = [Path(target.name, path).as_posix() for path in new if (target / path).exists()]
+        there = [path for path in files if (target / path).exists()]
+        changed = [
+            Path(target.name, path).as_posix()
+            for path in there
+            if (target / path).read_bytes() != files[path]
+        ]
         if changed and not force:
             raise ParameterError(
                 f"{', '.join(changed)} in {target.parent} differ from what mien ships: say --force"
                 " to replace them, or name another folder"
             )
-        with contextlib.ExitStack() as stack:  # every file is written before the first is renamed
-            for path, content in new.items():
-                stack.enter_context(atomic_write(target / path)).write_bytes(content)
+        write_all(target, files)
     except OSError as error:
         raise ParameterError(f"the notebooks cannot be copied: {error}") from None
     return target
@@ -100,7 +101,3 @@ def write_copies(target: Path, files: Mapping[Path, bytes], *, force: bool = Fal
 
 def _folders() -> tuple[Path, ...]:
     return project_root() / "notebooks", shipped()
-
-
-def _holds(path: Path, content: bytes) -> bool:
-    return path.is_file() and path.read_bytes() == content

@@ -12,26 +12,15 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-#: Environment variable that says: end when standard input closes.
-_ENDS = "MIEN_ENDS_WITH_STDIN"
+#: Environment variable that asks the command to end when its standard input closes.
+TETHERED = "MIEN_ENDS_WITH_STDIN"
 
 #: Seconds from the interrupt to a hard end.
 GRACE_SECONDS = 20
-
-
-def tethered(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment for a process that shall end when its standard input closes."""
-    return {**environment, _ENDS: "1"}
-
-
-def fasten() -> None:
-    """End this process when its standard input closes, if its starter asked for that."""
-    if os.environ.pop(_ENDS, ""):
-        end_with_stdin()
 
 
 def end_with_stdin(leaving: Callable[[], None] = lambda: None) -> None:
@@ -44,19 +33,14 @@ def end_with_stdin(leaving: Callable[[], None] = lambda: None) -> None:
         while os.read(0, 4096):
             pass
         leaving()
-        _interrupt()
+        if sys.platform == "win32":  # os.kill would end the process at once, its kernel not
+            signal.raise_signal(signal.SIGINT)
+        else:
+            os.kill(os.getpid(), signal.SIGINT)  # wakes the main thread where it waits
         threading.Event().wait(GRACE_SECONDS)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def _interrupt() -> None:
-    """Interrupt the main thread, as Ctrl-C does."""
-    if sys.platform == "win32":
-        signal.raise_signal(signal.SIGINT)  # os.kill would end the process at once, its kernel not
-    else:
-        os.kill(os.getpid(), signal.SIGINT)  # wakes the main thread where it waits
 
 
 def out_of_reach() -> dict[str, Any]:
@@ -66,17 +50,23 @@ def out_of_reach() -> dict[str, Any]:
     return {"start_new_session": True}
 
 
-def kill_family(process: subprocess.Popen) -> None:
-    """Kill a process that is `out_of_reach`, with those that it has started, and wait for it.
+def end(process: subprocess.Popen, seconds: float) -> None:
+    """End a process that is `out_of_reach` by closing its standard input, and wait for it.
 
-    Windows knows no families: there the others end with their standard input (`tethered`).
+    One that lives on for so many ``seconds`` is killed, with those that it has started. Windows
+    knows no families: there the others end with their standard input (`TETHERED`).
     """
-    if sys.platform == "win32":
-        process.kill()
-    else:
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
+    with contextlib.suppress(OSError):
+        process.stdin.close()
+    try:
+        process.wait(seconds)
+    except subprocess.TimeoutExpired:
+        if sys.platform == "win32":
+            process.kill()
+        else:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def spare_folder() -> Path:

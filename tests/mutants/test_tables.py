@@ -20,7 +20,7 @@ def test_every_mutant_has_its_place_and_changes_it(path, root):
         if mutant.file.endswith(".ipynb"):
             cells = json.loads(falsified)["cells"]
             pieces = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-        for piece in pieces:
+        for piece in pieces if not mutant.file.endswith(".j2") else ():
             ast.parse(piece)  # what breaks the file is no falsification
 
 

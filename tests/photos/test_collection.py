@@ -227,7 +227,7 @@ def test_the_command_refuses_what_leads_nowhere(tmp_path, mien_here):
         ([str(tmp_path / "none")], "nothing is called"),
         ([str(tmp_path / "wall.png")], "no face was found"),
         ([str(tmp_path / "wall.png"), "--pick", "any"], "pick is 'any'"),
-        (["--strike", str(tmp_path / "none.txt")], "none.txt cannot be read"),
+        (["--strike", str(tmp_path / "none.txt")], "No such file"),
     ):
         done = mien_here("collect", *arguments, "--to", to)
         assert done.returncode == 2 and said in done.stderr

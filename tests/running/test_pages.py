@@ -1,12 +1,11 @@
 import base64
 import hashlib
-import json
 import re
 
 import pytest
 import sample_report
 from bs4 import BeautifulSoup
-from sample_report import HOSTILE, write_notebook, write_study
+from sample_report import HOSTILE, write_known, write_notebook, write_study
 
 from mien.errors import DataError
 from mien.running import pages
@@ -42,7 +41,7 @@ def index(rendered):
 
 def test_every_chapter_has_a_page_and_nothing_else_is_left(rendered):
     assert html_files(rendered) == PAGES
-    assert {path.name for path in rendered.iterdir()} == PAGES | {"notebooks"}
+    assert {path.name for path in rendered.iterdir()} == PAGES | {"notebooks", "study.json"}
 
 
 def test_every_page_links_every_other_and_marks_itself(rendered):
@@ -121,9 +120,11 @@ def test_drawn_faces_are_announced(rendered, tmp_path):
     for name in PAGES:
         said = parsed(rendered / name).select_one(".drawn").get_text()
         assert said == "The faces in this report are drawn, not photographed."
-    real = [*sample_report.parameters(fer2013="a.csv", target="person")]
-    write_notebook(tmp_path, "A1", real)
-    assert not parsed(pages.render(tmp_path)).select(".drawn")
+    write_notebook(tmp_path, "A1", sample_report.simple("A1"))
+    for person, said in (("demo", ["Some of the faces"]), ("person", [])):
+        write_known(tmp_path, {"fer2013": "a.csv", "target": person})
+        drawn = parsed(pages.render(tmp_path)).select(".drawn")
+        assert [told.get_text()[:17] for told in drawn] == said
 
 
 def test_pages_are_self_contained_and_small(rendered):
@@ -146,22 +147,34 @@ def test_the_policy_admits_our_script_alone(index):
 
 
 def test_how_the_report_was_made(study):
+    parameters = {"name": "my study", "profile": "quick", "fer2013": "x", "target": "y", "seed": 0}
     facts = {
-        "parameters": {"name": "my study", "profile": "quick", "fer2013": "x", "target": "y"},
         "command": "mien run a.yaml --set out=/home/somebody/secret/out --set seed=1",
         "git": {"commit": "0123456789abcdef0123", "dirty": True},
         "hardware": {"processor": "A processor", "cores": 2},
-        "parts": {"A1": {"state": "done", "seconds": 61.4}, "B1": {"state": "running"}},
-        "versions": {"numpy": "2.0"},
+        "data": {"target": "0123456789abcdef"},
+        "parts": {
+            "A1": {"state": "done", "seconds": 61.4, "threads": 2, "hardware": {"gpus": []}},
+            "A2": {"state": "done", "seconds": 1.0, "threads": 4},
+            "B1": {"state": "running"},
+        },
+        "versions": {"numpy": "2.0", "scipy": "1.9"},
     }
-    (study / "study.json").write_text(json.dumps(facts), encoding="utf-8")
+    write_known(study, parameters, **facts)
     page = parsed(pages.render(study))
     lines = {row.dt.get_text(): row.dd.get_text() for row in page.select(".colophon dl > div")}
     assert lines["Study"] == "my study"
     assert lines["Commit"] == "0123456789ab with changes"
     assert lines["Repeat with"] == "mien run a.yaml --set out=…/out --set seed=1"
-    assert lines["Hardware"] == "A processor, 2 cores"
-    assert lines["Time per chapter"] == "A1 61 s"
+    assert lines["Hardware"] == "A processor, 2 cores, 2 or 4 threads, no GPU"
+    assert lines["Same numbers again"].startswith("the same seed gives the same numbers")
+    assert lines["Time per chapter"] == "A1 61 s, A2 1 s"
+    assert lines["Seed"] == "0" and lines["Data"] == "target 0123456789ab"
+    assert lines["Versions"] == "numpy 2.0, scipy 1.9"
+    facts["parts"]["B1"]["hardware"] = {"gpus": ["A GPU"]}
+    write_known(study, parameters, **facts)
+    told = parsed(pages.render(study)).select_one(".colophon").get_text()
+    assert "4 threads, A GPU" in told and "on this GPU only up to rounding" in told
     assert not page.select(".drawn")
 
 
@@ -174,7 +187,7 @@ def test_a_study_json_that_says_nothing_does_no_harm(study, content):
 def test_a_failed_cell_leaves_the_old_report_and_shows_itself_first(study):
     pages.render(study)
     before = {name: (study / name).read_bytes() for name in PAGES}
-    write_notebook(study, "B2", sample_report.failing())
+    write_notebook(study, "B2", sample_report.failing(), ".failed")
     assert pages.render(study) == study / "failure.html"
     assert {name: (study / name).read_bytes() for name in PAGES} == before
     page = parsed(study / "failure.html")
@@ -192,7 +205,7 @@ def test_a_failed_cell_leaves_the_old_report_and_shows_itself_first(study):
 
 
 def test_without_an_old_report_a_failure_makes_no_index(study):
-    write_notebook(study, "A2", sample_report.failing())
+    write_notebook(study, "A2", sample_report.failing(), ".failed")
     pages.render(study)
     assert html_files(study) == {"failure.html"}
     assert "no report from an earlier run" in parsed(study / "failure.html").get_text()
@@ -215,7 +228,7 @@ def test_no_page_changes_when_one_cannot_be_rendered(study):
     with pytest.raises(DataError, match=r"B3_fine_tuning\.ipynb is no notebook"):
         pages.render(study)
     assert {name: (study / name).read_bytes() for name in PAGES} == before
-    assert {path.name for path in study.iterdir()} == PAGES | {"notebooks"}
+    assert {path.name for path in study.iterdir()} == PAGES | {"notebooks", "study.json"}
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
@@ -225,8 +238,7 @@ def test_a_folder_without_a_run_is_refused(tmp_path):
 
 def test_hostile_text_is_shown_and_nothing_of_it_is_markup(tmp_path):
     out = write_study(tmp_path / "demo", hostile=HOSTILE)
-    facts = {"parameters": {"name": HOSTILE}, "versions": {HOSTILE: HOSTILE}, "command": HOSTILE}
-    (out / "study.json").write_text(json.dumps(facts), encoding="utf-8")
+    write_known(out, {"name": HOSTILE}, versions={HOSTILE: HOSTILE}, command=HOSTILE)
     page = parsed(pages.render(out))
     assert len(page.select("script")) == 1
     assert not page.select("iframe, svg, main style, [onerror], [onload], a[href^=javascript]")
@@ -261,10 +273,3 @@ def test_harmless_html(planted):
         assert element.name in ("a", "b", "p")
         assert set(element.attrs) <= {"title", "style"}
         assert not element.get("style")
-
-
-def test_pages_that_cannot_all_be_written_are_not_written(tmp_path):
-    (tmp_path / "a.html").write_text("old")
-    with pytest.raises(TypeError):
-        pages.write_pages(tmp_path, {"a.html": "new", "b.html": None})
-    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a.html": "old"}

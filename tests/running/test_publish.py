@@ -27,7 +27,7 @@ def parsed(path) -> BeautifulSoup:
 def test_the_folder_holds_the_pages_and_nothing_else(study, tmp_path):
     assert publish(study, tmp_path / "docs") == tmp_path / "docs" / "index.html"
     names = {path.name for path in (tmp_path / "docs").iterdir()}
-    assert names == {path.name for path in study.glob("*.html")} | {".nojekyll"}
+    assert names == {path.name for path in study.glob("*.html")} | {".nojekyll", "study.json"}
     for path in study.glob("*.html"):
         assert (tmp_path / "docs" / path.name).read_bytes() == path.read_bytes()
 
@@ -72,7 +72,7 @@ def test_an_earlier_publication_is_replaced_and_other_files_stay(study, tmp_path
 
 
 def test_a_study_without_a_report_is_refused(tmp_path):
-    with pytest.raises(DataError, match=r"no index\.html; run the whole study first"):
+    with pytest.raises(DataError, match="has no chapter C; run it first"):
         publish(tmp_path, tmp_path / "docs")
     assert not (tmp_path / "docs").exists()
 
@@ -82,8 +82,7 @@ def on_this_machine(study, tmp_path):
     """A copy of the study with what knows the folders of this machine."""
     out = shutil.copytree(study, tmp_path / "here" / "demo")
     known = {"name": "demo", "command": f"mien run {tmp_path}/my.yaml --set target={tmp_path}/me"}
-    known["parameters"] = {"name": "demo", "target": f"{tmp_path}/me", "seed": 0}
-    (out / "study.json").write_text(json.dumps(known), encoding="utf-8")
+    sample_report.write_known(out, {"name": "demo", "target": f"{tmp_path}/me", "seed": 0}, **known)
     cells = sample_report.comparison()
     cells[2:4] = sample_report.parameters(name="demo", target=f"{tmp_path}/me", seed=0)
     noise = {"output_type": "stream", "name": "stderr", "text": f"{tmp_path}/x.py: warning"}
@@ -96,7 +95,10 @@ def on_this_machine(study, tmp_path):
 
 
 def test_what_is_published_knows_no_folder_of_this_machine(on_this_machine, tmp_path):
-    publish(on_this_machine, tmp_path / "site", notebooks=True)
+    with pytest.raises(ParameterError, match="say --faces to publish them, or --no-faces"):
+        publish(on_this_machine, tmp_path / "site")  # that the target's faces are drawn says nobody
+    assert not (tmp_path / "site").exists()
+    publish(on_this_machine, tmp_path / "site", notebooks=True, faces=True)
     published = [path for path in (tmp_path / "site").rglob("*.*") if path.is_file()]
     for path in published:
         assert str(tmp_path) not in path.read_text(encoding="utf-8"), path
@@ -123,20 +125,21 @@ def test_every_figure_is_linked_to_the_cell_that_drew_it(on_this_machine, tmp_pa
     assert shown == 8
     for path in (tmp_path / "site" / "notebooks").iterdir():
         assert not re.search(r'mien-faces\\"', path.read_text(encoding="utf-8"))
-    publish(on_this_machine, tmp_path / "site")
+    publish(on_this_machine, tmp_path / "site", faces=False)
     assert not [*(tmp_path / "site" / "notebooks").iterdir()]
     assert not parsed(tmp_path / "site" / "index.html").select(".source")
 
 
 def test_single_chapters_are_published_and_link_to_each_other_alone(study, tmp_path):
     index = publish(study, tmp_path, only=["A2", "B1"])
-    assert {path.name for path in tmp_path.iterdir()} == {"index.html", "B1.html", ".nojekyll"}
+    others = {"index.html", ".nojekyll", "study.json"}
+    assert {path.name for path in tmp_path.iterdir()} == {"B1.html", *others}
     assert "measured features" in parsed(index).title.get_text()
     for path in tmp_path.glob("*.html"):
         links = {link["href"] for link in parsed(path).select("a[href$='.html']")}
         assert links == {"index.html", "B1.html"}
     publish(study, tmp_path, only=["C"])
-    assert {path.name for path in tmp_path.iterdir()} == {"index.html", ".nojekyll"}
+    assert {path.name for path in tmp_path.iterdir()} == others
     with pytest.raises(DataError, match=r"has no chapter A1, B3; run it first"):
         publish(tmp_path, tmp_path / "no", only=["B3", "A1"])
 

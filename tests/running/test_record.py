@@ -1,8 +1,8 @@
 """What a part has found out, and a store that gives it to nobody once it was changed."""
 
-import json
 import zipfile
 
+import nbformat
 import pandas as pd
 import pytest
 
@@ -18,9 +18,11 @@ def study(tmp_path):
     """A study whose chapter A1 is done: a number, a table, a model, a notebook."""
     made = make_study({"out": str(tmp_path / "study")})
     write(made.folder)
-    notebook = results.notebook_path(made.folder, PLAN.notebook)
-    notebook.parent.mkdir(parents=True)
-    notebook.write_text(json.dumps({"cells": []}))
+    notebook = nbformat.v4.new_notebook()
+    notebook.metadata.update(kernelspec={"name": "python3", "language": "python"}, papermill={})
+    path = results.notebook_path(made.folder, PLAN.notebook)
+    path.parent.mkdir(parents=True)
+    nbformat.write(notebook, path)
     return made
 
 
@@ -56,12 +58,16 @@ def test_another_model_is_another_outcome(study):
 
 
 def test_an_entry_of_the_store_that_was_changed_is_not_taken(study, tmp_path):
-    store = record.Store(tmp_path / "store")
+    store = tmp_path / "store"
     state = {"fingerprint": "f", "outcome": record.outcome(study.folder, "A1")}
-    store.keep(study, PLAN, state)
+    record.keep(store, study, PLAN, state)
     other = make_study({"out": str(tmp_path / "other")})
-    assert store.take(other, PLAN, "f") == {**state, "from_store": True}
-    write(store.folder / "f", accuracy=0.9)
-    assert store.take(other, PLAN, "f") is None
+    write(other.folder)
+    old = results.model_path(other.folder, "A1-2.skops")
+    old.touch()
+    assert record.take(store, other, PLAN, "f") == {**state, "from_store": True}
+    assert record.outcome(other.folder, "A1") == state["outcome"] and not old.exists()
+    write(store / "f", accuracy=0.9)
+    assert record.take(store, other, PLAN, "f") is None
     assert results.load_metrics(other.folder, "A1")["scores"] == [{"accuracy": 0.5}]
-    assert not (store.folder / "f").exists()
+    assert not (store / "f").exists()

@@ -13,7 +13,7 @@ from mien.errors import MienError
 from mien.running import scheduler
 from mien.running.scheduler import ChapterFailed, Options
 from mien.study import results
-from mien.study.parameters import BY_PART
+from mien.study.parameters import BY_PART, make_study
 
 pytestmark = pytest.mark.usefixtures("without_kernel")
 
@@ -122,13 +122,21 @@ def test_bad_parameters_are_refused_with_status_2(mien_here):
     assert mien_here("run", "notebooks/studies/demo.yaml", "--only", "Z9").returncode == 2
 
 
-def test_a_chapter_waits_for_those_that_it_reads():
+def test_a_chapter_waits_for_those_that_it_reads(project, tmp_path):
     """Also where others could run beside them."""
-    b2 = BY_PART["B2"]
-    waiting = [BY_PART[part] for part in ("B2", "B1", "0")]
-    assert scheduler._ready(waiting, [BY_PART["A2"]]) is BY_PART["B1"]
-    assert scheduler._ready([b2], [BY_PART["B1"]]) is None
-    assert scheduler._ready([b2], []) is b2
+    told, study = [], make_study({"out": str(tmp_path / "out")})
+    asked = [BY_PART[part] for part in ("B2", "B1", "A2")]
+    scheduler.run(study, asked, Options(jobs=2), tell=lambda e: told.append((e.plan.part, e.state)))
+    before = [told.index((part, "done")) for part in ("B1", "A2")]
+    assert max(before) < told.index(("B2", "running"))
+
+
+def test_after_a_failure_no_chapter_begins(project, tmp_path):
+    write_notebook(project, BY_PART["A1"], "value = 1 / 0")
+    told, study = [], make_study({"out": str(tmp_path / "out")})
+    with pytest.raises(ChapterFailed):
+        scheduler.run(study, PLANS, tell=lambda event: told.append((event.plan.part, event.state)))
+    assert told == [("A1", "running"), ("A1", "failed")]
 
 
 def test_the_checkpoint_of_a_changed_training_goes_and_that_of_the_same_stays(project, tmp_path):

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import logging
+import math
 import os
 import subprocess
 import sys
@@ -12,7 +13,7 @@ import time
 import warnings
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import IO, Any
 
 import filelock
 
@@ -20,6 +21,8 @@ from mien import system
 
 #: How often a kernel may fail to start.
 _ATTEMPTS = 4
+#: Seconds between two looks at a process, and for it to end its kernel before it is killed.
+_LOOK_SECONDS, _PATIENCE_SECONDS = 0.1, 15
 _leaving = threading.Event()
 
 
@@ -92,98 +95,52 @@ def main() -> None:
     system.end_with_stdin(_leaving.set)
     with contextlib.redirect_stdout(sys.stderr), filelock.FileLock(job["lock"]):
         failure = execute(job)
-    print(json.dumps({"failure": asdict(failure) if failure else None}), flush=True)
+    print(json.dumps(asdict(failure) if failure else None), flush=True)
+    os._exit(0)  # whatever thread of a kernel's client lingers
 
 
-#: Seconds that a process has to end its kernel before it is killed.
-_PATIENCE = 15
+def in_child(
+    job: Mapping[str, Any],
+    environment: Mapping[str, str],
+    minutes: float | None,
+    stopping: threading.Event,
+) -> Failure | None:
+    """Execute a notebook (`execute`) in a process of its own; return its failure, or None.
 
-
-class Child:
-    """A process that executes one notebook (`execute`); its kernel sees ``environment``, too."""
-
-    def __init__(self, job: Mapping[str, Any], environment: Mapping[str, str]) -> None:
-        self._complaints = tempfile.TemporaryFile()  # noqa: SIM115 - closed in answer
-        self._late = False
+    Its kernel sees ``environment``, too. Both are ended after so many ``minutes``, if any, and when
+    somebody is ``stopping``.
+    """
+    with tempfile.TemporaryFile() as answer, tempfile.TemporaryFile() as complaints:
         # Ctrl-C at the terminal reaches us alone, and we end the child.
-        self._process = subprocess.Popen(
+        process = subprocess.Popen(
             [sys.executable, "-m", "mien.running.execution"],
             stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._complaints,
-            text=True,
+            stdout=answer,
+            stderr=complaints,
             env={**os.environ, **environment},
             **system.out_of_reach(),
         )
-        # Standard input stays open on purpose: that it closes tells the child that we are gone.
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(json.dumps(job) + "\n")
-            self._process.stdin.flush()
-
-    def answer(self, minutes: float | None = None) -> Failure | None:
-        """Wait for the notebook's end, at most so many minutes; return its failure, or None."""
-        timer = threading.Timer((minutes or 0) * 60, self._too_late)
-        if minutes:
-            timer.start()
+        late = time.monotonic() + (minutes or math.inf) * 60
         try:
-            line = self._process.stdout.readline()
-            if self._late:
-                text = f"it was not done after {minutes:g} minutes, the limit (--minutes)"
-                return Failure(0, "", "TimeLimit", text)
-            if line:
-                failure = json.loads(line)["failure"]
-                return Failure(**failure) if failure else None
-            return Failure(0, "", "Died", self._complaint())
+            # Standard input stays open on purpose: that it closes tells the child that we are gone.
+            with contextlib.suppress(BrokenPipeError):
+                process.stdin.write(json.dumps(job).encode() + b"\n")
+                process.stdin.flush()
+            while process.poll() is None and not stopping.wait(_LOOK_SECONDS):
+                if time.monotonic() > late:
+                    text = f"it was not done after {minutes:g} minutes, the limit (--minutes)"
+                    return Failure(0, "", "TimeLimit", text)
         finally:
-            timer.cancel()
-            self.end()
-            self._complaints.close()
-
-    def end(self) -> None:
-        """End the child and its kernel, and wait until they are gone."""
-        with contextlib.suppress(OSError):
-            self._process.stdin.close()
-        try:
-            self._process.wait(timeout=_PATIENCE)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-
-    def _too_late(self) -> None:
-        self._late = True
-        self.end()
-
-    def _complaint(self) -> str:
-        self._complaints.seek(0)
-        lines = self._complaints.read().decode(errors="replace").strip().splitlines()
-        return lines[-1] if lines else "the process was killed"
+            system.end(process, _PATIENCE_SECONDS)
+        if told := _lines(answer):
+            failure = json.loads(told[-1])
+            return Failure(**failure) if failure else None
+        return Failure(0, "", "Died", (_lines(complaints) or ["the process was killed"])[-1])
 
 
-class Children:
-    """All children of one run, so that they can be ended together."""
-
-    def __init__(self) -> None:
-        self.stopping = threading.Event()
-        self._running: set[Child] = set()
-
-    def execute(
-        self, job: Mapping[str, Any], environment: Mapping[str, str], minutes: float | None
-    ) -> Failure | None:
-        """Execute a notebook in a child and return its failure, or None."""
-        child = Child(job, environment)
-        self._running.add(child)
-        try:
-            if self.stopping.is_set():
-                child.end()
-            return child.answer(minutes)
-        finally:
-            self._running.discard(child)
-
-    def end(self) -> None:
-        """End all children, and those to come."""
-        self.stopping.set()
-        for child in list(self._running):
-            child.end()
+def _lines(file: IO[bytes]) -> list[str]:
+    file.seek(0)
+    return file.read().decode(errors="replace").strip().splitlines()
 
 
 if __name__ == "__main__":

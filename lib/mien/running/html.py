@@ -4,8 +4,7 @@ import ast
 import base64
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from functools import cache
 from html import escape
 from pathlib import Path, PurePath
@@ -21,6 +20,7 @@ from nbconvert import HTMLExporter
 from nbconvert.filters.ansi import strip_ansi
 from nbconvert.filters.markdown_mistune import IPythonRenderer, MarkdownWithMath
 from nbformat import NotebookNode
+from traitlets.config import Config
 
 from mien.report.tables import table
 from mien.study.parameters import without_folders
@@ -31,18 +31,15 @@ def _words(text: str) -> frozenset[str]:
 
 
 _HEADINGS = _words("h1 h2 h3 h4 h5 h6")
-
 _TAGS = _HEADINGS | _words("""
     a abbr b blockquote br caption code col colgroup dd del details div dl dt em fieldset figcaption
     figure hr i img input kbd label legend li ol option p pre s samp select small span strong sub
     summary sup table tbody td tfoot th thead tr u ul var
 """)
-
 _ATTRIBUTES = _words("""
-    alt checked class colspan height hidden href lang open role rowspan scope selected src style
-    tabindex title type value width
+    alt checked class colspan height hidden lang open role rowspan scope selected style tabindex
+    title type value width
 """)
-
 _STYLES = _words("""
     display flex-wrap gap height list-style margin max-width padding text-align width
 """)
@@ -93,137 +90,89 @@ def _allowed(tag: str, name: str, value: str) -> bool:
 
 TEMPLATES = Path(__file__).parent / "templates"
 
-
-@dataclass(frozen=True)
-class Heading:
-    """A heading of a page, for the contents at its side."""
-
-    level: int
-    anchor: str
-    text: str
+#: What a page shows of an output, the first that there is; nothing that would need scripts.
+_SHOWN = [
+    *("text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", "text/plain"),
+]
 
 
-@dataclass
-class Page:
-    """What stands around a notebook on its page.
+def html_page(
+    notebook: NotebookNode,
+    known: Mapping[str, Any],
+    chapters: Sequence[Mapping[str, str]],
+    part: str = "",
+    *,
+    failure: Mapping[str, Any] | None = None,
+    source: str = "",
+) -> str:
+    """Return the HTML of a notebook's page.
 
-    ``title`` is for the browser's title bar, ``facts`` are of `mien.running.pages.facts`,
-    ``chapters`` have ``part``, ``title``, ``file`` of every page of the report, in order, ``part``
-    is that of this page, and ``failure``, of a page that reports one, has ``error``, ``traceback``,
-    ``code``, ``cell``. ``source`` is the address of the executed notebook, where it is published.
+    ``known`` is what study.json holds, ``chapters`` have ``part``, ``title``, ``file`` of every
+    page of the report, in order; ``part`` is that of this page. ``failure``, of a page that reports
+    one, has ``notebook``, ``cell``, ``error``, ``traceback``, ``source``; ``source`` is the address
+    of the executed notebook, where it is published.
     """
-
-    title: str
-    facts: Mapping[str, Any]
-    chapters: list[Mapping[str, str]]
-    part: str
-    failure: Mapping[str, Any] | None = None
-    headings: list[Heading] = field(default_factory=list)
-    source: str = ""
-    parameters: str = ""
-    script: str = ""
-    policy: str = ""
-
-    def drawn_by(self, cell: NotebookNode) -> str:
-        """Return the address of a cell in the notebook, if it shows a figure or a table, or ""."""
-        shows = any("text/html" in output.get("data", {}) for output in cell.outputs)
-        return f"{self.source}#cell-id={cell.id}" if self.source and shows else ""
-
-    def neighbours(self) -> list[Mapping[str, str]]:
-        """Return the chapters before and after this one, an empty mapping where there is none."""
-        parts = [chapter["part"] for chapter in self.chapters]
-        if self.part not in parts:
-            return [{}, {}]
-        padded = [{}, *self.chapters, {}]
-        here = parts.index(self.part) + 1
-        return [padded[here - 1], padded[here + 1]]
+    page = {"known": known, "chapters": chapters, "part": part, "failure": failure}
+    page |= {"source": source, "headings": [], "parameters": _parameters(notebook)}
+    html, _ = _exporter().from_notebook_node(notebook, resources={"page": page})
+    return html
 
 
-class PageExporter(HTMLExporter):
-    """nbconvert's HTML exporter with the template ``mien``; nothing from the data runs in it.
+@cache
+def _exporter() -> HTMLExporter:
+    """Return nbconvert's exporter with the template ``mien``; nothing from the data runs in it.
 
     HTML is reduced to harmless elements by bleach, texts are escaped, and the page's
     Content-Security-Policy admits one script (ours, by its hash) and no request.
     """
-
-    def __init__(self, **options: Any) -> None:
-        """Take nbconvert's options."""
-        super().__init__(template_name="mien", extra_template_basedirs=[str(TEMPLATES)], **options)
-
-    @property
-    def default_config(self) -> Any:
-        """nbconvert's defaults, without outputs that would need scripts."""
-        config = super().default_config.copy()
-        config.NbConvertBase.display_data_priority = [
-            "text/html",
-            "text/markdown",
-            "image/svg+xml",
-            "image/png",
-            "image/jpeg",
-            "text/plain",
-        ]
-        return config
-
-    def default_filters(self) -> Iterator[tuple[str, Any]]:
-        """Yield nbconvert's filters and ours."""
-        yield from super().default_filters()
-        yield ("harmless_html", harmless_html)
-        yield ("plain_text", lambda text: escape(strip_ansi(text)))
-
-    @pass_context
-    def markdown2html(self, context: Mapping[str, Any], source: str) -> str:
-        """Return Markdown as HTML; its headings go into the page's contents."""
-        renderer = _Renderer(context["resources"]["page"])
-        return harmless_html(MarkdownWithMath(renderer=renderer).render(source))
-
-    def export(self, notebook: NotebookNode, page: Page) -> str:
-        """Return the HTML of a notebook's page."""
-        page.script = (TEMPLATES / "mien" / "page.js").read_text(encoding="utf-8").strip()
-        digest = base64.b64encode(hashlib.sha256(page.script.encode()).digest()).decode()
-        page.policy = (
-            "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
-            f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
-        )
-        frame = parameters(notebook)
-        if len(frame):
-            shown = table(frame, caption="Parameters of this run", sortable=False)
-            page.parameters = shown._repr_html_()
-        html, _ = self.from_notebook_node(notebook, resources={"page": page})
-        return html
+    script = (TEMPLATES / "mien" / "page.js").read_text(encoding="utf-8").strip()
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    policy = (
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
+        f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
+    )
+    exporter = HTMLExporter(
+        template_name="mien",
+        extra_template_basedirs=[str(TEMPLATES)],
+        config=Config(NbConvertBase={"display_data_priority": _SHOWN}),
+    )
+    exporter.register_filter("harmless_html", harmless_html)
+    exporter.register_filter("markdown2html", _markdown)
+    exporter.register_filter("plain_text", lambda text: escape(strip_ansi(text)))
+    exporter.register_filter("without_folders", without_folders)
+    exporter.environment.globals.update(script=script, policy=policy)
+    return exporter
 
 
-@cache
-def exporter() -> PageExporter:
-    """Return this process' exporter, which compiles its templates once, not for every page."""
-    return PageExporter()
+@pass_context
+def _markdown(context: Mapping[str, Any], source: str) -> str:
+    renderer = _Renderer(context["resources"]["page"])
+    return harmless_html(MarkdownWithMath(renderer=renderer).render(source))
 
 
 class _Renderer(IPythonRenderer):
-    """Markdown for a page: anchors on headings, no image from elsewhere."""
+    """Markdown for a page: headings get anchors and go into the page's contents."""
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: Mapping[str, Any]) -> None:
         super().__init__(escape=False)  # `harmless_html` sees to what is in the text
         self._page = page
 
     def heading(self, text: str, level: int, **attributes: Any) -> str:
         plain = BeautifulSoup(text, "html.parser").get_text()
-        level = min(level + (self._page.failure is not None), 6)
-        taken = {heading.anchor for heading in self._page.headings}
+        level = min(level + (self._page["failure"] is not None), 6)
+        taken = {heading["anchor"] for heading in self._page["headings"]}
         anchor = stem = re.sub(r"\W+", "-", plain.lower()).strip("-") or "section"
         number = 2
         while anchor in taken:
             anchor, number = f"{stem}-{number}", number + 1
-        self._page.headings.append(Heading(level, anchor, plain))
-        return f'<h{level} id="{escape(anchor)}">{text}</h{level}>\n'
-
-    def image(self, text: str, url: str, title: str | None = None) -> str:
-        return super().image(text, url, title) if url.startswith("data:image/") else escape(text)
+        self._page["headings"].append({"level": level, "anchor": anchor, "text": plain})
+        return f'<h{level} id="{anchor}">{text}</h{level}>\n'
 
 
-def parameters(notebook: NotebookNode) -> pd.DataFrame:
-    """Return the parameters that a notebook ran with, from its tagged cells, which are not run.
+def _parameters(notebook: NotebookNode) -> str:
+    """Return as a table what a notebook ran with, from its tagged cells, which are not run.
 
-    Indexed by parameter, with the columns value (`as_shown`) and meaning (the comment behind it).
+    The values and what they mean: the comments behind them.
     """
     values, meanings = {}, {}
     for tag in ("parameters", "injected-parameters"):
@@ -233,16 +182,9 @@ def parameters(notebook: NotebookNode) -> pd.DataFrame:
                 name, value, meaning = found.groups()
                 values[name] = as_shown(value)
                 meanings.setdefault(name, meaning or "")
-    return pd.DataFrame({"value": values, "meaning": meanings}).rename_axis("parameter")
-
-
-def heading_one(notebook: NotebookNode) -> str:
-    """Return the text of a notebook's first heading of level one, "" where there is none."""
-    for cell in notebook.cells:
-        match = re.search(r"^# +(.+?)[ #]*$", cell.source, re.MULTILINE)
-        if cell.cell_type == "markdown" and match:
-            return re.sub(r"[*_`]", "", match[1])
-    return ""
+    frame = pd.DataFrame({"value": values, "meaning": meanings}).rename_axis("parameter")
+    shown = table(frame, caption="Parameters of this run", sortable=False)
+    return shown._repr_html_() if values else ""
 
 
 def as_shown(value: str) -> str:

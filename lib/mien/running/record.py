@@ -5,8 +5,7 @@ import hashlib
 import json
 import shutil
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,12 +25,8 @@ if TYPE_CHECKING:
 #: What differs from run to run though the numbers are the same.
 _PASSING = ("seconds", "provenance")
 
-
 #: Said of results on disk that are not the recorded ones.
 CHANGED = "its results were changed since it ran"
-
-#: States of a chapter whose results are there as far as they can be.
-FINISHED = ("done", "skipped")
 
 
 @dataclass
@@ -64,20 +59,13 @@ class Record:
         """Return the outcome of every part that has one."""
         return {part: known.get("outcome") for part, known in self.parts.items()}
 
-    def is_current(self, study: Study, plan: ChapterPlan) -> bool:
-        """Return whether the results of a chapter are those of its run, and all that it reads."""
-        return self.lacks(study, plan) is None and all(
-            self.parts.get(part, {}).get("state") in FINISHED for part in plan.reads
-        )
-
     def lacks(self, study: Study, plan: ChapterPlan) -> str | None:
         """Return in words what is wrong with a chapter's results on disk; None if nothing is."""
         known = self.parts.get(plan.part, {})
         if known.get("state") != "done":
             return "its last run did not end well"
-        if not results.notebook_path(study.folder, plan.notebook).is_file():
-            return "its notebook is gone"
         try:
+            results.notebook_path(study.folder, plan.notebook).stat()
             same = outcome(study.folder, plan.part) == known.get("outcome")
         except (DataError, OSError, ValueError):
             return "its results are gone"
@@ -175,172 +163,101 @@ def _model(path: Path) -> list[Any]:
     )
 
 
-@dataclass(frozen=True)
-class Standing:
-    """How one chapter stands.
-
-    ``state`` is current, stale (it would run again), missing (it has no results), failed, running
-    or skipped; ``reasons`` say why, in words.
-    """
-
-    plan: ChapterPlan
-    state: str
-    reasons: tuple[str, ...] = ()
-    seconds: float | None = None
+#: How a chapter stands that did not end, by the state in its record, and why.
+_UNFINISHED = {
+    None: ("missing", "it has not been run"),
+    "running": ("stale", "its last run was interrupted"),
+    "failed": ("failed", "its last run failed"),
+    "skipped": ("missing", "it was left out"),
+}
 
 
 def status(
     study: Study, study_data: "StudyData", chapters: Sequence[ChapterPlan] = CHAPTERS
-) -> list[Standing]:
-    """Return how chapters stand, in reading order; nothing is run or written."""
-    data, missing = study_data.fingerprints, study_data.left_out
-    record, busy = Record.read(study), is_running(study)
-    found: dict[str, Standing] = {}
+) -> dict[str, tuple[str, list[str]]]:
+    """Return by part, in reading order, how chapters stand, and why in words; nothing is run.
+
+    They are current, stale (would run again), missing (have no results), failed, running or
+    skipped.
+    """
+    record, found = Record.read(study), {}
     for plan in chapters:
-        stale = [part for part in found if part in plan.reads]
-        stale = [part for part in stale if found[part].state in _COMES_FIRST]
-        known = record.parts.get(plan.part, {}).get("ingredients", {}).get("reads", {})
-        unsettled = {part: known[part] for part in stale if part in known}
-        outcomes = record.outcomes() | unsettled  # what they will find is not known yet
-        now = ingredients(study, plan, data, missing, outcomes)
-        before = [f"{', '.join(stale)} will run first"] if stale else []
-        if plan.part in missing:
-            found[plan.part] = Standing(plan, "skipped", (missing[plan.part],))
+        if plan.part in study_data.left_out:
+            found[plan.part] = ("skipped", [study_data.left_out[plan.part]])
+            continue
+        settled = ("current", "skipped")
+        first = [part for part in plan.reads if part in found and found[part][0] not in settled]
+        known = record.parts.get(plan.part, {})
+        was = known.get("ingredients", {})
+        # What those that run first will find is not known yet.
+        outcomes = record.outcomes() | {part: was.get("reads", {}).get(part) for part in first}
+        now = ingredients(study, plan, study_data.fingerprints, study_data.left_out, outcomes)
+        reasons = changes(was, now) if known else []
+        reasons += [f"{', '.join(first)} will run first"] if first else []
+        state = known.get("state")
+        if state == "running" and is_running(study):
+            found[plan.part] = ("running", [])
+        elif state in _UNFINISHED:
+            stands, why = _UNFINISHED[state]
+            found[plan.part] = (stands, [why, *reasons])
+        elif reasons:
+            found[plan.part] = ("stale", reasons)
+        elif lacking := record.lacks(study, plan):
+            found[plan.part] = ("stale" if lacking == CHANGED else "missing", [lacking])
         else:
-            found[plan.part] = _standing(study, plan, record, now, busy, before)
-    return list(found.values())
+            found[plan.part] = ("current", [])
+    return found
 
 
 def is_running(study: Study) -> bool:
     """Return whether some process holds the study."""
-    path = study.folder / ".lock"
-    if not path.exists():
-        return False
     try:
-        with filelock.FileLock(path, timeout=0):
+        with filelock.FileLock(study.folder / ".lock", timeout=0):
             return False
-    except filelock.Timeout:
-        return True
-    except OSError:  # a folder that cannot be written holds no runner
-        return False
+    except OSError as error:  # a folder that cannot be written holds no runner
+        return isinstance(error, filelock.Timeout)
 
 
-#: States of a chapter that must run before those that read it.
-_COMES_FIRST = ("stale", "missing", "failed", "running")
-
-
-def _standing(
-    study: Study, plan: ChapterPlan, record: Record, now: dict, busy: bool, before: list[str]
-) -> Standing:
-    known = record.parts.get(plan.part)
-    if not known:
-        return Standing(plan, "missing", ("it has not been run", *before))
-    changed = changes(known.get("ingredients", {}), now)
-    if known["state"] == "running" and busy:
-        return Standing(plan, "running")
-    if known["state"] == "running":
-        return Standing(plan, "stale", ("its last run was interrupted", *changed, *before))
-    if known["state"] == "failed":
-        return Standing(plan, "failed", ("its last run failed", *changed, *before))
-    if known["state"] == "skipped":
-        return Standing(plan, "missing", ("it was left out", *before))
-    if changed or before:
-        return Standing(plan, "stale", (*changed, *before), known["seconds"])
-    if lacking := record.lacks(study, plan):
-        state = "stale" if lacking == CHANGED else "missing"
-        return Standing(plan, state, (lacking,), known["seconds"])
-    return Standing(plan, "current", (), known["seconds"])
-
-
-@dataclass(frozen=True)
-class Store:
-    """A folder of finished chapters, each in a folder called by its fingerprint."""
-
-    folder: Path
-
-    @contextmanager
-    def claimed(
-        self, fingerprint: str, *, waiting: Callable[[], None], stopped: Callable[[], bool]
-    ) -> Iterator[None]:
-        """Hold the chapter with this fingerprint for one process, waiting until it is free.
-
-        ``waiting`` is called once if somebody else holds it; when ``stopped`` says so, the wait
-        ends with KeyboardInterrupt.
-        """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(self.folder / f".{fingerprint}.lock", thread_local=False)
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            waiting()
-            _wait_for(lock, stopped)
-        try:
-            yield
-        finally:
-            lock.release()
-
-    def keep(self, study: Study, plan: ChapterPlan, state: dict[str, Any]) -> None:
-        """Copy a finished chapter of a study into the store, if it is not there."""
-        entry = self.folder / state["fingerprint"]
-        if entry.is_dir():
-            return
+def keep(store: Path, study: Study, plan: ChapterPlan, state: dict[str, Any]) -> None:
+    """Copy a finished chapter of a study into a folder of them, by its fingerprint."""
+    entry = store / state["fingerprint"]
+    if not entry.is_dir():
         with whole_folder(entry, replace=False) as temporary:
-            copy_chapter(study.folder, temporary, plan)
+            _copy(study.folder, temporary, plan)
             results.write_json(temporary / "entry.json", state)
 
-    def take(self, study: Study, plan: ChapterPlan, fingerprint: str) -> dict[str, Any] | None:
-        """Copy a chapter into a study, return what `keep` was told of it; None if it lacks it."""
-        entry = self.folder / fingerprint
-        try:
-            state = json.loads((entry / "entry.json").read_text(encoding="utf-8"))
-            if outcome(entry, plan.part) != state["outcome"]:
-                raise ValueError("the entry was changed")
-            copy_chapter(entry, study.folder, plan)
-        except FileNotFoundError:
-            return None
-        except (ValueError, KeyError, DataError):
-            shutil.rmtree(entry, ignore_errors=True)
-            return None
-        _rename_run(results.notebook_path(study.folder, plan.notebook), study)
-        return {**state, "from_store": True}
+
+def take(store: Path, study: Study, plan: ChapterPlan, fingerprint: str) -> dict[str, Any] | None:
+    """Copy a chapter into a study, return what `keep` was told of it; None if it is not there."""
+    entry = store / fingerprint
+    try:
+        state = json.loads((entry / "entry.json").read_text(encoding="utf-8"))
+        if outcome(entry, plan.part) != state["outcome"]:
+            raise ValueError("the entry was changed")
+        _copy(entry, study.folder, plan)
+    except (FileNotFoundError, ValueError, KeyError, DataError):
+        shutil.rmtree(entry, ignore_errors=True)
+        return None
+    import nbformat  # here, because few runs take a chapter from a store
+    from papermill.parameterize import parameterize_notebook
+
+    # The parameters that the executed notebook shows shall name this study and its places.
+    path = results.notebook_path(study.folder, plan.notebook)
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.write(parameterize_notebook(notebook, study.model_dump(include=plan.takes)), path)
+    return {**state, "from_store": True}
 
 
-def copy_chapter(source: Path, target: Path, plan: ChapterPlan) -> None:
-    """Copy the results, models and executed notebook of a chapter between two folders."""
-    for model in results.models_of(source, plan.part):
-        with atomic_write(target / model.relative_to(source)) as temporary:
-            shutil.copyfile(model, temporary)
-    with whole_folder(results.part_folder(target, plan.part)) as temporary:
-        shutil.copytree(
-            results.part_folder(source, plan.part),
-            temporary,
-            dirs_exist_ok=True,
-            copy_function=shutil.copyfile,
-        )
-    with atomic_write(results.notebook_path(target, plan.notebook)) as temporary:
-        shutil.copyfile(results.notebook_path(source, plan.notebook), temporary)
+def _copy(source: Path, target: Path, plan: ChapterPlan) -> None:
+    """Let a folder have the results, models and executed notebook of a chapter in another."""
+    for path in _files(target, plan):
+        path.unlink(missing_ok=True)
+    for path in _files(source, plan):
+        with atomic_write(target / path.relative_to(source)) as temporary:
+            shutil.copyfile(path, temporary)
 
 
-def _wait_for(lock: filelock.BaseFileLock, stopped: Callable[[], bool]) -> None:
-    while not stopped():
-        try:
-            lock.acquire(timeout=0.5)
-            return
-        except filelock.Timeout:
-            continue
-    raise KeyboardInterrupt
-
-
-def _rename_run(path: Path, study: Study) -> None:
-    """Let the parameters that an executed notebook shows name this study and its places."""
-    notebook = json.loads(path.read_text(encoding="utf-8"))
-    for cell in notebook["cells"]:
-        if "injected-parameters" in cell["metadata"].get("tags", []):
-            source = cell["source"] if isinstance(cell["source"], str) else "".join(cell["source"])
-            cell["source"] = "\n".join(_named(line, study) for line in source.splitlines())
-    results.write_json(path, notebook)
-
-
-def _named(line: str, study: Study) -> str:
-    name = line.partition(" = ")[0]
-    return f"{name} = {json.dumps(getattr(study, name))}" if name in results.PLACES else line
+def _files(folder: Path, plan: ChapterPlan) -> list[Path]:
+    written = results.part_folder(folder, plan.part).glob("*")
+    models = results.models_of(folder, plan.part)
+    return [*written, *models, results.notebook_path(folder, plan.notebook)]

@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import contextlib
-import errno
-import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import filelock
 
 from mien import system
-from mien.errors import MienError, ParameterError
+from mien.errors import MienError
 from mien.network.backend import check_backend
 from mien.running import staleness
-from mien.running.execution import Children, Failure
-from mien.running.record import Record, Store, now, outcome
+from mien.running.execution import Failure
+from mien.running.record import Record, keep, take
 from mien.study import provenance, results
 from mien.study.parameters import CHAPTERS, ChapterPlan, Study
 
@@ -44,7 +44,6 @@ class Event:
     state: str
     seconds: float = 0.0
     reason: str = ""
-    following: ChapterPlan | None = None
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ class Options:
     ``force`` runs chapters that are current, too; ``jobs`` chapters may run side by side, where
     none reads the other, each for at most so many ``minutes``. ``threads`` are those of a chapter's
     kernel, all cores by default: their number decides in which order sums are taken. ``store`` is a
-    folder of finished chapters that studies share (`mien.running.record.Store`); ``wait`` waits for
+    folder of finished chapters that studies share (`mien.running.record.keep`); ``wait`` waits for
     another runner of the same study, instead of refusing.
     """
 
@@ -70,7 +69,7 @@ class Options:
 class Course:
     """One run through chapters of a study: who is next, who runs, what came of it.
 
-    Only `_obtain` works in threads; record and events belong to the main thread.
+    Each chapter has a thread; what they write into ``record`` and tell is guarded by ``lock``.
     """
 
     study: Study
@@ -78,145 +77,125 @@ class Course:
     record: Record
     missing: Mapping[str, str]
     tell: Callable[[Event], None]
-    children: Children = field(default_factory=Children)
+    chapters: Sequence[ChapterPlan]
+    failures: list[str] = field(default_factory=list)
+    stopping: threading.Event = field(default_factory=threading.Event)
+    lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def go(self, chapters: Sequence[ChapterPlan]) -> None:
-        """Run what is not current, up to ``jobs`` chapters at once."""
-        waiting, running, failures = list(chapters), {}, []
+    def go(self) -> None:
+        """Run what is not current, up to ``jobs`` chapters at once; after a failure begin none."""
+        order: TopologicalSorter = TopologicalSorter()
+        for plan in self.chapters:
+            order.add(plan, *(other for other in self.chapters if other.part in plan.reads))
+        order.prepare()
+        running: dict[Future, ChapterPlan] = {}
         with ThreadPoolExecutor(self.options.jobs) as pool:
             try:
-                while (waiting and not failures) or running:
-                    while not failures and len(running) < self.options.jobs:
-                        plan = _ready(waiting, running.values())
-                        if plan is None:
-                            break
-                        waiting.remove(plan)
-                        work = self._begin(plan, waiting[0] if waiting else None)
-                        if work is not None:
-                            running[pool.submit(self._obtain, plan, work)] = plan
+                while order.is_active():
+                    for plan in order.get_ready():
+                        running[pool.submit(self._chapter, plan)] = plan
                     for future in wait(running, return_when=FIRST_COMPLETED).done:
-                        plan = running.pop(future)
-                        failures += self._finish(plan, future, waiting[0] if waiting else None)
+                        future.result()
+                        order.done(running.pop(future))
             except BaseException:
-                self.children.end()
+                self.stopping.set()
                 raise
-        if failures:
-            raise ChapterFailed("\n".join(failures))
+        if self.failures:
+            raise ChapterFailed("\n".join(self.failures))
 
-    def _begin(self, plan: ChapterPlan, following: ChapterPlan | None) -> dict[str, Any] | None:
+    def _chapter(self, plan: ChapterPlan) -> None:
+        with self.lock:
+            new = None if self.failures or self.stopping.is_set() else self._begin(plan)
+        if new is None:
+            return
+        came = self._obtain(plan, new)
+        if self.stopping.is_set():
+            return
+        with self.lock:
+            if isinstance(came, Failure):
+                from mien.running.one_chapter import failure_text
+
+                self.failures.append(failure_text(self.study.folder, plan, came))
+                self._note(plan, {**new, "state": "failed"})
+            else:
+                self._note(plan, came, "stored" if came.get("from_store") else "done")
+
+    def _begin(self, plan: ChapterPlan) -> dict[str, Any] | None:
         """Return the new state of a chapter that must run, None for one that need not."""
         parts = staleness.ingredients(
             self.study, plan, self.record.data, self.missing, self.record.outcomes()
         )
         new = {"fingerprint": staleness.fingerprint(parts), "ingredients": parts}
-        if plan.part in self.missing:
-            self._leave_out(plan, new, following)
+        if reason := self.missing.get(plan.part):
+            from mien.running.one_chapter import leave_chapter_out
+
+            leave_chapter_out(self.study, plan, self.missing)
+            new |= {"state": "skipped", "reason": reason, "seconds": 0.0, "outcome": None}
+            self._note(plan, new)
             return None
         known = self.record.parts.get(plan.part, {})
         same = known.get("fingerprint") == new["fingerprint"]
-        if same and not self.options.force and self.record.is_current(self.study, plan):
+        if same and not self.options.force and not self.record.lacks(self.study, plan):
             if self.options.store:
-                Store(self.options.store).keep(self.study, plan, known)
-            self.tell(Event(plan, "current", known["seconds"], following=following))
+                keep(self.options.store, self.study, plan, known)
+            self.tell(Event(plan, "current", known["seconds"]))
             return None
         if self.options.force or not same:
             for checkpoint in results.checkpoints_of(self.study.folder, plan.part):
                 checkpoint.unlink()
         self._note(plan, {"state": "running", **new})
-        self.tell(Event(plan, "running", following=following))
         return new
 
-    def _leave_out(
-        self, plan: ChapterPlan, new: dict[str, Any], following: ChapterPlan | None
-    ) -> None:
-        from mien.running.one_chapter import leave_chapter_out
-
-        reason = self.missing[plan.part]
-        leave_chapter_out(self.study, plan, self.missing)
-        skipped = {"state": "skipped", "reason": reason, "seconds": 0.0, "outcome": None}
-        self._note(plan, {**new, **skipped})
-        self.tell(Event(plan, "skipped", reason=reason, following=following))
-
-    def _note(self, plan: ChapterPlan, state: dict[str, Any]) -> None:
+    def _note(self, plan: ChapterPlan, state: dict[str, Any], told: str = "") -> None:
         self.record.parts[plan.part] = state
         self.record.write(self.study)
+        seconds, reason = state.get("seconds", 0.0), state.get("reason", "")
+        self.tell(Event(plan, told or state["state"], seconds, reason))
 
     def _obtain(self, plan: ChapterPlan, new: dict[str, Any]) -> dict[str, Any] | Failure:
         """Take a chapter from the store, or compute it; return its state, or why it failed."""
-        if self.options.store is None:
+        store, fingerprint = self.options.store, new["fingerprint"]
+        if store is None:
             return self._compute(plan, new)
-        store = Store(self.options.store)
 
         def waiting() -> None:
             self.tell(Event(plan, "waiting", reason="another study computes the same"))
 
-        with store.claimed(
-            new["fingerprint"], waiting=waiting, stopped=self.children.stopping.is_set
-        ):
-            known = store.take(self.study, plan, new["fingerprint"])
-            if known and not self.options.force:
+        with held(store / f".{fingerprint}.lock", waiting, self.stopping):
+            if not self.options.force and (known := take(store, self.study, plan, fingerprint)):
                 return known
             state = self._compute(plan, new)
             if not isinstance(state, Failure):
-                store.keep(self.study, plan, state)
+                keep(store, self.study, plan, state)
             return state
 
     def _compute(self, plan: ChapterPlan, new: dict[str, Any]) -> dict[str, Any] | Failure:
-        from mien.running.one_chapter import (
-            compute,  # here, because it imports what renders notebooks
-        )
+        from mien.running.one_chapter import compute  # here, because it imports nbconvert
 
-        threads = self.options.threads or system.cores()
-        start = time.perf_counter()
-        failure = compute(
-            self.study,
-            plan,
-            self.missing,
-            self.children,
-            environment=provenance.thread_variables(threads)
-            | {results.RUN: str(self.study.folder.resolve())},
-            minutes=self.options.minutes,
-        )
-        if failure:
-            return failure
-        told = results.load_metrics(self.study.folder, plan.part).get("provenance", {})
-        return {
-            "state": "done",
-            "seconds": round(time.perf_counter() - start, 1),
-            "threads": threads,
-            "finished": now(),
-            "outcome": outcome(self.study.folder, plan.part),
-            **{name: told[name] for name in ("git", "hardware") if name in told},
-            **new,
-        }
-
-    def _finish(
-        self, plan: ChapterPlan, future: Future, following: ChapterPlan | None
-    ) -> list[str]:
-        """Note what came of a chapter; return what to say of its failure, if it failed."""
-        came = future.result()
-        if not isinstance(came, Failure):
-            self._note(plan, came)
-            state = "stored" if came.get("from_store") else "done"
-            self.tell(Event(plan, state, came["seconds"], following=following))
-            return []
-        self._note(plan, {**self.record.parts[plan.part], "state": "failed"})
-        self.tell(Event(plan, "failed", following=following))
-        from mien.running.one_chapter import failure_text
-
-        return [failure_text(self.study.folder, plan, came)]
+        threads, minutes = self.options.threads or system.cores(), self.options.minutes
+        how = {"threads": threads, "minutes": minutes, "stopping": self.stopping}
+        came = compute(self.study, plan, self.missing, **how)
+        return came if isinstance(came, Failure) else {**came, **new}
 
 
-def _ready(waiting: Sequence[ChapterPlan], running: Iterable[ChapterPlan]) -> ChapterPlan | None:
-    """Return the first chapter that reads nothing which is still to come."""
-    unfinished = {plan.part for plan in (*waiting, *running)}
-    return next((plan for plan in waiting if not unfinished & set(plan.reads)), None)
-
-
-class Stopped(MienError):
-    """Somebody has stopped the run (Ctrl-C)."""
-
-    exit_status = 130
+@contextlib.contextmanager
+def held(path: Path, waiting: Callable[[], None], stopping: threading.Event) -> Iterator[None]:
+    """Hold a lock; ``waiting`` is called if another has it; the wait ends with ``stopping``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(path, thread_local=False)
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        waiting()
+        while not lock.is_locked:
+            if stopping.is_set():
+                raise KeyboardInterrupt from None
+            with contextlib.suppress(filelock.Timeout):
+                lock.acquire(timeout=0.5)
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 def check_data(study: Study) -> StudyData:
@@ -247,60 +226,49 @@ def run(
 
     `DataError` if the data cannot be read, `MienError` if another runner works in the same
     folder: nothing has run then. `ChapterFailed` if a chapter fails, or the disk is full: the pages
-    of earlier runs stay, failure.html shows the cell. `Stopped` at Ctrl-C; all kernels are gone
-    then.
+    of earlier runs stay, failure.html shows the cell. At Ctrl-C all kernels are ended, too.
     """
     study_data = check_data(study)
     tell_data(study_data)
+
+    def waiting() -> None:
+        if not options.wait:
+            raise MienError(
+                f"another mien is running the study in {study.folder}; wait for it with --wait"
+            )
+        tell(Event(chapters[0], "waiting", reason="another mien is running this study"))
+
     try:
-        study.folder.mkdir(parents=True, exist_ok=True)
-        with locked(study, options.wait, tell):
+        with held(study.folder / ".lock", waiting, threading.Event()):
+            for path in study.folder.glob(".*.lock"):  # kernels that a killed runner has left
+                with filelock.FileLock(path):
+                    pass
             record = Record.read(study)
             record.data = study_data.fingerprints
             results.remove_leftovers(study.folder)
-            Course(study, options, record, study_data.left_out, tell).go(chapters)
+            Course(study, options, record, study_data.left_out, tell, chapters).go()
             return _pages(study, record)
-    except KeyboardInterrupt:
-        raise Stopped("stopped; the next run goes on where this one was") from None
     except OSError as error:
-        raise _disk_trouble(study, error) from None
+        raise disk_trouble(study.folder, error) from None
 
 
-@contextlib.contextmanager
-def locked(study: Study, patient: bool, tell: Callable[[Event], None]) -> Iterator[None]:
-    """Hold the folder of a study; `MienError` if another does and we are not ``patient``."""
-    lock = filelock.FileLock(study.folder / ".lock")
-    try:
-        lock.acquire(timeout=0)
-    except filelock.Timeout:
-        if not patient:
-            raise MienError(
-                f"another mien is running the study in {study.folder}; wait for it with --wait"
-            ) from None
-        tell(Event(CHAPTERS[0], "waiting", reason="another mien is running this study"))
-        lock.acquire()
-    try:
-        for path in study.folder.glob(".*.lock"):  # kernels that a killed runner has left
-            with filelock.FileLock(path):
-                pass
-        yield
-    finally:
-        lock.release()
+def disk_trouble(folder: Path, error: OSError) -> MienError:
+    """Return what to say where results cannot be written into the folder of a study or sweep."""
+    what = f"nothing more can be written into {folder}: {error}"
+    return ChapterFailed(f"{what}; the next run goes on where this one was")
 
 
 def _pages(study: Study, record: Record) -> Path:
     """Render the pages, unless they show just this, and return the one to open."""
-    shows = {
-        "code": staleness.library(("report", "running")),
-        "nbconvert": provenance.versions().get("nbconvert"),
-        "command": study.command,
-        "parameters": study.model_dump(exclude={"out"}),
-        "parts": {
-            part: [known.get("finished"), known.get("outcome"), known.get("reason")]
-            for part, known in record.parts.items()
-        },
-    }
-    shown = staleness.fingerprint(shows)
+    shown = staleness.fingerprint(
+        {
+            "code": staleness.library(("report", "running")),
+            "nbconvert": provenance.versions().get("nbconvert"),
+            "command": study.command,
+            "parameters": study.model_dump(exclude={"out"}),
+            "parts": record.parts,
+        }
+    )
     page = study.folder / record.pages.get("open", "index.html")
     if record.pages.get("shows") != shown or not page.is_file():
         from mien.running import pages  # here, because importing nbconvert takes seconds
@@ -310,11 +278,3 @@ def _pages(study: Study, record: Record) -> Path:
         record.pages = {"shows": shown, "open": page.name}
         record.write(study)
     return page
-
-
-def _disk_trouble(study: Study, error: OSError) -> MienError:
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
-        return ParameterError(f"results cannot be written: {error}")
-    full = error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-    what = f"no space is left for {study.folder}" if full else f"{study.folder} fails: {error}"
-    return ChapterFailed(f"{what}; the next run goes on where this one was")

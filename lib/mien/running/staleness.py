@@ -110,17 +110,16 @@ _SAID = {
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return in words what differs between two sets of ingredients."""
-    for name in before.get("library", {}):
-        if name != "mien" and not (PACKAGE / name).is_dir():
-            return ["an earlier mien made it, whose modules have moved; run it again"]
     said = ["notebook changed"] if before.get("notebook") != now.get("notebook") else []
+    profiles = [made.get("parameters", {}).get("profile") for made in (before, now)]
     for kind, sentence in _SAID.items():
         was, has = before.get(kind, {}), now.get(kind, {})
-        changed = [name for name in {**was, **has} if was.get(name) != has.get(name)]
-        said += [
-            sentence.format(name=name, was=was.get(name, "not there"), now=has.get(name, "gone"))
-            for name in changed
-        ]
-        if kind == "parameters" and "profile" in changed:
-            before, now = before | {"profile": {}}, now | {"profile": {}}  # it says all of them
+        if kind != "profile" or profiles[0] == profiles[1]:  # else its settings go without saying
+            said += [
+                sentence.format(
+                    name=name, was=was.get(name, "not there"), now=has.get(name, "gone")
+                )
+                for name in {**was, **has}
+                if was.get(name) != has.get(name)
+            ]
     return said

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import pandas as pd
 from nbformat import NotebookNode
 
@@ -17,7 +16,6 @@ from mien.report.style import Picture
 from mien.report.tables import Link, Shown, WithInterval, table
 from mien.report.text import count, escape, interval, listed, percent, points
 from mien.running import pages
-from mien.running.html import Page, exporter
 from mien.study import provenance
 from mien.study.parameters import CHAPTERS
 from mien.sweep.planning import Run, Sweep, dependants
@@ -60,19 +58,13 @@ def render(sweep: Sweep, statuses: Mapping[str, Status]) -> Path:
     """Write ``index.html`` of a sweep and return its path; failed runs are listed only."""
     ended = [run for run in _in_grid_order(sweep) if statuses[run.label].state == "done"]
     found = boards(ended, dependants(list(sweep.grid)))
-    notebook = nbformat.v4.new_notebook(
-        cells=[
-            _opening(sweep, len(ended)),
-            *_choice(found, ended),
-            *itertools.chain.from_iterable(_scores(board) for board in found.values()),
-            *_runs(sweep, statuses),
-        ]
-    )
-    title = f"Sweep of {', '.join(sweep.grid)}"
-    chapters = [{"part": "", "title": "The sweep", "file": "index.html"}]
-    page = Page(title=f"{title} · {sweep.name}", facts=_facts(sweep), chapters=chapters, part="")
-    pages.write_pages(sweep.folder, {"index.html": exporter().export(notebook, page)})
-    return sweep.folder / "index.html"
+    cells = [
+        _opening(sweep, len(ended)),
+        *_choice(found, ended),
+        *itertools.chain.from_iterable(_scores(board) for board in found.values()),
+        *_runs(sweep, statuses),
+    ]
+    return pages.write_page(sweep.folder, "The sweep", cells, _known(sweep))
 
 
 def _opening(sweep: Sweep, done: int) -> NotebookNode:
@@ -218,17 +210,19 @@ def _page_of(folder: Path, state: str) -> Path | None:
     return next((folder / name for name in names if (folder / name).is_file()), None)
 
 
-def _facts(sweep: Sweep) -> dict[str, Any]:
+def _known(sweep: Sweep) -> dict[str, Any]:
     study = sweep.runs[0].study
-    known = {
+    return {
         "command": sweep.command,
         "written": datetime.now(UTC).isoformat(timespec="seconds"),
         "git": provenance.git_state(),
         "hardware": provenance.hardware(),
         "versions": provenance.versions(),
+        "parameters": {
+            **study.model_dump(include={"fer2013", "target", "profile"}),
+            "name": sweep.name,
+        },
     }
-    shown = {"fer2013": study.fer2013, "target": study.target, "profile": study.profile}
-    return pages.facts(known, {**shown, "name": sweep.name})
 
 
 def _in_grid_order(sweep: Sweep) -> list[Run]:

@@ -68,7 +68,7 @@ def _run_here(task: Task, log) -> int | None:
         stdout=log,
         stderr=subprocess.STDOUT,
         cwd=task.cwd,
-        env=system.tethered(os.environ),
+        env={**os.environ, system.TETHERED: "1"},
         **system.out_of_reach(),  # Ctrl-C at the terminal is for the sweep, which ends its runs
     )
     try:
@@ -77,15 +77,7 @@ def _run_here(task: Task, log) -> int | None:
                 return process.wait(_PROCESS_LOOK_SECONDS)
         return None
     finally:
-        _end(process)
-
-
-def _end(process: subprocess.Popen) -> None:
-    process.stdin.close()
-    try:
-        process.wait(system.GRACE_SECONDS + 5)
-    except subprocess.TimeoutExpired:
-        system.kill_family(process)
+        system.end(process, system.GRACE_SECONDS + 5)
 
 
 def _share() -> int:

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nbformat
 import numpy as np
 import pandas as pd
 from nbformat import NotebookNode
@@ -17,7 +16,6 @@ from mien.report.figures import accuracies
 from mien.report.tables import scoreboard, table
 from mien.report.text import count, escape, interval, listed, percent, points
 from mien.running import pages
-from mien.running.html import Page, exporter
 from mien.running.record import Record, now
 from mien.study import provenance, results
 from mien.study.parameters import finished, make_study
@@ -100,15 +98,10 @@ def render(given: Sequence[str], to: Path) -> Path:
     names = [study.name for study in studies]
     if len(set(names)) < len(names):
         raise ParameterError(f"two of {listed(names)} have one name; run one with --set name=…")
-    notebook = nbformat.v4.new_notebook(cells=[*_opening(studies), *_scores(studies)])
-    notebook.cells += _pooled(studies)
-    settings = {"name": listed(names)}
     known = {"written": now(), "git": provenance.git_state(), "versions": provenance.versions()}
-    chapters = [{"part": "", "title": "The comparison", "file": "index.html"}]
-    title = f"Comparison of {listed(names)}"
-    page = Page(title=title, facts=pages.facts(known, settings), chapters=chapters, part="")
-    pages.write_pages(to, {"index.html": exporter().export(notebook, page)})
-    return to / "index.html"
+    known["parameters"] = {"name": listed(names)}
+    cells = [*_opening(studies), *_scores(studies), *_pooled(studies)]
+    return pages.write_page(to, "The comparison", cells, known)
 
 
 def _opening(studies: Sequence[Compared]) -> Iterator[NotebookNode]:
