@@ -93,10 +93,6 @@ def run(
     _say_where("The report is in", page)
 
 
-#: What is told of a chapter that has ended, other than its seconds.
-_TOOK = {"current": "unchanged", "stored": "from the store", "failed": "failed"}
-
-
 @contextmanager
 def _teller(study: "Study", chapters: list["ChapterPlan"]) -> Iterator[Callable[["Event"], None]]:
     """Show which chapters run, how long each took, and what is next; hand out who is told."""
@@ -105,6 +101,7 @@ def _teller(study: "Study", chapters: list["ChapterPlan"]) -> Iterator[Callable[
     start, shown = time.perf_counter(), {}
     columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
     on_terminal = out_console.is_terminal
+    ends = {"current": "unchanged", "stored": "from the store", "failed": "failed"}
     live = Progress(*columns, console=out_console, transient=True, disable=not on_terminal)
 
     def tell(event: "Event") -> None:
@@ -122,7 +119,7 @@ def _teller(study: "Study", chapters: list["ChapterPlan"]) -> Iterator[Callable[
             out_console.print(f"{title:<32}  left out: {event.reason}", markup=False)
         else:
             elapsed = time.perf_counter() - start
-            took = _TOOK.get(event.state, f"{event.seconds:.1f} s")
+            took = ends.get(event.state, f"{event.seconds:.1f} s")
             out_console.print(f"{title:<32} {took:>16}   elapsed {elapsed:.0f} s", markup=False)
 
     out_console.print(f"Study {study.name} (profile {study.profile})", markup=False)
@@ -160,8 +157,7 @@ def sweep(
         statuses = runs.run(planned, executor, threads=threads, tell=_tell_status)
     from mien.sweep import pages  # here, because importing nbconvert takes seconds
 
-    page = pages.render(planned, statuses)
-    _say_where("The sweep's page is in", page)
+    _say_where("The sweep's page is in", pages.render(planned, statuses))
     if any(status.state != "done" for status in statuses.values()):
         raise typer.Exit(CHAPTER_FAILED)
 
@@ -179,8 +175,7 @@ def compare(
     """Put finished studies side by side: which model leads for whom, and over all persons."""
     from mien.sweep import studies as side_by_side
 
-    page = side_by_side.render(studies, to)
-    _say_where("The comparison is in", page)
+    _say_where("The comparison is in", side_by_side.render(studies, to))
 
 
 @app.command()
@@ -192,14 +187,12 @@ def status(study_file: StudyFile, settings: Settings = None, out: Out = "") -> N
     from mien.study.parameters import BY_PART
 
     study = _load(study_file, settings, out)
+    colours = {"current": "green", "failed": "red", "running": "cyan", "skipped": "dim"}
     table = Table("chapter", "", "state", "why", box=None, pad_edge=False)
     for part, (state, reasons) in record.status(study, scheduler.check_data(study)).items():
         cells = part, BY_PART[part].title, state, "\n".join(reasons)
-        table.add_row(*map(escape, cells), style=_COLOURS.get(state, "yellow"))
+        table.add_row(*map(escape, cells), style=colours.get(state, "yellow"))
     Console(highlight=False).print(table)
-
-
-_COLOURS = {"current": "green", "failed": "red", "running": "cyan", "skipped": "dim"}
 
 
 @app.command()
@@ -268,15 +261,13 @@ def notebooks(
     from mien import project
 
     if not (exercises or solutions):
-        copies = project.copy_notebooks(folder, force=force)
-        _say_where("Chapters and studies are in", copies)
+        _say_where("Chapters and studies are in", project.copy_notebooks(folder, force=force))
         return
     from mien.exercises import tasks
 
     for wanted, solved in ((exercises, False), (solutions, True)):
         if wanted:
-            written = tasks.write(folder, solved=solved, force=force)
-            _say_where("The chapters are in", written)
+            _say_where("The chapters are in", tasks.write(folder, solved=solved, force=force))
 
 
 @app.command()
@@ -426,8 +417,8 @@ def publish(
                 "the whole study again (mien run, without --only)"
             )
         parts = [plan.part for plan in parts_to_run(only)] if only else []
-        more = {"only": parts, "notebooks": notebooks, "pdf": pdf}
-        pages.publish(study.folder, to, faces=faces, **more)
+        more = {"faces": faces, "only": parts, "notebooks": notebooks, "pdf": pdf}
+        pages.publish(study.folder, to, **more)
     _say_where("The pages are in", to)
 
 

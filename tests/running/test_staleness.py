@@ -7,7 +7,7 @@ import shutil
 import pytest
 from tiny_project import OPTIONS, PARAMETERS, PLANS, run, write_notebook
 
-from mien.running import scheduler, staleness
+from mien.running import record, scheduler
 from mien.running.record import Record, status
 from mien.running.scheduler import ChapterFailed
 from mien.study import results
@@ -29,28 +29,28 @@ def test_an_edited_file_concerns_the_chapters_that_declare_its_folder(
     file, chapters, tmp_path, monkeypatch
 ):
     package = tmp_path / "mien"
-    shutil.copytree(staleness.PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
-    monkeypatch.setattr(staleness, "PACKAGE", package)
-    before = {plan.part: staleness.library(plan.library) for plan in CHAPTERS}
+    shutil.copytree(record.PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(record, "PACKAGE", package)
+    before = {plan.part: record.library(plan.library) for plan in CHAPTERS}
     with (package / file).open("ab") as edited:
         edited.write(b"\n")
-    after = {plan.part: staleness.library(plan.library) for plan in CHAPTERS}
+    after = {plan.part: record.library(plan.library) for plan in CHAPTERS}
     assert {part for part in after if after[part] != before[part]} == chapters
 
 
 def test_the_folder_of_an_edited_file_is_named(monkeypatch):
     study, plan = make_study({}), BY_PART["A2"]
-    before = staleness.ingredients(study, plan, {}, {}, {})
-    monkeypatch.setattr(staleness, "library", lambda folders: before["library"] | {"data": "new"})
-    after = staleness.ingredients(study, plan, {}, {}, {})
-    assert staleness.changes(before, after) == ["library: data changed"]
-    assert staleness.fingerprint(before) != staleness.fingerprint(after)
+    before = record.ingredients(study, plan, {}, {}, {})
+    monkeypatch.setattr(record, "library", lambda folders: before["library"] | {"data": "new"})
+    after = record.ingredients(study, plan, {}, {}, {})
+    assert record.changes(before, after) == ["library: data changed"]
+    assert record.fingerprint(before) != record.fingerprint(after)
 
 
 def ingredients(part, **parameters):
     data = {"fer2013": "f", "target": "t"}
     study = make_study(parameters)
-    return staleness.ingredients(study, BY_PART[part], data, {}, {"A2": "x", "B1": "y"})
+    return record.ingredients(study, BY_PART[part], data, {}, {"A2": "x", "B1": "y"})
 
 
 def test_a_chapter_depends_on_what_it_takes_and_loads_and_on_no_place():
@@ -59,10 +59,8 @@ def test_a_chapter_depends_on_what_it_takes_and_loads_and_on_no_place():
     same = ingredients("A2")
     assert ingredients("A2", name="other", out="elsewhere", target="moved", epochs=9) == same
     assert "permutations" in same["profile"] and "trial_rows" not in same["profile"]
-    assert staleness.changes(same, ingredients("A2", repeats=4)) == [
-        "parameter repeats was 0, is 4"
-    ]
-    assert staleness.changes(same, ingredients("A2", profile="quick")) == [
+    assert record.changes(same, ingredients("A2", repeats=4)) == ["parameter repeats was 0, is 4"]
+    assert record.changes(same, ingredients("A2", profile="quick")) == [
         "parameter profile was demo, is quick"
     ]
 
@@ -82,7 +80,7 @@ def test_every_kind_of_change_has_its_words():
         "reads": {"A2": "z"},
         "missing": {"A2": "no Action Units"},
     }
-    assert staleness.changes(before, now) == [
+    assert record.changes(before, now) == [
         "notebook changed",
         "data: target changed",
         "A2 is left out or back",
@@ -157,15 +155,15 @@ def test_every_file_of_the_library_concerns_a_chapter_or_is_named_as_silent():
         "prediction_output.py",  # what mien predict prints
         "study/profiles.py",  # compared by value
     }
-    assert silent == staleness._SILENT
-    assert all((staleness.PACKAGE / name).is_file() for name in silent)
+    assert silent == record._SILENT
+    assert all((record.PACKAGE / name).is_file() for name in silent)
 
 
 def test_every_package_that_can_change_a_number_makes_stale(monkeypatch):
     study, plan = make_study({}), BY_PART["A2"]
-    packages = dict.fromkeys(["python", *staleness.provenance.PACKAGES], "1")
-    monkeypatch.setattr(staleness.provenance, "versions", lambda: packages)
-    compared = staleness.ingredients(study, plan, {}, {}, {})["versions"]
+    packages = dict.fromkeys(["python", *record.provenance.PACKAGES], "1")
+    monkeypatch.setattr(record.provenance, "versions", lambda: packages)
+    compared = record.ingredients(study, plan, {}, {}, {})["versions"]
     assert set(packages) - set(compared) == {"mien", "nbconvert"}
 
 
@@ -181,8 +179,8 @@ def test_another_network_in_the_same_file_is_another_ingredient(tmp_path):
     file = tmp_path / "mine.keras"
     file.write_bytes(b"one")
     study = make_study({"network": str(file)})
-    before = staleness.ingredients(study, BY_PART["B1"], {}, {}, {})
+    before = record.ingredients(study, BY_PART["B1"], {}, {}, {})
     file.write_bytes(b"other")
-    after = staleness.ingredients(study, BY_PART["B1"], {}, {}, {})
-    (said,) = staleness.changes(before, after)
+    after = record.ingredients(study, BY_PART["B1"], {}, {}, {})
+    (said,) = record.changes(before, after)
     assert said.startswith(f"parameter network was {file} (")

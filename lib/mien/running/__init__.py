@@ -1,8 +1,8 @@
 """From a study to its report: which chapters run, in which process, and their pages.
 
-Start with `scheduler`; `staleness` says why a chapter runs again, `record` how every chapter
-stands, and `pages` makes a report of executed notebooks with `html`. Imports `mien.study`,
-`mien.report` and what they import.
+Start with `scheduler`; `record` says how every chapter stands and why it would run again, and
+`pages` makes a report of executed notebooks with `html`. Imports `mien.study`, `mien.report` and
+what they import.
 """
 
 import sys

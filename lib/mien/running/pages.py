@@ -34,14 +34,13 @@ def page_name(part: str) -> str:
     return "index.html" if part == "C" else f"{part}.html"
 
 
-def render(out: str | Path) -> Path:
+def render(out: Path) -> Path:
     """Render every executed notebook of a study's folder, link the pages, return the one to open.
 
     ``index.html``; without chapter C, the page of the last chapter that there is. If a chapter has
     failed, ``failure.html``: then no other page is touched. `DataError` if there is no executed
     notebook.
     """
-    out = Path(out)
     for plan in CHAPTERS:
         if (failed := notebook_path(out, f"{plan.notebook}.failed")).is_file():
             return render_failure(out, failed)
@@ -55,14 +54,13 @@ def render(out: str | Path) -> Path:
     return out / names.get("C", list(names.values())[-1])
 
 
-def render_failure(out: str | Path, notebook: str | Path) -> Path:
+def render_failure(out: Path, notebook: Path) -> Path:
     """Render ``failure.html``: the failed cell first, what to do, then the chapter up to there.
 
     Of the ``notebook`` that papermill left; the pages of an earlier run stay as they are.
     """
-    out, path = Path(out), Path(notebook)
-    plan = next(plan for plan in CHAPTERS if plan.notebook == path.name.split(".")[0])
-    executed = _read(path)
+    plan = next(plan for plan in CHAPTERS if plan.notebook == notebook.name.split(".")[0])
+    executed = _read(notebook)
     number, cell, error = next(
         (number, cell, output)
         for number, cell in enumerate(executed.cells)
@@ -70,7 +68,7 @@ def render_failure(out: str | Path, notebook: str | Path) -> Path:
         if output.output_type == "error"
     )
     failure = {
-        "notebook": path.name,
+        "notebook": notebook.name,
         "cell": cell.execution_count or number + 1,
         "error": strip_ansi(f"{error.ename}: {error.evalue}"),
         "traceback": strip_ansi("\n".join(error.traceback)),
@@ -149,13 +147,9 @@ def _study_json(out: Path) -> dict[str, Any]:
     return {"parameters": {"name": out.resolve().name}}
 
 
-#: What stands in the place of a face that is not published.
-LEFT_OUT = "left out: face"
-
-
 def publish(
-    out: str | Path,
-    to: str | Path,
+    out: Path,
+    to: Path,
     *,
     faces: bool | None = None,
     only: Collection[str] = (),
@@ -176,7 +170,6 @@ def publish(
     show them; `MienError` if something is to be printed and there is no Chromium. Nothing is
     published then.
     """
-    out, to = Path(out), Path(to)
     paths = _executed(out)
     if missing := sorted(set(only or ["C"]).difference(paths)):
         raise DataError(f"{out} has no chapter {', '.join(missing)}; run it first (mien run STUDY)")
@@ -287,6 +280,6 @@ def without_faces(html: str) -> str:
     page = BeautifulSoup(html, "html.parser")
     for face in page.select(".mien-faces"):
         note = page.new_tag("span", attrs={"class": "mien-left-out"})
-        note.string = LEFT_OUT
+        note.string = "left out: face"
         face.replace_with(note)
     return str(page)

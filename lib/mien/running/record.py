@@ -5,7 +5,7 @@ import hashlib
 import json
 import shutil
 import zipfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import filelock
 
+from mien import project
 from mien.errors import DataError
 from mien.files import atomic_write, whole_folder
-from mien.running.staleness import changes, ingredients
-from mien.study import provenance, results
+from mien.study import profiles, provenance, results
 from mien.study.parameters import CHAPTERS, ChapterPlan, Study
 
 if TYPE_CHECKING:
@@ -34,13 +34,12 @@ class Record:
     """study.json of one study.
 
     ``parts`` has by part: ``state`` (running, done, failed, skipped), ``fingerprint`` and
-    ``ingredients`` of its results (`mien.running.staleness`), ``outcome``, ``seconds``,
+    ``ingredients`` of its results (`ingredients`), ``outcome``, ``seconds``,
     ``threads``, ``git``, ``hardware``, ``finished``, ``from_store``. ``data`` are fingerprints of
     the data. ``pages`` has ``shows``, a fingerprint of what the pages were rendered from, and
     ``open``, the name of the first one.
     """
 
-    path: Path
     parts: dict[str, dict[str, Any]] = field(default_factory=dict)
     data: dict[str, str] = field(default_factory=dict)
     pages: dict[str, str] = field(default_factory=dict)
@@ -48,12 +47,11 @@ class Record:
     @classmethod
     def read(cls, study: Study) -> "Record":
         """Return the record of earlier runs of this study, or an empty one."""
-        path = study.folder / "study.json"
         try:
-            known = json.loads(path.read_text(encoding="utf-8"))
-            return cls(path, dict(known["parts"]), dict(known["data"]), dict(known["pages"]))
+            known = json.loads((study.folder / "study.json").read_text(encoding="utf-8"))
+            return cls(dict(known["parts"]), dict(known["data"]), dict(known["pages"]))
         except (OSError, ValueError, KeyError, TypeError):
-            return cls(path)
+            return cls()
 
     def outcomes(self) -> dict[str, str | None]:
         """Return the outcome of every part that has one."""
@@ -100,7 +98,7 @@ class Record:
     def write(self, study: Study) -> None:
         """Write study.json, whole or not at all."""
         results.write_json(
-            self.path,
+            study.folder / "study.json",
             {
                 "name": study.name,
                 "command": study.command,
@@ -161,6 +159,121 @@ def _model(path: Path) -> list[Any]:
         for member in members
         if member.filename.endswith((".npy", ".h5")) or member.filename == "config.json"
     )
+
+
+PACKAGE = Path(__file__).parents[1]
+
+#: Rooms that change no number by themselves: the settings of a profile are compared by value, the
+#: command line only starts what is compared here.
+_SILENT = {"cli.py", "prediction_output.py", "study/profiles.py"}
+
+
+def library(folders: Iterable[str]) -> dict[str, str]:
+    """Return a hash of the rooms at the package's root (``mien``), and one of each of some folders.
+
+    16 hexadecimal digits of a SHA-256 over names and bytes of the files.
+    """
+    return {"mien": _hash(PACKAGE.glob("*.py"))} | {
+        folder: _hash((PACKAGE / folder).rglob("*")) for folder in folders
+    }
+
+
+def _hash(paths: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(path for path in paths if path.is_file()):
+        name = path.relative_to(PACKAGE).as_posix()
+        if name not in _SILENT and "__pycache__" not in path.parts:
+            digest.update(f"{name}\0".encode() + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:16]
+
+
+#: Packages that render pages or are compared file by file.
+_SILENT_PACKAGES = {"mien", "nbconvert"}
+
+
+def notebook_digest(plan: ChapterPlan) -> str:
+    """Return the SHA-256 (hex) of text and tags of all cells of a chapter's notebook."""
+    text = project.notebook_source(plan.notebook).read_text(encoding="utf-8")
+    cells = [
+        [cell["cell_type"], "".join(cell["source"]), cell["metadata"].get("tags", [])]
+        for cell in json.loads(text)["cells"]
+    ]
+    return fingerprint(cells)
+
+
+def ingredients(
+    study: Study,
+    plan: ChapterPlan,
+    data: Mapping[str, str],
+    missing: Mapping[str, str],
+    outcomes: Mapping[str, str | None],
+) -> dict[str, Any]:
+    """Return everything that a chapter's results depend on.
+
+    ``notebook`` (hash), ``library`` (the folders that it needs: hash), ``parameters`` (that it
+    takes, but for places; every one where it tells the command that repeats the study), ``profile``
+    (its settings), ``data`` (fingerprints), ``missing`` (of what the study must do without, that
+    which concerns it), ``versions``, ``reads`` (outcomes of earlier parts).
+    """
+    takes = set(Study.model_fields) if plan.tells_command else plan.takes
+    parameters = study.model_dump(include=takes - results.PLACES)
+    if parameters.get("network", "").endswith(".keras"):
+        content = Path(study.network).expanduser().read_bytes()
+        parameters["network"] += f" ({hashlib.sha256(content).hexdigest()[:16]})"
+    return {
+        "notebook": notebook_digest(plan),
+        "library": library(plan.library),
+        "parameters": parameters,
+        "profile": {
+            name: results.plain(profiles.settings(study.profile, name)) for name in plan.settings
+        },
+        "data": {name: data[name] for name in plan.data if name in data},
+        "missing": {
+            gap: reason
+            for gap, reason in missing.items()
+            if gap in (plan.part, *plan.reads, *plan.data)
+        },
+        "versions": {
+            name: number
+            for name, number in provenance.versions().items()
+            if name not in _SILENT_PACKAGES
+        },
+        "reads": {part: outcomes.get(part) for part in plan.reads},
+    }
+
+
+def fingerprint(ingredients: Any) -> str:
+    """Return the SHA-256 (hex) of what JSON can hold, such as a chapter's ingredients."""
+    return hashlib.sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()
+
+
+#: What is said of a name of each kind of ingredient that has changed.
+_SAID = {
+    "library": "library: {name} changed",
+    "parameters": "parameter {name} was {was}, is {now}",
+    "profile": "profile setting {name} was {was}, is {now}",
+    "data": "data: {name} changed",
+    "missing": "{name} is left out or back",
+    "versions": "{name} was {was}, is {now}",
+    "reads": "{name} ran again, with other results",
+}
+
+
+def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Return in words what differs between two sets of ingredients."""
+    said = ["notebook changed"] if before.get("notebook") != now.get("notebook") else []
+    profiles = [made.get("parameters", {}).get("profile") for made in (before, now)]
+    for kind, sentence in _SAID.items():
+        was, has = before.get(kind, {}), now.get(kind, {})
+        if kind != "profile" or profiles[0] == profiles[1]:  # else its settings go without saying
+            said += [
+                sentence.format(
+                    name=name, was=was.get(name, "not there"), now=has.get(name, "gone")
+                )
+                for name in {**was, **has}
+                if was.get(name) != has.get(name)
+            ]
+    return said
 
 
 #: How a chapter stands that did not end, by the state in its record, and why.

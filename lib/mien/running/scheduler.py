@@ -16,9 +16,8 @@ import filelock
 from mien import system
 from mien.errors import MienError
 from mien.network.backend import check_backend
-from mien.running import staleness
 from mien.running.execution import Failure
-from mien.running.record import Record, keep, take
+from mien.running.record import Record, fingerprint, ingredients, keep, library, take
 from mien.study import provenance, results
 from mien.study.parameters import CHAPTERS, ChapterPlan, Study
 
@@ -122,10 +121,10 @@ class Course:
 
     def _begin(self, plan: ChapterPlan) -> dict[str, Any] | None:
         """Return the new state of a chapter that must run, None for one that need not."""
-        parts = staleness.ingredients(
+        parts = ingredients(
             self.study, plan, self.record.data, self.missing, self.record.outcomes()
         )
-        new = {"fingerprint": staleness.fingerprint(parts), "ingredients": parts}
+        new = {"fingerprint": fingerprint(parts), "ingredients": parts}
         if reason := self.missing.get(plan.part):
             from mien.running.one_chapter import leave_chapter_out
 
@@ -154,28 +153,26 @@ class Course:
 
     def _obtain(self, plan: ChapterPlan, new: dict[str, Any]) -> dict[str, Any] | Failure:
         """Take a chapter from the store, or compute it; return its state, or why it failed."""
-        store, fingerprint = self.options.store, new["fingerprint"]
-        if store is None:
-            return self._compute(plan, new)
+        from mien.running.one_chapter import compute  # here, because it imports nbconvert
+
+        store, own = self.options.store, new["fingerprint"]
 
         def waiting() -> None:
             self.tell(Event(plan, "waiting", reason="another study computes the same"))
 
-        with held(store / f".{fingerprint}.lock", waiting, self.stopping):
-            if not self.options.force and (known := take(store, self.study, plan, fingerprint)):
+        free = contextlib.nullcontext()
+        with held(store / f".{own}.lock", waiting, self.stopping) if store else free:
+            fresh = self.options.force or store is None
+            if not fresh and (known := take(store, self.study, plan, own)):
                 return known
-            state = self._compute(plan, new)
-            if not isinstance(state, Failure):
-                keep(store, self.study, plan, state)
-            return state
-
-    def _compute(self, plan: ChapterPlan, new: dict[str, Any]) -> dict[str, Any] | Failure:
-        from mien.running.one_chapter import compute  # here, because it imports nbconvert
-
-        threads, minutes = self.options.threads or system.cores(), self.options.minutes
-        how = {"threads": threads, "minutes": minutes, "stopping": self.stopping}
-        came = compute(self.study, plan, self.missing, **how)
-        return came if isinstance(came, Failure) else {**came, **new}
+            threads, minutes = self.options.threads or system.cores(), self.options.minutes
+            how = {"threads": threads, "minutes": minutes, "stopping": self.stopping}
+            came = compute(self.study, plan, self.missing, **how)
+            if isinstance(came, Failure):
+                return came
+            if store:
+                keep(store, self.study, plan, came | new)
+            return came | new
 
 
 @contextlib.contextmanager
@@ -260,9 +257,9 @@ def disk_trouble(folder: Path, error: OSError) -> MienError:
 
 def _pages(study: Study, record: Record) -> Path:
     """Render the pages, unless they show just this, and return the one to open."""
-    shown = staleness.fingerprint(
+    shown = fingerprint(
         {
-            "code": staleness.library(("report", "running")),
+            "code": library(("report", "running")),
             "nbconvert": provenance.versions().get("nbconvert"),
             "command": study.command,
             "parameters": study.model_dump(exclude={"out"}),
