@@ -2,7 +2,6 @@
 
 from itertools import combinations
 
-import numpy as np
 import pandas as pd
 
 from mien.evaluation.calibration import risk_coverage
@@ -88,7 +87,7 @@ def test_verdict_without_a_winner_says_so():
     assert "it is better than C" in first
     assert "best" not in first
     assert second == (
-        "A took 1.5 minutes of training and no labelled face of the person; "
+        "A took 1.5 minutes of training and 0 labelled faces of the person; "
         "B took 1.5 minutes of training and 60 labelled faces of the person."
     )
 
@@ -182,17 +181,6 @@ def test_a_majority_of_two_raters_is_said_to_be_unanimity():
     assert "unanimity" not in conclusions.limits(LIMITS | {"raters": 3})
 
 
-def test_kappa_changes_have_intervals_and_no_verdict():
-    groups = pd.DataFrame({
-        "added": ["", "NN-FER2013"], "n": [12, 12], "change": [np.nan, -0.08],
-        "change_low": [np.nan, -0.33], "change_high": [np.nan, 0.14],
-    })  # fmt: skip
-    told = conclusions.kappa_changes(groups)
-    assert "NN-FER2013 changes it by −0.08 (95 % interval −0.33 to +0.14, 12 faces)" in told
-    assert told.endswith("The intervals are given without a verdict.")
-    assert "no agreement" in conclusions.kappa_changes(groups[:1])
-
-
 def test_the_choice_says_whether_anything_could_leak():
     fitted = {"model": "B3", "accuracy_ci95_corrected": [0.7, 0.9]}
     assert "interval for repeated folds is 70.0 to 90.0 %" in conclusions.choice(fitted, "B3 wins.")
@@ -220,9 +208,8 @@ def test_the_largest_difference_and_what_the_person_s_emotions_are_worth():
         "trainings": 1,
     }
     pairs = pd.DataFrame([row | more for row in rows])
-    told = conclusions.largest(pairs)
-    assert told.startswith("The largest difference: z is better than y: ")
-    assert conclusions.largest(pairs[:0]).startswith("No declared pair")
+    told = conclusions.all_alike({"models": 3, "clips": 40, "p": 0.5}, pairs)
+    assert "The largest difference of a declared pair: z is better than y: " in told
     scores = {
         ("NN", "target-labelled", "the person's"): {"accuracy": 0.77, "n": 87},
         ("NN", "target-labelled", "all seven"): {"accuracy": 0.724, "n": 87},
@@ -258,10 +245,13 @@ def test_the_card_of_the_persons_model_says_when_it_is_unsure():
 
 
 def test_a_test_of_all_models_at_once_claims_a_difference_only_where_there_is_one():
-    differ = conclusions.all_alike({"models": 5, "clips": 48, "p": 0.0123})
+    pairs = models(31, 30)[1]
+    differ = conclusions.all_alike({"models": 5, "clips": 48, "p": 0.0123}, pairs[:0])
     assert "the 5 models and rivals are not all equally often right" in differ
     assert differ.endswith("(Cochran's Q over 48 clips, p = 0.012).")
-    assert "may all be equally" in conclusions.all_alike({"models": 5, "clips": 48, "p": 0.05})
+    alike = conclusions.all_alike({"models": 5, "clips": 48, "p": 0.05}, pairs)
+    assert "may all be equally" in alike
+    assert "largest difference of a declared pair: The data do not separate A and B: +1.7" in alike
 
 
 def test_what_could_have_been_seen_is_said_of_a_pair_alone_and_of_all():
@@ -278,11 +268,4 @@ def test_a_curve_rises_only_where_the_data_say_so():
         "Right, by the number of faces learned from: m 30.0 % with 4 and 50.0 % with 9. From 4 to "
         "9 faces m gained +20.0 points (95 % interval −10.0 to +50.0 points): whether it still "
         "rises, the data do not say."
-    )
-
-
-def test_a_majority_of_two_is_said_to_be_of_faces_on_which_people_do_not_differ():
-    assert conclusions.majority({"rated": 10, "unknown": 12, "raters": 2}) == (
-        "raters have a majority on 10 of 12; of two raters a majority is unanimity, so those are "
-        "the faces on which people do not differ"
     )

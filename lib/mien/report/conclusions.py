@@ -7,7 +7,7 @@ import pandas as pd
 from mien.evaluation.calibration import answered_at
 from mien.evaluation.paired_tests import pair
 from mien.models import is_network
-from mien.report.sentences import named, of_networks, unmasked
+from mien.report.sentences import few_and_all, named, of_networks, unmasked
 from mien.report.text import (
     bullets,
     count,
@@ -15,7 +15,6 @@ from mien.report.text import (
     interval,
     listed,
     minutes,
-    number_text,
     p_value,
     percent,
     points,
@@ -25,14 +24,15 @@ from mien.report.text import (
 def comparison(row: Mapping) -> str:
     """Return a sentence on a declared pair; a winner only where it is ``separated`` after Holm."""
     better, worse = (row["a"], row["b"]) if row["difference"] >= 0 else (row["b"], row["a"])
+    said = f"The data do not separate {row['a']} and {row['b']}"
     if row["separated"]:
-        return f"{better} is better than {worse}: {_numbers(row)}."
-    if row["ci_low"] * row["ci_high"] > 0:
-        return (
+        said = f"{better} is better than {worse}"
+    elif row["ci_low"] * row["ci_high"] > 0:
+        said = (
             f"{better} is ahead of {worse}, but not by enough for a study that tests so many "
-            f"pairs, so the data do not separate the two: {_numbers(row)}."
+            "pairs, so the data do not separate the two"
         )
-    return f"The data do not separate {row['a']} and {row['b']}: {_numbers(row)}."
+    return f"{said}: {_numbers(row)}."
 
 
 def fold_by_fold(test: Mapping) -> str:
@@ -55,61 +55,58 @@ def verdict(
 
     ``scores`` and ``rivals`` are by name, on the same set; the rest is of `mien.study.comparison`.
     """
-    ranked = sorted(scores, key=lambda model: -scores[model]["accuracy"])
-    best, rest = ranked[0], ranked[1:]
-    beaten = [model for model in rest if pair(pairs, best, model)["separated"]]
+    best, *rest = sorted(scores, key=lambda model: -scores[model]["accuracy"])
+    own, found = scores[best], {model: pair(pairs, best, model) for model in rest}
+    beaten = [model for model in rest if found[model]["separated"]]
     tied = [model for model in rest if model not in beaten]
-    first = named(best, scores[best])
-    first += " has the highest accuracy" if tied else " reads this person best"
-    first += (
-        f", right on {percent(scores[best]['accuracy'])} of {scores[best]['n']} labelled faces "
-        f"(95 % interval {interval(scores[best]['accuracy_ci95'])})"
+    first = (
+        f"{named(best, own)} {'has the highest accuracy' if tied else 'reads this person best'}, "
+        f"right on {percent(own['accuracy'])} of {own['n']} labelled faces (95 % interval "
+        f"{interval(own['accuracy_ci95'])})"
     )
     if tied:
         first += f", but the data do not separate it from {listed(tied)}"
-        first += f" ({_numbers(pair(pairs, best, tied[0]))}); {seen(detectable)}"
-        if beaten:
-            first += f"; it is better than {listed(beaten)}"
+        first += f" ({_numbers(found[tied[0]])}); {seen(detectable)}"
+        first += f"; it is better than {listed(beaten)}" if beaten else ""
     elif rest:
-        first += f"; the next, {rest[0]}, is behind: {_numbers(pair(pairs, best, rest[0]))}"
-    told = _other_winners(scores, best) + _better_rivals(rivals, scores[best])
-    return [first + ".", told + _cost(best, tied, costs)]
-
-
-def _better_rivals(rivals: Mapping[str, Mapping], best: Mapping) -> str:
-    ahead = {
-        rival: score for rival, score in rivals.items() if score["accuracy"] > best["accuracy"]
-    }
-    if not ahead:
-        return ""
-    told = [f"{rival} ({percent(score['accuracy'])})" for rival, score in ahead.items()]
-    return f"Of the rivals, these are right more often: {listed(told)}. "
-
-
-def _other_winners(scores: Mapping[str, Mapping], best: str) -> str:
-    told = ""
+        first += f"; the next, {rest[0]}, is behind: {_numbers(found[rest[0]])}"
+    second = []
     for measure, name in (("f1_macro", "macro F1"), ("balanced_accuracy", "balanced accuracy")):
         winner = max(scores, key=lambda model: scores[model][measure])
-        if scores[winner][measure] > scores[best][measure]:
-            told += (
+        if scores[winner][measure] > own[measure]:
+            second.append(
                 f"By {name} {winner} would be first ({percent(scores[winner][measure])}, {best} "
-                f"{percent(scores[best][measure])}). "
+                f"{percent(own[measure])})."
             )
-    return told
+    ahead = [
+        f"{rival} ({percent(score['accuracy'])})"
+        for rival, score in rivals.items()
+        if score["accuracy"] > own["accuracy"]
+    ]
+    if ahead:
+        second.append(f"Of the rivals, these are right more often: {listed(ahead)}.")
+    prices = [f"{model} took {_price(costs[model])}" for model in (best, *tied)]
+    return [f"{first}.", " ".join([*second, "; ".join(prices) + "."])]
+
+
+def _price(cost: Mapping) -> str:
+    time = "an unknown time" if cost["seconds"] is None else minutes(cost["seconds"])
+    training = f"{time} of training" if cost["trained_here"] else "no training here"
+    labels = count(cost["labels"], "labelled face", "labelled faces")
+    return f"{training} and {labels} of the person"
 
 
 def seen(detectable: Mapping) -> str:
     """Return which differences a study could have seen (`paired_tests.detectable`)."""
     if detectable["holm_80"] is None or detectable["alone_80"] is None:
         return "no true difference could be expected to be found"
-    sizes = {
-        name: f"{100 * detectable[name]:.1f}"
-        for name in ("holm_80", "holm_50", "alone_80", "alone_50")
-    }
+    often, half, alone, alone_half = (
+        f"{100 * detectable[name]:.1f}" for name in ("holm_80", "holm_50", "alone_80", "alone_50")
+    )
     return (
-        f"a true difference of {sizes['holm_80']} points is found four times in five, one of "
-        f"{sizes['holm_50']} every other time (of the {detectable['pairs']} declared pairs the "
-        f"strictest test, Holm; a pair alone: {sizes['alone_80']} and {sizes['alone_50']})"
+        f"a true difference of {often} points is found four times in five, one of {half} every "
+        f"other time (of the {detectable['pairs']} declared pairs the strictest test, Holm; a pair "
+        f"alone: {alone} and {alone_half})"
     )
 
 
@@ -120,36 +117,18 @@ def declared(pairs: pd.DataFrame, detectable: Mapping) -> str:
     return f"{found}{f' ({listed(separated)})' if separated else ''}; {seen(detectable)}."
 
 
-def all_alike(found: Mapping) -> str:
-    """Return what a test of all models at once says (`mien.evaluation.paired_tests.all_alike`)."""
+def all_alike(found: Mapping, pairs: pd.DataFrame) -> str:
+    """Return what a test of all models says (`paired_tests.all_alike`), and the largest pair."""
     differ = "are not all" if found["p"] < 0.05 else "may all be"
-    return (
+    told = (
         f"Taken all at once, the {count(found['models'], 'model')} and rivals {differ} equally "
         f"often right on these faces (Cochran's Q over {count(found['clips'], 'clip')}, "
         f"{p_value(found['p'])})."
     )
-
-
-def largest(pairs: pd.DataFrame) -> str:
-    """Return what is known of the declared pair that differs most."""
     if pairs.empty:
-        return "No declared pair has answered the same faces."
+        return told
     row = pairs.loc[pairs["difference"].abs().idxmax()]
-    return f"The largest difference: {comparison(row)}"
-
-
-def _cost(best: str, tied: list[str], costs: Mapping[str, Mapping]) -> str:
-    def price(model: str) -> str:
-        labels = costs[model]["labels"]
-        needs = "no labelled face of the person"
-        if labels:
-            needs = count(labels, "labelled face of the person", "labelled faces of the person")
-        seconds = costs[model]["seconds"]
-        time = "an unknown time" if seconds is None else minutes(seconds)
-        training = f"{time} of training" if costs[model]["trained_here"] else "no training here"
-        return f"{training} and {needs}"
-
-    return "; ".join(f"{model} took {price(model)}" for model in (best, *tied)) + "."
+    return f"{told} The largest difference of a declared pair: {comparison(row)}"
 
 
 def compared(found: Mapping) -> str:
@@ -177,18 +156,14 @@ def restricted(scores: Mapping[tuple[str, str, str], Mapping]) -> str:
 def labels_needed(ahead: Mapping, best: pd.DataFrame) -> str:
     """Return how many labelled faces a model of one's own needs to beat the network as it is."""
     bounds = interval((ahead["ahead_low"], ahead["ahead_high"]), signed=True)
-    told = (
+    since = "never ahead of NN-FER2013 to stay"
+    if ahead["faces"] is not None:
+        since = f"ahead of NN-FER2013 from {ahead['faces']:.0f} labelled faces on"
+    said = (
+        f"{ahead['model']}, the best with all labels, is {since}; with all of them by "
         f"{points(ahead['ahead'])} (95 % interval {bounds}, paired, over clips, of this pair alone"
     )
-    told += "; the data cannot tell the two apart)" if ahead["ahead_low"] <= 0 else ")"
-    said = (
-        f"{ahead['model']}, the best with all labels, is never ahead of NN-FER2013 to stay: {told}."
-    )
-    if ahead["faces"] is not None:
-        said = (
-            f"{ahead['model']}, the best with all labels, is ahead of NN-FER2013 from "
-            f"{ahead['faces']:.0f} labelled faces on; with all of them by {told}."
-        )
+    said += "; the data cannot tell the two apart)." if ahead["ahead_low"] <= 0 else ")."
     guesses = [
         f"with {row.faces} {row.model or 'NN-FER2013 as it is'} ({percent(row.accuracy)})"
         for row in best.itertuples()
@@ -198,14 +173,7 @@ def labels_needed(ahead: Mapping, best: pd.DataFrame) -> str:
 
 def curve(found: pd.DataFrame, gains: pd.DataFrame) -> str:
     """Return what each model has with few labelled faces and with all, and whether it rises."""
-    told = []
-    for model, own in found.sort_values("faces").groupby("model", sort=False):
-        first, last = own.iloc[0], own.iloc[-1]
-        told.append(
-            f"{model} {percent(first['accuracy'])} with {first['faces']:.0f} and "
-            f"{percent(last['accuracy'])} with {last['faces']:.0f}"
-        )
-    said = [f"Right, by the number of faces learned from: {'; '.join(told)}."]
+    said = [f"Right, by the number of faces learned from: {few_and_all(found)}."]
     for row in gains.itertuples():
         rises = "whether it still rises, the data do not say"
         if row.low > 0 or row.high < 0:
@@ -216,13 +184,6 @@ def curve(found: pd.DataFrame, gains: pd.DataFrame) -> str:
             f"{rises}."
         )
     return " ".join(said)
-
-
-def disputed(faces: int, of: int) -> str:
-    """Return on how many of the labelled faces models disagree."""
-    if not faces:
-        return f"The models agree on all of {count(of, 'labelled face')}."
-    return f"The models disagree on {faces} of {count(of, 'labelled face')}."
 
 
 def choice(score: Mapping, verdict: str) -> str:
@@ -278,24 +239,32 @@ def winner(card: Mapping) -> str:
 
 def limits(found: Mapping) -> str:
     """Return what a study cannot say, as a list (`mien.study.comparison.limits`)."""
+    again, models = found["second_labels"], set(found["models"])
+    second = "nobody measured how far a second labeller would agree."
+    if again is not None:
+        second = (
+            f"of {count(again['n'], 'face')} on which raters have a majority it is the label on "
+            f"{percent(again['raters'])}."
+        )
+    two = "of two raters a majority is unanimity, so those are faces on which people do not differ"
     lines = [
         f"One person, {count(found['faces'], 'labelled face')}, {count(found['clips'], 'clip')}: "
         "the figures are about this person in these scenes.",
         f"With so few clips, {seen(found['detectable'])}; {found['undecided']} of "
         f"{count(found['pairs'], 'pair')} of models stay undecided.",
         *_one_network(found),
-        f"The unknown faces illustrate: {majority(found)}, and an accuracy on a dozen faces has an "
-        "interval that spans half the scale.",
-        "The labels of the person's faces come from whoever sorted them; "
-        + second_labels(found["second_labels"]),
+        f"The unknown faces illustrate: raters have a majority on {found['rated']} of "
+        f"{found['unknown']}; {f'{two}; ' if found['raters'] == 2 else ''}an accuracy on a dozen "
+        "faces has an interval that spans half the scale.",
+        f"The labels of the person's faces come from whoever sorted them; {second}",
         "FER2013's labels are noisy, and its copies cross its splits.",
     ]
-    if {"SVM-OpenFace", "SVM-Measured"} & set(found["models"]):
+    if {"SVM-OpenFace", "SVM-Measured"} & models:
         lines.append(
             "Action Units are a program's estimates from single images, which carry the person's "
             "resting face as a bias."
         )
-    if {"SVM-Blendshapes", "SVM-Measured"} & set(found["models"]):
+    if {"SVM-Blendshapes", "SVM-Measured"} & models:
         lines.append(
             "Blendshapes are a network's estimates of how far an animated head would be bent; "
             "their names resemble those of Action Units, and they are none."
@@ -306,39 +275,6 @@ def limits(found: Mapping) -> str:
         for one in found["set_in_view"]
     ]
     return bullets(lines)
-
-
-def second_labels(again: Mapping | None) -> str:
-    """Return how far a folder's labels stand in a second look (`mien.study.comparison`)."""
-    if again is None:
-        return "nobody measured how far a second labeller would agree."
-    faces = f"{count(again['n'], 'face')} on which raters have a majority"
-    return f"of {faces} it is the label on {percent(again['raters'])}."
-
-
-def majority(found: Mapping) -> str:
-    """Return on how many unknown faces the raters have a majority, and which faces these are."""
-    told = f"raters have a majority on {found['rated']} of {found['unknown']}"
-    if found["raters"] == 2:
-        told += (
-            "; of two raters a majority is unanimity, so those are the faces on which people do "
-            "not differ"
-        )
-    return told
-
-
-def kappa_changes(groups: pd.DataFrame) -> str:
-    """Return what each model does to the raters' agreement (its ``groups``), without a verdict."""
-    told = []
-    for row in groups[groups["change"].notna()].itertuples():
-        numbers = (row.change, row.change_low, row.change_high)
-        change, low, high = (number_text(number, signed=True) for number in numbers)
-        faces = count(row.n, "face")
-        told.append(f"{row.added} changes it by {change} (95 % interval {low} to {high}, {faces})")
-    if not told:
-        return "There is no agreement of raters to which a model could be added."
-    text = "Fleiss' kappa with a model as one more rater, against the raters alone: "
-    return text + "; ".join(told) + ". The intervals are given without a verdict."
 
 
 def _one_network(found: Mapping) -> list[str]:

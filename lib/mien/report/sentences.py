@@ -18,6 +18,7 @@ from mien.report.text import (
     interval,
     listed,
     minutes,
+    number_text,
     p_value,
     percent,
     points,
@@ -70,9 +71,8 @@ def one_pair(row: Mapping) -> str:
 
 def private_reads(reads: pd.DataFrame) -> str:
     """Return how often PrivateTest was read (`mien.study.provenance.private_reads`)."""
-    times = int((reads["set"] == "PrivateTest").sum())
     told = "In this study PrivateTest is read once, after everything was chosen."
-    if times:
+    if times := int((reads["set"] == "PrivateTest").sum()):
         told += (
             f" Over the project's history that of FER2013 itself was read {count(times, 'time')} "
             "for published figures (guides/private_test.csv), and chose nothing."
@@ -83,10 +83,8 @@ def private_reads(reads: pd.DataFrame) -> str:
 def calibration(bins: pd.DataFrame, error: float, floor: float) -> str:
     """Return how far confidence and accuracy are apart, beside the noise floor."""
     over = np.average(bins["confidence"] - bins["accuracy"], weights=bins["n"])
-    more = "more" if over > 0 else "less"
-    side = f"its answers promise {points(abs(over)).lstrip('+')} {more} than they keep"
-    if error <= floor:
-        side = "it is no further off than that"
+    side = f"its answers promise {points(abs(over)).lstrip('+')} {'more' if over > 0 else 'less'}"
+    side = "it is no further off than that" if error <= floor else f"{side} than they keep"
     return (
         f"The expected calibration error is {error:.3f}; a perfectly calibrated model would show "
         f"{floor:.3f} on {count(bins['n'].sum(), 'image')} by chance. On the whole {side}."
@@ -131,12 +129,9 @@ def highest(board: Mapping[str, Mapping]) -> str:
     best = max(board, key=lambda name: board[name]["accuracy"])
     low = board[best]["accuracy_ci95"][0]
     beside = [n for n, one in board.items() if n != best and one["accuracy_ci95"][1] >= low]
-    apart = "overlaps with none of the others"
-    if beside:
-        apart = f"overlaps with {'that' if len(beside) == 1 else 'those'} of {listed(beside)}"
     return (
-        f"The highest accuracy is that of {best}, {percent(board[best]['accuracy'])}; its interval "
-        f"{apart}."
+        f"The highest accuracy is that of {best}, {percent(board[best]['accuracy'])}; the "
+        f"intervals that overlap with its own: {listed(beside)}."
     )
 
 
@@ -158,20 +153,19 @@ def answered(predictions: pd.DataFrame) -> str:
 def forgotten(likeness: pd.DataFrame) -> str:
     """Return whether maps survive that layers forget (`mien.network.saliency.sanity_check`)."""
     last = likeness["correlation"].iloc[-1]
-    said = f"When every layer has forgotten, the likeness is {last:.2f}".replace("-", "−")
-    if last >= 0.5:
-        return f"{said}: much of these maps is the picture's and not what the network has learned."
-    return f"{said}: the maps depend on what the network has learned."
+    said = "much of these maps is the picture's and not what the network has learned"
+    if last < 0.5:
+        said = "the maps depend on what the network has learned"
+    return f"When every layer has forgotten, the likeness is {number_text(last)}: {said}."
 
 
 def named(model: str, score: Mapping) -> str:
     """Return the name of a model and, of a network, how many trainings its score is about."""
-    if "trainings" not in score:
-        return model
-    if score["trainings"] == 1:
-        return f"{model} (this one trained network)"
+    trainings = score.get("trainings")
+    if trainings in (None, 1):
+        return f"{model} (this one trained network)" if trainings else model
     return (
-        f"{model} (mean of {score['trainings']} trained networks, standard deviation "
+        f"{model} (mean of {trainings} trained networks, standard deviation "
         f"{100 * score['accuracy_sd']:.1f} points)"
     )
 
@@ -192,13 +186,10 @@ def rating_standing(standing: Mapping[str, int]) -> str:
             f"**{count(standing['left'], 'face')} left.** The tables below fill when every face "
             "has its answer; run these cells again then."
         )
-    said = f"All {count(standing['faces'], 'face')} have your answer."
-    if standing["twice"]:
-        said += (
-            f" Of {count(standing['twice'], 'face')} shown twice you answered "
-            f"{standing['alike']} alike."
-        )
-    return said
+    return (
+        f"All {count(standing['faces'], 'face')} have your answer. Of "
+        f"{count(standing['twice'], 'face')} shown twice you answered {standing['alike']} alike."
+    )
 
 
 def trials(best: Mapping) -> str:
@@ -240,26 +231,26 @@ def ablation(choices: pd.DataFrame, noise: float, n: int) -> str:
 
 def overfitting(turning: Mapping) -> str:
     """Return whether a training over-fits (`mien.network.training.turning_points`)."""
-    said = (
-        f"PublicTest accuracy was highest, {percent(turning['best_accuracy'])}, in epoch "
-        f"{turning['best_epoch']} of {turning['epochs']}. "
+    rise = (
+        f"was lowest in epoch {turning['lowest_loss_epoch']} and ended "
+        f"{percent(turning['loss_rise'])} higher: the network over-fits towards the end"
     )
     if turning["loss_rise"] <= 0.02:
-        return said + "Its loss did not turn upwards, so over-fitting is not visible."
-    return said + (
-        f"Its loss was lowest in epoch {turning['lowest_loss_epoch']} and ended "
-        f"{percent(turning['loss_rise'])} higher: the network over-fits towards the end."
+        rise = "did not turn upwards, so over-fitting is not visible"
+    return (
+        f"PublicTest accuracy was highest, {percent(turning['best_accuracy'])}, in epoch "
+        f"{turning['best_epoch']} of {turning['epochs']}. Its loss {rise}."
     )
 
 
 def same_minutes(reached: Mapping) -> str:
     """Return how far two networks were (`mien.network.ablation.at_the_same_time`)."""
-    ours = "; ours had not finished its first epoch then"
+    ours = "had not finished its first epoch"
     if reached["ours"] is not None:
-        ours = f", ours on {percent(reached['ours'])}"
+        ours = f"was right on {percent(reached['ours'])}"
     return (
         f"After {minutes(60 * reached['minutes'])} the assignment's network is right on "
-        f"{percent(reached['theirs'])} of PublicTest{ours}. Ours ends at "
+        f"{percent(reached['theirs'])} of PublicTest; ours {ours} then. Ours ends at "
         f"{percent(reached['our_end'])} after {minutes(60 * reached['our_minutes'])}."
     )
 
@@ -272,33 +263,31 @@ def ferplus(found: Mapping[str, Any] | None, model: str) -> str:
         return f"FER+ was not asked: {escape(found['unfit'])}."
     if not found:
         return "FER+ has no votes on any PrivateTest face."
-    table, errors = found["agreement"], found["errors"].iloc[0]
+    table, errors, alike = found["agreement"], found["errors"].iloc[0], found["undisputed"]
     rows = table[table["emotion"] == "all"].set_index("who")
     own, label, voter = (rows.loc[who] for who in ("model", "label", "another voter"))
-    told = (
+    told = [
         f"A tagger drawn at random agrees with {model} on {percent(own['voter'])} of "
         f"{count(own['n'], 'PrivateTest face')}, with FER2013's label on "
-        f"{percent(label['voter'])}, with another tagger on {percent(voter['voter'])}. "
-    )
+        f"{percent(label['voter'])}, with another tagger on {percent(voter['voter'])}."
+    ]
     if own["n_majority"]:
-        told += (
+        told.append(
             f"Where most taggers name one emotion ({count(own['n_majority'], 'face')}), {model} "
-            f"agrees on {percent(own['majority'])}, the label on {percent(label['majority'])}"
+            f"agrees on {percent(own['majority'])}, the label on {percent(label['majority'])}."
         )
-        alike = found["undisputed"]
-        told += (
-            f"; where the label is that emotion ({alike['n']:,}), {model} is right on "
-            f"{percent(alike['accuracy'])} (95 % interval {interval(alike['accuracy_ci95'])}). "
-            if alike["n"]
-            else ". "
+    if alike["n"]:
+        told.append(
+            f"Where the label is what most taggers name ({alike['n']:,}), {model} is right on "
+            f"{percent(alike['accuracy'])} (95 % interval {interval(alike['accuracy_ci95'])})."
         )
     if errors["n"]:
-        told += (
+        told.append(
             f"Of its {count(errors['n'], 'error')}, {percent(errors['more'] + errors['as many'])} "
             f"are none to the taggers, of whom at least as many name its answer as the label; "
             f"in {percent(errors['none'])} nobody does."
         )
-    return told.strip()
+    return " ".join(told)
 
 
 def augmented(augment: Mapping[str, float]) -> str:
@@ -314,16 +303,6 @@ def augmented(augment: Mapping[str, float]) -> str:
     return f"Each time that a face is shown it is {listed([told[n] for n in told if augment[n]])}."
 
 
-#: What inner folds choose, in words; of numbers the name is the parameter's.
-_CHOICES = {"with_std": "a scale of its own for every column"}
-
-
-def _value(value: object) -> str:
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return f"{value:g}" if isinstance(value, float | int) else str(value)
-
-
 def choices(candidates: Mapping[str, Sequence[float]], chosen: Sequence[Mapping]) -> str:
     """Return among what ``candidates`` the inner folds chose, and how often each."""
     if not candidates:
@@ -331,17 +310,16 @@ def choices(candidates: Mapping[str, Sequence[float]], chosen: Sequence[Mapping]
     told = []
     for name, values in candidates.items():
         times = [sum(choice.get(name) == value for choice in chosen) for value in values]
-        pairs = [f"{_value(value)} ({n})" for value, n in zip(values, times, strict=True)]
-        told.append(f"*{_choice(name)}* {listed(pairs)}")
+        pairs = [f"{value} ({n})" for value, n in zip(values, times, strict=True)]
+        told.append(f"*{_parameter(name)}* {listed(pairs)}")
     return (
         f"What the inner folds chose in {count(len(chosen), 'fold')}, and how often: "
         f"{'; '.join(told)}."
     )
 
 
-def _choice(name: str) -> str:
-    name = name.rpartition("__")[2]
-    return _CHOICES.get(name, name)
+def _parameter(name: str) -> str:
+    return name.rpartition("__")[2].replace("with_std", "a scale of its own for every column")
 
 
 def measured_procedure(described: Mapping[str, Any]) -> str:
@@ -351,29 +329,17 @@ def measured_procedure(described: Mapping[str, Any]) -> str:
         levels = listed([f"{level:g}" for level in described["views"]])
         seen = f"Its {count(len(described['views']), 'view')} take up to {levels} of 1 for noise"
         seen += ", and what is called present counts double." if described["presence"] else "."
-    told = [
-        f"*{_choice(name)}* among {listed([_value(value) for value in values])}"
-        for name, values in described["choices"].items()
-    ]
-    if not told:
+    if not described["choices"]:
         return f"{seen} Nothing is chosen inside a training fold."
+    names = [f"*{_parameter(name)}*" for name in described["choices"]]
     return (
         f"{seen} Inside every training fold, {count(described['n_splits'], 'inner fold')} that "
-        f"keep clips whole choose {listed(told)}."
+        f"keep clips whole choose {listed(names)}."
     )
 
 
-def trained(settings: Mapping[str, Any]) -> str:
-    """Return which weights a training ends with (`mien.network.training.Recipe.settings`)."""
-    kept = {"best": "that PublicTest found best", "last": "that was the last"}[settings["keep"]]
-    return (
-        f"What PublicTest looks at is a moving average of the weights (momentum "
-        f"{settings['ema']:g} a step); kept are those of the epoch {kept}."
-    )
-
-
-def tuned(described: Mapping[str, Any], explained: bool = True) -> str:
-    """Return how a network is tuned (`mien.network.fine_tuning.Tuner.describe`)."""
+def tuned(described: Mapping[str, Any], chosen: Sequence[int], explained: bool = True) -> str:
+    """Return how a network is tuned (`Tuner.describe`), and for how many epochs by the folds."""
     frozen = count(described["frozen"], "stage") if described["frozen"] else "nothing"
     said = f"Frozen, from the input on: {frozen}."
     if not described["own"]:
@@ -385,16 +351,9 @@ def tuned(described: Mapping[str, Any], explained: bool = True) -> str:
         f"of {described['learning_rate']:g}, pulled to its start with a weight of "
         f"{described['l2_to_start']:g}. {augmented(vars(described['augment']))} Inside every "
         f"training fold, {count(described['inner_folds'], 'inner fold')} that keep clips whole "
-        f"choose after how many epochs to stop, among 0 to {described['epochs']}."
+        f"choose after how many epochs to stop, among 0 to {described['epochs']}: over all folds "
+        f"and repeats {min(chosen)} to {max(chosen)}, {median(chosen):.0f} in the middle."
     )
-
-
-def chosen_epochs(chosen: Sequence[int], most: int) -> str:
-    """Return how many epochs the inner splits of fine-tuning chose, of at most so many."""
-    told = f"{min(chosen)} to {max(chosen)} epochs, {median(chosen):.0f} in the middle,"
-    if min(chosen) == max(chosen):
-        told = f"{count(min(chosen), 'epoch')} everywhere,"
-    return f"Over all folds and repeats, the inner splits chose {told} of at most {most}."
 
 
 def thirds(shares: Mapping[str, Sequence[float]]) -> str:
@@ -414,9 +373,20 @@ def likeness(correlations: Mapping[str, float]) -> str:
     """Return how far two kinds of maps agree (`mien.evaluation.heat_maps.likeness`)."""
     if not correlations:
         return "The two ways cannot be compared: one of them shows no place at all."
-    told = ", ".join(f"*{emotion}* {value:.2f}" for emotion, value in correlations.items())
-    told = told.replace("-", "−")
+    told = ", ".join(f"*{emotion}* {number_text(value)}" for emotion, value in correlations.items())
     return f"The places that Grad-CAM and occlusion find correlate (Spearman) by {told}."
+
+
+def few_and_all(found: pd.DataFrame) -> str:
+    """Return what each model has with the fewest and with all faces learned from."""
+    told = []
+    for model, own in found.sort_values("faces").groupby("model", sort=False):
+        few, every = own.iloc[0], own.iloc[-1]
+        told.append(
+            f"{model} {percent(few['accuracy'])} with {few['faces']:.0f} and "
+            f"{percent(every['accuracy'])} with {every['faces']:.0f}"
+        )
+    return "; ".join(told)
 
 
 def crowd(facts: Mapping[str, Any]) -> str:
@@ -479,24 +449,18 @@ def person(facts: Mapping[str, Any]) -> str:
     )
 
 
-def raters(pairs: pd.DataFrame) -> str:
-    """Return how far the first two raters agree (`pairs` of `mien.evaluation.rater_agreement`)."""
-    if pairs.empty:
-        return "Fewer than two raters have labelled the unknown faces, so there is no agreement."
-    row = pairs.iloc[0]
-    said = (
-        f"{escape(row['a'])} and {escape(row['b'])} agree on {row['agree']} of "
-        f"{count(row['n'], 'face')}"
-    )
-    if np.isfinite(row["kappa"]):
-        said += f"; Cohen's kappa is {row['kappa']:.2f}, {strength(row['kappa'])} agreement"
-    return said + "."
-
-
-def folder(pairs: pd.DataFrame) -> str:
-    """Return how far raters agree with the folder's labels; of `raters` those pairs alone."""
-    told = [raters(pairs.iloc[[row]]) for row in np.flatnonzero(pairs["n"])]
-    return " ".join(told) or "Nobody has rated labelled faces, so their labels have no second look."
+def raters(pairs: pd.DataFrame, faces: str) -> str:
+    """Return how far those who judged ``faces`` agree (``pairs`` of `rater_agreement`)."""
+    told = []
+    for row in pairs[pairs["n"] > 0].itertuples():
+        kappa = ""
+        if np.isfinite(row.kappa):
+            kappa = f"; Cohen's kappa is {row.kappa:.2f}, {strength(row.kappa)} agreement"
+        told.append(
+            f"{escape(row.a)} and {escape(row.b)} agree on {row.agree} of "
+            f"{count(row.n, 'face')}{kappa}."
+        )
+    return " ".join(told) or f"Fewer than two have judged {faces}, so there is no agreement."
 
 
 def measured(model: str, read: Mapping[str, Any], sources: Iterable[str]) -> str:
@@ -516,13 +480,6 @@ def measured(model: str, read: Mapping[str, Any], sources: Iterable[str]) -> str
     )
 
 
-def measured_twice(faces: int) -> str:
-    """Return on how many labelled faces blendshapes stand beside Action Units."""
-    if not faces:
-        return "No labelled face has both Action Units and blendshapes, so no model stands beside."
-    return f"{count(faces, 'labelled face')} have both Action Units and blendshapes."
-
-
 def leak(gained: Mapping[str, Any], honest: Mapping[str, Any]) -> str:
     """Return what folds claim that let frames of a clip stand on both sides.
 
@@ -538,13 +495,9 @@ def leak(gained: Mapping[str, Any], honest: Mapping[str, Any]) -> str:
 
 def left_out(apart: Sequence[bool]) -> str:
     """Return how many labelled faces were left out to answer the unknown ones."""
-    left = len(apart) - sum(apart)
-    if not left:
-        return "To answer the unknown faces, no labelled face was left out."
-    were = "was" if left == 1 else "were"
     return (
-        f"To answer the unknown faces, {count(left, 'labelled face')} of their clips {were} left "
-        f"out of {len(apart)}."
+        f"To answer the unknown faces, {len(apart) - sum(apart)} of "
+        f"{count(len(apart), 'labelled face')} were left out: those of the same clips."
     )
 
 

@@ -198,3 +198,17 @@ def percent_axis(axis, *, signed: bool = False) -> None:
         return number if signed else f"{number} %"
 
     axis.set_major_formatter(mpl.ticker.FuncFormatter(text))
+
+
+def rows_of(axes: Axes, names: Sequence[str], *, above: float = 0.0, signed: bool = False) -> None:
+    """Name the rows 0, 1, … from the top of an axis of rates, with some room above the first."""
+    axes.set_yticks(range(len(names)), names)
+    axes.set_ylim(len(names) - 0.5, -0.5 - above)
+    axes.tick_params("y", length=0)
+    axes.grid(axis="x")
+    percent_axis(axes.xaxis, signed=signed)
+
+
+def legend(figure: Figure, axes: Axes, *, ncols: int = 2) -> None:
+    """Say above a figure what is drawn on these axes."""
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper left", ncols=ncols)
