@@ -92,8 +92,7 @@ def verdict(
 def _price(cost: Mapping) -> str:
     time = "an unknown time" if cost["seconds"] is None else minutes(cost["seconds"])
     training = f"{time} of training" if cost["trained_here"] else "no training here"
-    labels = count(cost["labels"], "labelled face", "labelled faces")
-    return f"{training} and {labels} of the person"
+    return f"{training} and {count(cost['labels'], 'labelled face')} of the person"
 
 
 def seen(detectable: Mapping) -> str:

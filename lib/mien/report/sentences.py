@@ -186,10 +186,11 @@ def rating_standing(standing: Mapping[str, int]) -> str:
             f"**{count(standing['left'], 'face')} left.** The tables below fill when every face "
             "has its answer; run these cells again then."
         )
-    return (
-        f"All {count(standing['faces'], 'face')} have your answer. Of "
-        f"{count(standing['twice'], 'face')} shown twice you answered {standing['alike']} alike."
-    )
+    said = f"All {count(standing['faces'], 'face')} have your answer."
+    if standing["twice"]:
+        twice = count(standing["twice"], "face")
+        said += f" Of {twice} shown twice you answered {standing['alike']} alike."
+    return said
 
 
 def trials(best: Mapping) -> str:
