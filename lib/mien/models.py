@@ -9,15 +9,14 @@ class Model:
     """What all rooms must know of a model."""
 
     name: str
+    learned_from: str  # in words
     part: str  # the chapter whose tables hold its answers to the person's faces
     trained_in: str  # the chapter that trains it
-    learned_from: str  # in words
     file: str = ""  # in the study's folder models
     colour: str = ""  # of its figures: blue reads designed features, red and ochre learned ones
     marker: str = ""
     network: bool = False  # its training is a matter of chance: another one answers otherwise
     fitted_on_person: bool = False  # it learned from labelled faces, so it is judged out of fold
-    gap: str = ""  # what a study without this model lacks (mien.study.data_check)
     starts_from: str = ""  # the model whose training its own goes on with
 
     @property
@@ -44,7 +43,6 @@ _OfMeasures = partial(
     colour="#004488",
     marker="s",
     fitted_on_person=True,
-    gap="A2",
 )
 
 #: The models by name, in the order of every table and legend. Of those on measured features one is
@@ -54,36 +52,32 @@ MODELS: dict[str, Model] = {
     for model in (
         Model(
             "SVM-FER2013",
+            "the crowd's pictures, by designed features",
             part="A1",
             trained_in="A1",
             file="A1.skops",
-            learned_from="the crowd's pictures, by designed features",
             colour="#5b90c7",
             marker="o",
-            gap="A1",
         ),
-        _OfMeasures("SVM-OpenFace", learned_from="the person's labels alone, by Action Units"),
-        _OfMeasures("SVM-Blendshapes", learned_from="the person's labels alone, by blendshapes"),
-        _OfMeasures(
-            "SVM-Measured",
-            learned_from="the person's labels alone, by Action Units and blendshapes",
-        ),
+        _OfMeasures("SVM-OpenFace", "the person's labels alone, by Action Units"),
+        _OfMeasures("SVM-Blendshapes", "the person's labels alone, by blendshapes"),
+        _OfMeasures("SVM-Measured", "the person's labels alone, by Action Units and blendshapes"),
         Model(
             "NN-FER2013",
+            "the crowd's pictures",
             part="B2",
             trained_in="B1",
             file="B1.keras",
-            learned_from="the crowd's pictures",
             colour="#c17a17",
             marker="^",
             network=True,
         ),
         Model(
             "NN-FineTuned",
+            "the crowd's pictures, then the person's",
             part="B3",
             trained_in="B3",
             file="B3.keras",
-            learned_from="the crowd's pictures, then the person's",
             colour="#8a2e44",
             marker="D",
             network=True,
@@ -104,40 +98,29 @@ _Stored = partial(_OfANetwork, file="B3-labelled.npz")
 RIVALS: dict[str, Model] = {
     rival.name: rival
     for rival in (
-        _OfImages("HOG + LR", learned_from="the person's labels alone, by gradients"),
-        _OfImages("patches + LR", learned_from="the person's labels alone, by patches"),
-        _OfImages(
-            "SVM-FER2013 + LR",
-            learned_from="the crowd's labels, then the person's, by distances",
-        ),
+        _OfImages("HOG + LR", "the person's labels alone, by gradients"),
+        _OfImages("patches + LR", "the person's labels alone, by patches"),
+        _OfImages("SVM-FER2013 + LR", "the crowd's labels, then the person's, by distances"),
         _OfANetwork(
             "untrained NN + LR",
-            learned_from="the person's labels alone, by a network that has learned nothing",
+            "the person's labels alone, by a network that has learned nothing",
         ),
-        _Stored(
-            "NN-FER2013 + LR",
-            learned_from="the crowd's labels, then the person's, by learned features",
-        ),
-        _Stored(
-            "NN-FER2013 + prototypes",
-            learned_from="as NN-FER2013 + LR, by the mean of every emotion",
-        ),
+        _Stored("NN-FER2013 + LR", "the crowd's labels, then the person's, by learned features"),
+        _Stored("NN-FER2013 + prototypes", "as NN-FER2013 + LR, by the mean of every emotion"),
         _Stored(
             "NN-FER2013 + prior",
-            learned_from="the crowd's labels, and how often the person shows which emotion",
+            "the crowd's labels, and how often the person shows which emotion",
         ),
         _OfANetwork(
-            "NN-FineTuned, other start",
-            learned_from="as NN-FineTuned, from the other of the two heads",
+            "NN-FineTuned, other start", "as NN-FineTuned, from the other of the two heads"
         ),
         _Stored(
             "measured and NN + LR",
-            learned_from="as NN-FER2013 + LR, by learned and measured features together",
+            "as NN-FER2013 + LR, by learned and measured features together",
         ),
         _Stored(
             "measured and NN, fused",
-            learned_from="as NN-FER2013 + LR, its probabilities averaged with those by measured "
-            "features",
+            "as NN-FER2013 + LR, its probabilities averaged with those by measured features",
         ),
     )
 }
@@ -175,13 +158,7 @@ def declared(designed: str) -> dict[tuple[str, str], str]:
 
 
 def is_network(name: str) -> bool:
-    """Return whether a model or rival is a network, which another training would change.
-
-    Examples
-    --------
-    >>> is_network("NN-FER2013"), is_network("patches + LR"), is_network("nobody")
-    (True, False, False)
-    """
+    """Return whether a model or rival is a network, which another training would change."""
     known = (MODELS | RIVALS).get(name)
     return known is not None and known.network
 

@@ -311,7 +311,7 @@ def test_a_face_too_many_or_a_score_that_is_missing_stops_the_comparison(chapter
         comparison.labelled_answers(chapter)
     chapter.scores["B3"][1]["n"] = 3
     del chapter.scores["B3"][-1]
-    with pytest.raises(DataError, match="chapter B3 says nothing of"):
+    with pytest.raises(DataError, match="chapter B3 says nothing; run that"):
         comparison.labelled_answers(chapter)
 
 

@@ -47,10 +47,15 @@ class Answers:
         return float(pd.Series(self.truth).value_counts(normalize=True).iloc[0])
 
     @property
+    def of_competitors(self) -> dict[str, np.ndarray]:
+        """What the models have ``given``, without their rivals."""
+        names = [model.name for model in competitors(self.designed)]
+        return {name: self.given[name] for name in names if name in self.given}
+
+    @property
     def disputed(self) -> list[str]:
         """The files on which the models' first answers are not all alike."""
-        names = [model.name for model in competitors(self.designed) if model.name in self.given]
-        first = np.stack([self.given[name][0, 0] for name in names])
+        first = np.stack([given[0, 0] for given in self.of_competitors.values()])
         return self.file_name[(first != first[0]).any(axis=0)].tolist()
 
 
@@ -60,9 +65,9 @@ def compared(chapter: Chapter) -> dict[str, Any]:
     return {
         "models": [model.name for model in here],
         "missing": {
-            model.name: chapter.missing[model.gap]
+            model.name: chapter.missing[model.part]
             for model in competitors(chapter.competitor)
-            if model.gap in chapter.missing
+            if model.part in chapter.missing
         },
         "came_trained": [model.name for model in here if model.trained_in in chapter.missing],
     }
@@ -71,54 +76,43 @@ def compared(chapter: Chapter) -> dict[str, Any]:
 def labelled_answers(chapter: Chapter) -> Answers:
     """Return what the models of this study answered to the labelled faces, on the same faces.
 
-    `DataError` if the chapters differ about a face (`mien.study.predictions.checked_faces`), or a
+    `DataError` if the chapters differ about a face (`mien.study.predictions.shared_answers`), or a
     model's answers are not as often right as its own chapter says.
     """
-    tables = {
-        model.name: chapter.table(model.part, "repeats") for model in _models(chapter)
-    } | _rivals(chapter)
+    own = {model.name: chapter.table(model.part, "repeats") for model in _models(chapter)}
+    rivals = _rivals(chapter)
+    tables = own | rivals
     faces, given = shared_answers(tables)
     for name, table in tables.items():
-        _check_told(chapter, name, table)
-    names = faces["file_name"]
+        _check_told(chapter, name, table, "-rival" if name in rivals else "")
+    probability, of_truth, folds = (
+        {name: by_repeat(each, what, faces["file_name"]) for name, each in tables.items()}
+        for what in ("probability", "p_truth", "fold")
+    )
     return Answers(
-        **{name: faces[name].to_numpy(dtype=str) for name in ("file_name", "clip", "truth")},
+        **{name: faces[name].to_numpy(dtype=str) for name in faces},
         given=given,
-        **{
-            what: {
-                name: by_repeat(each, column, names).astype(float) for name, each in tables.items()
-            }
-            for what, column in (("probability", "probability"), ("of_truth", "p_truth"))
-        },
-        folds={
-            name: by_repeat(table, "fold", names)[0].astype(int)
-            for name, table in tables.items()
-            if (table["fold"] >= 0).all()
-        },
+        probability=probability,
+        of_truth=of_truth,
+        folds={name: each[0] for name, each in folds.items() if (each >= 0).all()},
         designed=chapter.competitor,
     )
 
 
-def _check_told(chapter: Chapter, name: str, table: pd.DataFrame) -> None:
+def _check_told(chapter: Chapter, name: str, table: pd.DataFrame, ending: str) -> None:
     """Refuse answers that are not as often right as the chapter which gave them says."""
     part = (MODELS | RIVALS)[name].part
-    competing = name in [model.name for model in competitors(chapter.competitor)]
-    wanted = "target-labelled" if competing else "target-labelled-rival"
-    told = [
-        score
-        for score in chapter.metrics(part)["scores"]
-        if score["set"] == wanted and score.get("model", name) == name
-    ]
     right = float((table["predicted"] == table["truth"]).mean())
-    faces = table["file_name"].nunique()
-    for score in told:
-        if score["n"] != faces or abs(score["accuracy"] - right) > 1e-9:
-            raise DataError(
-                f"{name} is right on {right:.4%} of {faces} faces by its answers, but chapter "
-                f"{part} says {score['accuracy']:.4%} of {score['n']}; run that chapter again"
-            )
-    if not told:
-        raise DataError(f"chapter {part} says nothing of {name}; run that chapter again")
+    faces, said = table["file_name"].nunique(), "nothing"
+    for score in chapter.metrics(part)["scores"]:
+        if score["set"] == f"target-labelled{ending}" and score.get("model", name) == name:
+            if score["n"] == faces and abs(score["accuracy"] - right) < 1e-9:
+                return
+            said = f"{score['accuracy']:.4%} of {score['n']}"
+    raise DataError(
+        f"{name} is right on {right:.4%} of {faces} faces by its answers, but chapter {part} says "
+        f"{said}; run that chapter again"
+    )
 
 
 def _rivals(chapter: Chapter) -> dict[str, pd.DataFrame]:
@@ -133,25 +127,18 @@ def _rivals(chapter: Chapter) -> dict[str, pd.DataFrame]:
     return found
 
 
-def labelled_scores(
-    answers: Answers, *, labels: list[str], seed: int, resamples: int
-) -> dict[str, dict[str, Any]]:
-    """Return the score of every model on the same labelled faces (`mien.evaluation.scores`)."""
-    how = {
-        "labels": labels,
-        "set": "target-labelled",
-        "clips": answers.clip,
-        "seed": seed,
-        "resamples": resamples,
-    }
+def labelled_scores(answers: Answers, **how: Any) -> dict[str, dict[str, Any]]:
+    """Return the score of every model on the same labelled faces.
+
+    ``how`` are ``labels``, ``seed`` and ``resamples`` of `mien.evaluation.scores.score_set`.
+    """
+    how |= {"set": "target-labelled", "clips": answers.clip}
     found = {}
-    for model, given in answers.given.items():
-        of_truth = answers.of_truth[model]
-        if model not in answers.folds:
-            given, of_truth = given[:, 0], of_truth[:, 0]
-        if not is_network(model):
-            given, of_truth = given[0], of_truth[0]
-        if model in answers.folds:
+    for model in answers.given:
+        fitted = model in answers.folds
+        of = (np.s_[:] if is_network(model) else 0, np.s_[:] if fitted else 0)
+        given, of_truth = answers.given[model][of], answers.of_truth[model][of]
+        if fitted:
             folds = answers.folds[model]
             score = scores.repeated_scores(answers.truth, given, folds, of_truth=of_truth, **how)
         else:
@@ -196,13 +183,12 @@ def winner(
     stored = {model.name: model for model in [*_models(chapter), *rivals]}
     best = stored[max(stored, key=lambda name: scores[name]["accuracy"])]
     score, trade = scores[best.name], answered_at(coverage(answers)[best.name], ERRORS)
-    told = {name: score[name] for name in ("accuracy", "accuracy_ci95")}
     files = {"model": _stored(chapter, best)}
-    columns = chapter.metrics("A2")["features"]["columns"] if best.part == "A2" else []
     if best.name in RIVALS:
         files["network"] = _stored(chapter, MODELS["NN-FER2013"])
-    if best.name.startswith("measured"):
-        columns = person.features("both").names
+    columns = person.features("both").names if best.name.startswith("measured") else []
+    if best.part == "A2":
+        columns = chapter.metrics("A2")["features"]["columns"]
     crowds = best.name.startswith("NN-FER2013")
     card = {
         "model": best.name,
@@ -210,7 +196,8 @@ def winner(
         "among": list(stored),
         "faces": score["n"],
         "clips": len(set(answers.clip)),
-        **told,
+        "accuracy": score["accuracy"],
+        "accuracy_ci95": score["accuracy_ci95"],
         "emotions": person.emotions,
         "columns": columns,
         "temperature": chapter.metrics("B2")["temperature"] if crowds else 1.0,
@@ -288,8 +275,7 @@ def second_labels(person: Person, answers: Answers) -> pd.DataFrame:
     majority = pd.Series(person.majority().to_numpy(str), person.faces["file_name"])
     again = majority[answers.file_name].to_numpy()
     seen, rows = again != "", []
-    names = [model.name for model in competitors(answers.designed) if model.name in answers.given]
-    given = {"the folder": answers.truth} | {name: answers.given[name] for name in names}
+    given = {"the folder": answers.truth, **answers.of_competitors}
     for who, said in given.items() if seen.any() else ():
         by_raters, by_folder = ((said == truth)[..., seen] for truth in (again, answers.truth))
         rows.append((who, int(seen.sum()), by_raters.mean(), by_folder.mean()))
@@ -305,38 +291,35 @@ def costs(chapter: Chapter) -> dict[str, dict[str, Any]]:
     that another model could not read; ``bytes`` of the stored model. Seconds and milliseconds are
     None where a chapter does not say.
     """
-    return {model.name: _costs(chapter, model) for model in _models(chapter)}
-
-
-def _costs(chapter: Chapter, model: Model) -> dict[str, Any]:
-    here = model.trained_in not in chapter.missing
-    sets = chapter.table(model.part, "predictions")["set"]
-    # Those that were fitted on the person are timed on faces from which they did not learn.
-    read = (sets == "unknown").sum() if model.fitted_on_person else len(sets)
-    metrics = chapter.metrics(model.part)
-    read *= metrics["scores"][0].get("trainings", 1)
-    predicting = metrics["seconds"].get("predict")
-    return {
-        "trained_here": here,
-        "seconds": _training_seconds(chapter, model) if here else None,
-        "milliseconds": None if predicting is None or not read else 1000 * predicting / read,
-        "labels": int((sets == "labelled").sum()) if model.fitted_on_person else 0,
-        "bytes": _stored(chapter, model).stat().st_size,
-    }
+    found = {}
+    for model in _models(chapter):
+        sets = chapter.table(model.part, "predictions")["set"]
+        # Those that were fitted on the person are timed on faces from which they did not learn.
+        read = (sets == "unknown").sum() if model.fitted_on_person else len(sets)
+        metrics = chapter.metrics(model.part)
+        read *= metrics["scores"][0].get("trainings", 1)
+        predicting = metrics["seconds"].get("predict")
+        parts = [MODELS[name].trained_in for name in (model.name, model.starts_from) if name]
+        here = model.trained_in not in chapter.missing
+        fitting = [
+            chapter.metrics(part)["seconds"].get("fit")
+            for part in parts
+            if part not in chapter.missing
+        ]
+        found[model.name] = {
+            "trained_here": here,
+            "seconds": sum(fitting) if here and None not in fitting else None,
+            "milliseconds": None if predicting is None or not read else 1000 * predicting / read,
+            "labels": int((sets == "labelled").sum()) if model.fitted_on_person else 0,
+            "bytes": _stored(chapter, model).stat().st_size,
+        }
+    return found
 
 
 def _stored(chapter: Chapter, model: Model) -> Path:
     if model.trained_in in chapter.missing:
         return SHIPPED
     return chapter.stored_model(model.trained_in, model.file)
-
-
-def _training_seconds(chapter: Chapter, model: Model) -> float | None:
-    spent = [chapter.metrics(model.trained_in)["seconds"].get("fit")]
-    start = MODELS.get(model.starts_from)
-    if start and start.trained_in not in chapter.missing:
-        spent.append(_training_seconds(chapter, start))
-    return None if None in spent else sum(spent)
 
 
 def limits(
@@ -376,25 +359,21 @@ def gallery_items(
     chapter: Chapter, person: Person, file_names: Collection[str]
 ) -> list[GalleryItem]:
     """Return these faces with truth, raters and answers, where every model could read them."""
-    frames = {
-        model.name: chapter.table(model.part, "predictions").set_index("file_name")
-        for model in _models(chapter)
-    }
+    every = {model.name: chapter.table(model.part, "predictions") for model in _models(chapter)}
+    answered = pd.concat(every, names=["model"]).reset_index("model").groupby("file_name")
     items = []
-    for row, name in person.faces["file_name"].items():
-        if name not in file_names or any(name not in frame.index for frame in frames.values()):
+    for crop, name in zip(person.crops, person.faces["file_name"], strict=True):
+        if name not in file_names or len(rows := answered.get_group(name)) < len(every):
             continue
-        said = {model: frame.loc[name] for model, frame in frames.items()}
         answers = {
-            model: (row["predicted"], float(row[f"p_{row['predicted']}"]))
-            for model, row in said.items()
+            row["model"]: (row["predicted"], row[f"p_{row['predicted']}"])
+            for row in rows.to_dict("records")
         }
-        truth = next(iter(said.values()))["truth"]
         rated = person.ratings[person.ratings["file_name"] == name]
         raters = dict(zip(rated["rater"], rated["label"], strict=True))
-        items.append(GalleryItem(person.crops[row], name, truth, answers, raters))
+        items.append(GalleryItem(crop, name, rows["truth"].iloc[0], answers, raters))
     return items
 
 
 def _models(chapter: Chapter) -> list[Model]:
-    return [model for model in competitors(chapter.competitor) if model.gap not in chapter.missing]
+    return [model for model in competitors(chapter.competitor) if model.part not in chapter.missing]

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 
 from mien.data import ferplus
-from mien.data.images import open_image
 from mien.emotions import EMOTIONS, SHARES, codes, named, probability_of, restrict, spread
 from mien.errors import DataError
 from mien.evaluation import probing
@@ -19,13 +17,16 @@ from mien.evaluation.calibration import apply_temperature
 from mien.evaluation.intervals import wilson_interval
 from mien.evaluation.rater_agreement import errors_among_voters, with_voters
 from mien.photos import blendshapes, reading
-from mien.prediction_output import NO_FACE, UNSURE, face_table
+from mien.prediction_output import UNSURE
 from mien.study import results
 
 if TYPE_CHECKING:
     from mien.data.fer2013 import Fer2013
     from mien.data.person import Labelled, Person
     from mien.study.chapter import Chapter
+
+
+_FACE = ["file_name", "clip", "truth"]
 
 
 def person_predictions(
@@ -60,26 +61,20 @@ def repeats_table(
     repeat, fold, predicted, probability`` (that of the answer), ``p_truth`` (that of the truth);
     training 0, repeat 0 is what predictions.csv holds.
     """
-    faces = person.faces.loc[rows, ["file_name", "clip", "label"]].reset_index(drop=True)
-    faces = faces.rename(columns={"label": "truth"})
-    trainings, repeats = probabilities.shape[:2]
-    folds = np.broadcast_to(folds, (repeats, len(faces)))
+    faces = person.faces.loc[rows, ["file_name", "clip", "label"]].rename(
+        columns={"label": "truth"}
+    )
+    training, repeat, face = (each.ravel() for each in np.indices(probabilities.shape[:3]))
     answers = named(probabilities.argmax(axis=-1))
     of_truth = probability_of(faces["truth"], probabilities)
-    return pd.concat(
-        [
-            faces.assign(
-                training=training,
-                repeat=repeat,
-                fold=folds[repeat],
-                predicted=answers[training, repeat],
-                probability=probabilities[training, repeat].max(axis=-1),
-                p_truth=of_truth[training, repeat],
-            )
-            for training in range(trainings)
-            for repeat in range(repeats)
-        ],
-        ignore_index=True,
+    frame = faces.iloc[face].reset_index(drop=True)
+    return frame.assign(
+        training=training,
+        repeat=repeat,
+        fold=np.broadcast_to(folds, probabilities.shape[1:3])[repeat, face],
+        predicted=answers[training, repeat, face],
+        probability=probabilities.max(axis=-1).ravel(),
+        p_truth=of_truth.ravel(),
     )
 
 
@@ -90,14 +85,11 @@ def rivals_table(
 
     They are (repeats, k, 7), of networks (trainings, repeats, k, 7), of the first of ``folds``.
     """
-    if not rivals:
-        return pd.DataFrame(columns=["file_name", "model"])
-    tables = [
-        repeats_table(
-            person, rows, given.reshape(-1, *given.shape[-3:]), folds=folds[: given.shape[-3]]
-        ).assign(model=name)
-        for name, given in rivals.items()
-    ]
+    tables = [pd.DataFrame(columns=["file_name", "model"])] if not rivals else []
+    for name, given in rivals.items():
+        every = given.reshape(-1, *given.shape[-3:])
+        table = repeats_table(person, rows, every, folds=folds[: every.shape[1]])
+        tables.append(table.assign(model=name))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -131,10 +123,14 @@ def shared_answers(
 ) -> tuple[pd.DataFrame, dict[str, np.ndarray]]:
     """Return the faces that all tables (`repeats_table`) are about, and what each answered.
 
-    Faces are joined by name and checked; the answers by model are str (trainings, repeats, n).
+    ``file_name, clip, truth`` of n faces, and the answers by model, str (trainings, repeats, n).
+    `DataError` as `_checked_faces`, or if a model was not asked the same faces in every repeat.
     """
-    faces = checked_faces(tables)
-    for table in tables.values():
+    faces = _checked_faces(tables)
+    for name, table in tables.items():
+        asked = table.groupby(["training", "repeat"])["file_name"].agg(["size", "nunique"])
+        if (asked != table["file_name"].nunique()).any(axis=None):
+            raise DataError(f"{name} has not answered the same faces once in every repeat")
         faces = faces[faces["file_name"].isin(table["file_name"])]
     names = faces["file_name"]
     answers = {n: by_repeat(t, "predicted", names).astype(str) for n, t in tables.items()}
@@ -147,17 +143,10 @@ def by_repeat(repeats: pd.DataFrame, column: str, names: Sequence[str]) -> np.nd
     return wide[list(names)].to_numpy().reshape(repeats["training"].nunique(), -1, len(names))
 
 
-def checked_faces(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
-    """Return the faces that tables of answers are about, once they say the same of each.
-
-    The tables, by model, have ``file_name, clip, truth``, and perhaps ``training`` and ``repeat``.
-    `DataError` if two of them, or two rows, differ about the clip or the truth of a face, or a
-    table has other faces in one repeat than in another, or one of them twice.
-    """
-    found = pd.concat(
-        [table[["file_name", "clip", "truth"]].assign(model=name) for name, table in tables.items()]
-    )
-    faces = found.drop_duplicates(["file_name", "clip", "truth"])
+def _checked_faces(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
+    """Return ``file_name, clip, truth`` of the faces that models answered; they must agree."""
+    found = pd.concat([table[_FACE].assign(model=name) for name, table in tables.items()])
+    faces = found.drop_duplicates(_FACE)
     twice = faces[faces["file_name"].duplicated(keep=False)]
     if len(twice):
         told = [f"{row.model}: {row.truth!r} in clip {row.clip}" for row in twice[:2].itertuples()]
@@ -165,13 +154,7 @@ def checked_faces(tables: Mapping[str, pd.DataFrame]) -> pd.DataFrame:
             f"the chapters differ about {twice['file_name'].iloc[0]}: {'; '.join(told)}; "
             "run the whole study again (mien run STUDY.yaml)"
         )
-    for name, table in tables.items():
-        rounds = [each for each in ("training", "repeat") if each in table.columns]
-        runs = [part["file_name"] for _, part in table.groupby(rounds)] if rounds else []
-        for run in runs or [table["file_name"]]:
-            if run.duplicated().any() or set(run) != set(table["file_name"]):
-                raise DataError(f"{name} has not answered the same faces once in every repeat")
-    return faces.drop(columns="model").reset_index(drop=True)
+    return faces[_FACE].reset_index(drop=True)
 
 
 def side_by_side(
@@ -181,19 +164,15 @@ def side_by_side(
 
     ``predictions`` are those of predictions.csv by model; ``how`` is ``inner`` for the faces that
     all of them answered, ``outer`` for any. Returns ``file_name, clip, truth`` and a column of
-    answers for every model.
+    answers for every model; `DataError` if they differ about the clip or the truth of a face.
     """
     chosen = {model: frame[frame["set"] == which] for model, frame in predictions.items()}
-    checked_faces(chosen)
-    columns = {
-        model: frame.set_index(["file_name", "clip", "truth"])["predicted"]
-        for model, frame in chosen.items()
-    }
+    _checked_faces(chosen)
+    columns = {model: frame.set_index(_FACE)["predicted"] for model, frame in chosen.items()}
     return pd.concat(columns, axis="columns", join=how).reset_index()
 
 
-@dataclass(frozen=True)
-class PersonAnswers:
+class PersonAnswers(NamedTuple):
     """The answers of a crowd's model to one person, rescaled to the emotions that it shows.
 
     The unrestricted scores are with all seven allowed.
@@ -236,18 +215,11 @@ def private_table(truth: np.ndarray, probabilities: np.ndarray) -> pd.DataFrame:
     Of true emotions (n,) and probabilities (trainings, n, 7), one training of what is no network:
     ``image`` (from 0, in the order of PrivateTest), ``truth, training, predicted, p_…``.
     """
-    frame = pd.DataFrame({"image": np.arange(len(truth)), "truth": truth})
-    tables = [
-        pd.concat(
-            [
-                frame.assign(training=training, predicted=named(given.argmax(axis=1))),
-                pd.DataFrame(given, columns=list(SHARES)),
-            ],
-            axis="columns",
-        )
-        for training, given in enumerate(probabilities)
-    ]
-    return pd.concat(tables, ignore_index=True)
+    training, image = (each.ravel() for each in np.indices(probabilities.shape[:2]))
+    answers = named(probabilities.argmax(axis=-1))
+    frame = pd.DataFrame({"image": image, "truth": truth[image], "training": training})
+    shares = pd.DataFrame(probabilities.reshape(-1, len(SHARES)), columns=list(SHARES))
+    return frame.assign(predicted=answers[training, image]).join(shares)
 
 
 def read_photos(
@@ -265,8 +237,6 @@ def read_photos(
     are measured here, reads the largest face of a picture. `DataError` if the study has no such
     model, or one that reads Action Units.
     """
-    from mien.designed import storage  # here: chapters that read none of this declare no folder
-
     card, files = results.load_winner(study)
     if any(name.startswith("AU") for name in card["columns"]):
         raise DataError(
@@ -274,14 +244,15 @@ def read_photos(
             "measure in a photo; let OpenFace measure it, as an unknown face of the person's "
             "folder, and run the study again"
         )
-    model = storage.load(files["model"]) if files["model"].suffix == ".skops" else None
-    how = {"find_faces": find_faces or card["find_faces"], "batch_size": batch_size}
-    if "network" in files:
-        answers = _by_labelled_faces(card, files, paths, **how, on_picture=on_picture)
-    elif card["columns"]:
-        answers = _by_blendshapes(card, model, paths, on_picture)
+    answer = _answerer(card, files, batch_size)
+    by_measures = bool(card["columns"]) and "network" not in files  # which a found face alone has
+    find_faces = find_faces or card["find_faces"] or by_measures
+    how = {"find_faces": find_faces, "batch_size": batch_size}
+    if card["columns"]:
+        measured = blendshapes.measure({str(path): path for path in paths}, on_picture=on_picture)
+        measured = measured.set_index("file_name")[card["columns"]]
+        answers = _read_largest(paths, answer, measured, how)
     else:
-        answer = _by_pixels(card, model, files["model"], batch_size)
         answers = reading.read_faces(paths, answer, **how, on_picture=on_picture)
     seen = answers["problem"] == ""
     shares = restrict(answers.loc[seen, list(SHARES)].to_numpy(float), card["emotions"])
@@ -293,71 +264,62 @@ def read_photos(
     return answers
 
 
-def _by_pixels(card, model, file: Path, batch_size: int) -> Callable[[np.ndarray], np.ndarray]:
-    if model:
-        return lambda faces: spread(model.predict_proba(faces), named(model.classes_))
-    from mien.network import inference  # here: importing Keras takes seconds
+def _answerer(card, files, batch_size: int) -> Callable[..., np.ndarray]:
+    """Return what answers faces, uint8 (n, 48, 48), and their measures, with shares (n, 7)."""
+    if files["model"].suffix == ".skops":
+        from mien.designed import storage  # here: chapters that read none of this declare no folder
 
-    network, _ = inference.load_network(file)
-    return inference.answerer(network, card["temperature"], batch_size=batch_size)
+        model = storage.load(files["model"])
+        if not card["columns"]:
+            return lambda faces: spread(model.predict_proba(faces), named(model.classes_))
 
+        def by_measures(_, measured: np.ndarray) -> np.ndarray:
+            shares = spread(model.predict_proba(measured), model.classes_)
+            unmeasured = np.isnan(measured).all(axis=1, keepdims=True)
+            return np.where(unmeasured, 0, shares)  # no emotion more than another
 
-def _by_labelled_faces(card, files, paths, **how) -> pd.DataFrame:
-    """Answer as chapter B3 did out of fold, by what all labelled faces teach."""
+        return by_measures
     from mien.network import inference, pretrained  # here: importing Keras takes seconds
 
-    path, faces = files["network"], [np.zeros((0, 48, 48), np.uint8)]
+    if "network" not in files:
+        network, _ = inference.load_network(files["model"])
+        return inference.answerer(network, card["temperature"], batch_size=batch_size)
+    path = files["network"]
     packed = path.suffix == ".npz"
     network = pretrained.import_weights(path)[0] if packed else pretrained.load(path)
+    with np.load(files["model"], allow_pickle=False) as known:
+        labels, taught = known["labels"], known[card["model"]]
+    learned = probing.procedure(card["model"], len(card["columns"]))
+
+    def answer(faces: np.ndarray, *measured: np.ndarray) -> np.ndarray:
+        if card["model"] == "NN-FER2013 + prior":
+            rows = apply_temperature(inference.predict(network, faces), card["temperature"])
+            rows = restrict(rows, card["emotions"])
+        else:
+            rows = np.hstack([inference.embed(network, faces), *measured])
+        return learned(taught, labels, labels, rows)[0]  # as chapter B3 did out of fold
+
+    return answer
+
+
+def _read_largest(paths, answer, measured: pd.DataFrame, how) -> pd.DataFrame:
+    """Read the largest face of every picture, of which the blendshapes are."""
+    faces = [np.zeros((0, 48, 48), np.uint8)]
 
     def keep(seen: np.ndarray) -> np.ndarray:
         faces.append(seen)
         return np.zeros((len(seen), len(EMOTIONS)))
 
     answers = reading.read_faces(paths, keep, **how)
-    seen, faces = answers["problem"] == "", np.concatenate(faces)
-    if card["columns"]:  # are measured on the largest face
-        area = answers["width"].mul(answers["height"]).fillna(0).astype(float)
-        largest = answers.index.isin(area.groupby(answers["file"]).idxmax())
-        faces, answers = faces[largest[seen]], answers[largest].reset_index(drop=True)
-        seen = answers["problem"] == ""
-    if not seen.any():
-        return answers
-    if card["model"] == "NN-FER2013 + prior":
-        rows = apply_temperature(inference.predict(network, faces), card["temperature"])
-        rows = restrict(rows, card["emotions"])
-    else:
-        rows = inference.embed(network, faces)
-    if card["columns"]:
-        pictures = answers.loc[seen, "file"]
-        measured = blendshapes.measure({path: Path(path) for path in pictures.unique()})
-        shapes = measured.set_index("file_name").loc[pictures, list(card["columns"])]
-        rows = np.hstack([rows, shapes.to_numpy(np.float32)])
-    with np.load(files["model"], allow_pickle=False) as known:
-        labels, taught = known["labels"], known[card["model"]]
-    answer = probing.procedure(card["model"], len(card["columns"]))
-    answers.loc[seen, list(SHARES)] = answer(taught, labels, labels, rows)[0]
+    area = answers["width"].mul(answers["height"]).fillna(0).astype(float)
+    largest = answers.index.isin(area.groupby(answers["file"]).idxmax())
+    faces = np.concatenate(faces)[largest[answers["problem"] == ""]]
+    answers = answers[largest].reset_index(drop=True)
+    seen = answers["problem"] == ""
+    if seen.any():
+        shapes = measured.loc[answers.loc[seen, "file"]].to_numpy(np.float32)
+        answers.loc[seen, list(SHARES)] = answer(faces, shapes)
     return answers
-
-
-def _by_blendshapes(card, model, paths, on_picture) -> pd.DataFrame:
-    measured = blendshapes.measure({str(path): path for path in paths}, on_picture=on_picture)
-    found = (measured["success"] == 1).to_numpy()
-    problems = ["" if seen else _problem(path) for seen, path in zip(found, paths, strict=True)]
-    place = measured[["file_name", "success", "left", "top", "width", "height"]]
-    shares = np.zeros((0, len(EMOTIONS)))
-    if found.any():
-        values = measured.loc[found, card["columns"]].to_numpy(np.float32)
-        shares = spread(model.predict_proba(values), model.classes_)
-    return face_table(list(place.assign(problem=problems).itertuples(index=False)), shares)
-
-
-def _problem(path: Path) -> str:
-    try:
-        open_image(path)
-    except DataError as error:
-        return str(error).removeprefix(f"{path} ")
-    return NO_FACE
 
 
 def agreement_with_ferplus(
