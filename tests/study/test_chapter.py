@@ -53,7 +53,7 @@ def test_results_of_other_data_are_refused(drawn_study, chapter, tmp_path):
 def test_numbers_that_were_noted_stand_in_the_metrics(chapter):
     chapter.note(curve={"faces": 12})
     chapter.save(leak=0.1)
-    metrics = Chapter("B2", out=chapter.parameters["out"]).metrics("A2")
+    metrics = Chapter("B2", out=chapter.study.out).metrics("A2")
     assert (metrics["curve"], metrics["leak"]) == ({"faces": 12}, 0.1)
 
 

@@ -111,7 +111,7 @@ def test_an_empty_split_is_refused_with_what_fills_it(folder, crowd, cache_folde
     assert found.fer2013["splits"]["PublicTest"] > 0 and found.lost == []
     (noted,) = [finding for finding in found.findings if finding.what == "split"]
     assert noted.reason == "PublicTest was empty and got 25% of every emotion in Training"
-    with pytest.raises(DataError, match="no image in Training"):
+    with pytest.raises(DataError, match="no image in Training: give a FER2013 that has it$"):
         examine(study(folder, fer2013=crowd("PublicTest", "PrivateTest")))
 
 

@@ -28,9 +28,6 @@ from mien.study import profiles, provenance, results
 from mien.study.data_check import designed, gaps, person_of
 from mien.study.parameters import BY_PART, Study, data_paths, make_study, without_folders
 
-#: Below a study's folder: what its notebooks leave that are run by hand.
-BY_HAND = "interactive"
-
 
 class Chapter:
     """One chapter of a study, from its parameters to its results.
@@ -46,9 +43,9 @@ class Chapter:
     def __init__(self, part: str, **parameters: Any) -> None:
         self.plan = BY_PART[part]
         self.part = part
-        self.parameters = parameters
         self.study = make_study(parameters, source=self.plan.notebook)
         self.folder = _writes_to(self.study)
+        self._drawn = {"seed": self.study.seed, "resamples": self.study.resamples}
         self.seconds: dict[str, float] = {}
         self.missing: dict[str, str] = {}  # known once the person is loaded, as the next is
         self.designed = "openface"
@@ -64,9 +61,7 @@ class Chapter:
         Of several values by name, those that are ``given`` and not 0 take the profile's place.
         """
         self._declared("settings", name)
-        if value := getattr(self.study, name, None):
-            return value
-        chosen = profiles.settings(self.study.profile, name)
+        chosen = getattr(self.study, name, None) or profiles.settings(self.study.profile, name)
         changed = {key: value for key, value in given.items() if value}
         return chosen | changed if changed else chosen
 
@@ -160,10 +155,9 @@ class Chapter:
     def _check_fit(self, part: str, told: Mapping[str, Any]) -> None:
         mine = self.study.model_dump(include=self.plan.takes - results.PLACES)
         for now, was in ((self._fingerprints, told["data"]), (mine, told.get("parameters", {}))):
-            other = next((name for name in was if name in now and now[name] != was[name]), "")
-            if other:
+            if other := [name for name in was if name in now and now[name] != was[name]]:
                 raise DataError(
-                    f"chapter {part} of this study was run on another {other}: run that chapter "
+                    f"chapter {part} of this study was run on another {other[0]}: run that chapter "
                     "again, by hand as this one, or the study (mien run STUDY, without --only)"
                 )
 
@@ -197,8 +191,7 @@ class Chapter:
         for name, network in names.items():
             pretrained.save(network, self.model_path(name))
         left = results.models_of(self.folder, self.part)
-        left += results.checkpoints_of(self.folder, self.part)
-        for path in left:
+        for path in left + results.checkpoints_of(self.folder, self.part):
             if path.name not in names:
                 path.unlink()
 
@@ -240,13 +233,9 @@ class Chapter:
         self._private_reads = [
             {"model": name, "set": "PrivateTest", "n": len(truth), "when": when} for name in names
         ]
+        of_truth = {name: probability_of(truth, given) for name, given in shares.items()}
         found = {
-            name: private_scores(
-                truth,
-                given,
-                copied=copied,
-                of_truth=probability_of(truth, shares[name]) if name in shares else None,
-            )
+            name: private_scores(truth, given, copied=copied, of_truth=of_truth.get(name))
             for name, given in names.items()
         }
         self._private_scores = [score for scores in found.values() for score in scores]
@@ -274,19 +263,16 @@ class Chapter:
             rows = frames[0][chosen]
             answers = np.stack([frame["predicted"][chosen].astype(str) for frame in frames])
             shares = np.stack([frame.loc[chosen, list(SHARES)] for frame in frames])
-            of_truth = probability_of(rows["truth"], shares)
-            found.append(
-                score_set(
-                    rows["truth"],
-                    answers if network else answers[0],
-                    of_truth=of_truth,
-                    labels=labels,
-                    set=f"target-{name}{suffix}",
-                    clips=rows["clip"],
-                    seed=self.study.seed,
-                    resamples=self.study.resamples,
-                )
+            score = score_set(
+                rows["truth"],
+                answers if network else answers[0],
+                of_truth=probability_of(rows["truth"], shares),
+                labels=labels,
+                set=f"target-{name}{suffix}",
+                clips=rows["clip"],
+                **self._drawn,
             )
+            found.append(score)
         return found
 
     def score_folds(
@@ -311,8 +297,7 @@ class Chapter:
             set=set,
             clips=labelled.clips,
             of_truth=probability_of(labelled.truth, probabilities),
-            seed=self.study.seed,
-            resamples=self.study.resamples,
+            **self._drawn,
         )
         return found | {"calibration_error": calibration_error(labelled.truth, probabilities)}
 
@@ -324,11 +309,9 @@ class Chapter:
         folds: np.ndarray,
     ) -> dict[str, dict[str, Any]]:
         """Return the scores of rivals (`mien.models.RIVALS`), by name, as `score_folds`."""
+        of = "target-labelled-rival"
         return {
-            name: {
-                "model": name,
-                **self.score_folds(person, labelled, given, folds, set="target-labelled-rival"),
-            }
+            name: {"model": name, **self.score_folds(person, labelled, given, folds, set=of)}
             for name, given in rivals.items()
         }
 
@@ -381,14 +364,14 @@ class Chapter:
 
 def _writes_to(study: Study) -> Path:
     """Return the folder that a chapter of this study writes into, see `Chapter`."""
-    folder = study.folder
+    folder, here = study.folder, Path.cwd()
     if os.environ.get(results.RUN) == str(folder.resolve()):
         return folder
-    if study.out:
-        return folder / BY_HAND if (folder / "study.json").exists() else folder
-    here = Path.cwd()
-    away = not here.is_relative_to(project.project_root())
-    return (here / "reports" / study.name if away else folder) / BY_HAND
+    if study.out and not (folder / "study.json").exists():
+        return folder
+    if not (study.out or here.is_relative_to(project.project_root())):
+        folder = here / "reports" / study.name
+    return folder / "interactive"
 
 
 def _in_folder(name: str) -> bool:

@@ -7,7 +7,6 @@ run then say why; of the others, the cells that carry a tag ``needs-<gap>`` (``n
 
 import tempfile
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -43,14 +42,14 @@ class StudyData:
 
     def as_json(self, study: Study) -> dict[str, Any]:
         """Return all of this as ``mien check --json`` writes it."""
-        parts = [plan.part for plan in CHAPTERS if plan.part in self.left_out]
+        told = self.left_out
         return {
             "study": study.name,
             "fer2013": self.fer2013,
             "person": self.person,
             "designed": self.designed,
             "lost": [dict(zip(Finding._fields[:4], found, strict=False)) for found in self.lost],
-            "left_out": {part: self.left_out[part] for part in parts},
+            "left_out": {plan.part: told[plan.part] for plan in CHAPTERS if plan.part in told},
         }
 
 
@@ -76,9 +75,14 @@ def examine(study: Study) -> StudyData:
         }
     person = person_of(study, target)
     fingerprints["target"] = person.fingerprint
-    _refuse_useless_tables(person, study)
-    left_out = gaps(study, person)
-    findings += person.findings
+    useless = [found for found in person.findings if found.lost and found.what == "table"]
+    if useless and not study.skip_bad_rows:
+        lines = [f"\n  {found.where}: {found.reason}; {found.remedy}" for found in grouped(useless)]
+        raise DataError(
+            f"{len(useless)} of the tables in {study.target} cannot be used:{''.join(lines)}\n"
+            "Mend them, or set skip_bad_rows to do without them."
+        )
+    left_out, findings = gaps(study, person), findings + person.findings
     competitor = DESIGNED[designed(study, person)]
     return StudyData(fingerprints, left_out, counted, _counts(person), findings, competitor)
 
@@ -94,27 +98,19 @@ def person_of(study: Study, folder: Path) -> Person:
     if study.find_faces:
         face_cache.look_at(face_cache.pictures_of(folder))
         load = partial(load, cut=face_cache.cut_largest)
-    person = load()
+    person, told = load(), []
     if not person.faces["has_image"].any():
         return person
-    if SHAPES not in person.measured:
-        person = _measured(person, folder, load)
-    uncropped = [] if study.find_faces else face_cache.uncropped(folder)
-    return replace(person, findings=[*person.findings, *uncropped])
-
-
-def _measured(person: Person, folder: Path, load: Callable[..., Person]) -> Person:
-    """Return the person with blendshapes of its photos, where they can be measured."""
-    if problem := landmarks.missing():
-        told = Finding("table", blendshapes.FILE, "the photos are not measured", problem, False)
-        return replace(person, findings=[*person.findings, told])
-    measured = blendshapes.measure(face_cache.pictures_of(folder))
-    if not measured["success"].any():
-        return person
-    with tempfile.TemporaryDirectory() as aside:
-        table = Path(aside, blendshapes.FILE)
-        blendshapes.write_table(measured, table)
-        return load(tables=[table])
+    if SHAPES not in person.measured and (problem := landmarks.missing()):
+        told = [Finding("table", blendshapes.FILE, "the photos are not measured", problem, False)]
+    elif SHAPES not in person.measured:
+        measured = blendshapes.measure(face_cache.pictures_of(folder))
+        with tempfile.TemporaryDirectory() as aside:
+            table = Path(aside, blendshapes.FILE)
+            blendshapes.write_table(measured, table)
+            person = load(tables=[table]) if measured["success"].any() else person
+    told += [] if study.find_faces else face_cache.uncropped(folder)
+    return replace(person, findings=[*person.findings, *told])
 
 
 def _counts(person: Person) -> dict[str, Any]:
@@ -133,13 +129,11 @@ def _counts(person: Person) -> dict[str, Any]:
 def _unused_of_crowd(crowd: Fer2013, where: Path, study: Study) -> list[Finding]:
     """Refuse FER2013 without one of its splits; tell of rows, images and votes not used."""
     empty = [usage for usage in fer2013.USAGES if not (crowd.usage == usage).any()]
-    if "Training" in empty:
-        raise DataError(f"{study.fer2013} has no image in Training, so nothing can be trained")
     if empty:
+        remedy = ", or say --set public_share=0.1, which takes a tenth of every emotion in Training"
         raise DataError(
-            f"{study.fer2013} has no image in {' and '.join(empty)}, by which models are chosen "
-            "and judged: give a FER2013 that has it, or say --set public_share=0.1, which takes "
-            "a tenth of every emotion in Training for it"
+            f"{study.fer2013} has no image in {' and '.join(empty)}: give a FER2013 that has it"
+            + ("" if "Training" in empty else remedy)
         )
     name, remedy = where.name, "mend the row; it is left out because of skip_bad_rows"
     found = [
@@ -160,16 +154,6 @@ def _unused_of_crowd(crowd: Fer2013, where: Path, study: Study) -> list[Finding]
         remedy = "put Microsoft's file beside a whole FER2013; B1 goes on without its votes"
         found.append(Finding("file", ferplus.FILE, str(error), remedy))
     return found
-
-
-def _refuse_useless_tables(person: Person, study: Study) -> None:
-    tables = [found for found in person.findings if found.lost and found.what == "table"]
-    if tables and not study.skip_bad_rows:
-        lines = [f"\n  {found.where}: {found.reason}; {found.remedy}" for found in grouped(tables)]
-        raise DataError(
-            f"{len(tables)} of the tables in {study.target} cannot be used:{''.join(lines)}\n"
-            "Mend them, or set skip_bad_rows to do without them."
-        )
 
 
 #: The tag of a cell that a gap takes away is this and the gap's name.
@@ -200,12 +184,11 @@ def gaps(study: Study, person: Person) -> dict[str, str]:
             "filmed or taken in one go; its name is what stands before the last _ of a file's "
             f"name ({name} is of the clip {clip}), so name pictures of different scenes differently"
         )
-    found = {}
+    found, why = {}, "the study says weights: shipped"
     if not study.fer2013:
-        found["fer2013"] = "the study names no FER2013 (parameter fer2013)"
-        found["A1"] = found["fer2013"] + ", from which this model would learn"
+        found["fer2013"] = why = "the study names no FER2013 (parameter fer2013)"
+        found["A1"] = why + ", from which this model would learn"
     if study.takes_shipped:
-        why = found.get("fer2013", "the study says weights: shipped")
         found["B1"] = why + "; the network that comes with mien, already trained, takes its place"
     declared = designed(study, person)
     shown = _shown(person, declared)

@@ -1,12 +1,13 @@
 """Where a result comes from: commit, versions, hardware, and how much memory it needed."""
 
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Collection, Iterator, MutableMapping
 from contextlib import contextmanager, suppress
 from functools import cache
-from importlib import metadata, resources
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -42,24 +43,21 @@ def private_reads() -> pd.DataFrame:
     return pd.read_csv(path)
 
 
+@cache
 def versions() -> dict[str, str]:
     """Return the versions of Python and of the packages that can change a number."""
     found = {"python": platform.python_version()}
     for package in PACKAGES:
-        try:
-            found[package] = _version(package)
-        except metadata.PackageNotFoundError:
-            continue
+        with suppress(metadata.PackageNotFoundError):
+            found[package] = metadata.version(package)
     return found
-
-
-_version = cache(metadata.version)
 
 
 def hardware() -> dict[str, Any]:
     """Return the processor's name, the cores that this process may use, GPUs, and the system."""
+    processor = re.search(r"model name\s*: (.*\S)", _text("/proc/cpuinfo"))
     return {
-        "processor": _processor(),
+        "processor": processor[1] if processor else platform.processor() or platform.machine(),
         "cores": system.cores(),
         "gpus": gpus(),
         "system": f"{platform.system()} {platform.machine()}",
@@ -80,9 +78,15 @@ def gpus() -> list[str]:
 
 def git_state() -> dict[str, Any]:
     """Return ``{"commit": hash or None, "dirty": bool or None}`` of the clone that mien is in."""
-    commit = _git("rev-parse", "HEAD")
-    status = _git("status", "--porcelain") if commit else None
-    return {"commit": commit or None, "dirty": bool(status) if status is not None else None}
+    command = ["git", "status", "--porcelain=v2", "--branch"]
+    how = {"cwd": project.clone(), "capture_output": True, "text": True, "timeout": 10}
+    lines = []
+    if project.clone():
+        with suppress(OSError, subprocess.SubprocessError):
+            lines = subprocess.run(command, **how, check=True).stdout.splitlines()
+    commit = re.search(r"^# branch.oid (\w+)", "\n".join(lines))
+    dirty = any(not line.startswith("#") for line in lines)
+    return {"commit": commit and commit[1], "dirty": dirty if commit else None}
 
 
 def thread_variables(threads: int) -> dict[str, str]:
@@ -99,36 +103,6 @@ def thread_variables(threads: int) -> dict[str, str]:
     return {**dict.fromkeys(names, str(threads)), "OMP_WAIT_POLICY": "PASSIVE"}
 
 
-def _git(*arguments: str) -> str | None:
-    if project.clone() is None:
-        return None
-    try:
-        done = subprocess.run(
-            ["git", *arguments],
-            cwd=project.clone(),
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
-
-
-_RESET = Path("/proc/self/clear_refs")
-_STATUS = Path("/proc/self/status")
-
-
 @contextmanager
 def peak_memory(record: MutableMapping[str, float], what: str) -> Iterator[None]:
     """Set ``record[what]`` to the most memory that this process held during the block, in GB.
@@ -139,34 +113,26 @@ def peak_memory(record: MutableMapping[str, float], what: str) -> Iterator[None]
     NaN where the system tells nothing (Windows).
     """
     with suppress(OSError):  # then the peak since the process began will have to do
-        _RESET.write_text("5")
+        Path("/proc/self/clear_refs").write_text("5")
     try:
         yield
     finally:
-        record[what] = _peak()
+        mark = re.search(r"VmHWM:\s*(\d+)", _text("/proc/self/status"))
+        record[what] = int(mark[1]) * 1024 / 1e9 if mark else system.peak_memory()
 
 
-def _peak() -> float:
-    try:
-        lines = _STATUS.read_text().splitlines()
-    except OSError:
-        lines = []
-    marks = [int(line.split()[1]) for line in lines if line.startswith("VmHWM:")]
-    return marks[0] * 1024 / 1e9 if marks else system.peak_memory()
+def _text(path: str) -> str:
+    """Return what a file of Linux says; nothing elsewhere."""
+    return Path(path).read_text() if Path(path).exists() else ""
 
 
 def set_in_view(models: Collection[str]) -> pd.DataFrame:
     """Return the choices behind these models that the labels of README's person have influenced."""
-    choices = _recorded("set_in_view.csv")
+    choices = pd.read_csv(Path(__file__).with_name("set_in_view.csv"))
     used = [not set(models).isdisjoint(names.split(";")) for names in choices["models"]]
     return choices[used]
 
 
 def other_trainings() -> pd.DataFrame:
     """Return what trainings of one recipe gave that differ in the processor alone, as recorded."""
-    return _recorded("other_trainings.csv")
-
-
-def _recorded(name: str) -> pd.DataFrame:
-    with (resources.files("mien.study") / name).open(encoding="utf-8") as file:
-        return pd.read_csv(file)
+    return pd.read_csv(Path(__file__).with_name("other_trainings.csv"))

@@ -49,19 +49,13 @@ def models_of(study: Path, part: str) -> list[Path]:
     """Return the finished models of one part, all trainings; of C the person's with its cards."""
     if part == "C":
         return sorted((study / "models" / "person").glob("*"))
-    checkpoints = checkpoints_of(study, part)
-    return [path for path in _files(study, part, "") if path not in checkpoints]
+    found = sorted((study / "models").glob(f"{part}[.-]*"))
+    return [path for path in found if ".checkpoint" not in path.name]
 
 
 def checkpoints_of(study: Path, part: str) -> list[Path]:
     """Return what unfinished trainings of one part have left."""
-    return _files(study, part, "checkpoint")
-
-
-def _files(study: Path, part: str, beginning: str) -> list[Path]:
-    folder = study / "models"
-    patterns = (f"{part}.{beginning}*", f"{part}-*.{beginning}*")
-    return sorted(path for pattern in patterns for path in folder.glob(pattern))
+    return sorted((study / "models").glob(f"{part}[.-]*checkpoint*"))
 
 
 def notebook_path(study: Path, name: str) -> Path:
@@ -114,15 +108,22 @@ def save(
     ``results/<part>`` appears whole or not at all; each of the ``tables`` becomes ``<name>.csv``.
     `DataError` if the predictions lack one of `PREDICTION_COLUMNS` or name a file twice.
     """
+    tables = dict(tables or {})
     if predictions is not None:
-        predictions = _checked(predictions, part)
+        missing = [name for name in PREDICTION_COLUMNS if name not in predictions.columns]
+        if missing:
+            raise DataError(f"the predictions of {part} lack the columns {', '.join(missing)}")
+        repeated = predictions["file_name"][predictions["file_name"].duplicated()]
+        if len(repeated):
+            raise DataError(f"the predictions of {part} name {repeated.iloc[0]!r} more than once")
+        tables["predictions"] = predictions[list(PREDICTION_COLUMNS)]
     folder = part_folder(study, part)
     with whole_folder(folder) as temporary:
         write_json(temporary / "metrics.json", metrics)
-        if predictions is not None:
-            _write_csv(predictions, temporary / "predictions.csv")
-        for name, frame in (tables or {}).items():
-            _write_csv(frame, temporary / f"{name}.csv")
+        for name, frame in tables.items():
+            # Six decimals are far below any noise here, and keep the files equal from run to run.
+            how = {"float_format": "%.6g", "lineterminator": "\n"}
+            frame.to_csv(temporary / f"{name}.csv", index=False, **how)
     return folder
 
 
@@ -171,21 +172,6 @@ def load_winner(study: Path) -> tuple[dict[str, Any], dict[str, Path]]:
 def scores_by_set(metrics: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """Return the scores of one part by the name of the evaluated set."""
     return {score["set"]: score for score in metrics["scores"]}
-
-
-def _checked(predictions: pd.DataFrame, part: str) -> pd.DataFrame:
-    missing = [name for name in PREDICTION_COLUMNS if name not in predictions.columns]
-    if missing:
-        raise DataError(f"the predictions of {part} lack the columns {', '.join(missing)}")
-    repeated = predictions["file_name"][predictions["file_name"].duplicated()]
-    if len(repeated):
-        raise DataError(f"the predictions of {part} name {repeated.iloc[0]!r} more than once")
-    return predictions[list(PREDICTION_COLUMNS)]
-
-
-def _write_csv(frame: pd.DataFrame, path: Path) -> None:
-    # Six decimals are far below any noise here, and keep the files equal from run to run.
-    frame.to_csv(path, index=False, float_format="%.6g", lineterminator="\n")
 
 
 def _existing(study: Path, part: str, name: str) -> Path:
