@@ -79,12 +79,17 @@ def labelled_answers(chapter: Chapter) -> Answers:
     `DataError` if the chapters differ about a face (`mien.study.predictions.shared_answers`), or a
     model's answers are not as often right as its own chapter says.
     """
-    own = {model.name: chapter.table(model.part, "repeats") for model in _models(chapter)}
-    rivals = _rivals(chapter)
-    tables = own | rivals
+    tables = {model.name: chapter.table(model.part, "repeats") for model in _models(chapter)}
+    competing = set(tables)
+    for rival in (*DESIGNED.values(), *RIVALS):
+        part = (MODELS | RIVALS)[rival].part
+        if rival not in competing and part not in chapter.missing:
+            table = chapter.table(part, "rivals")
+            if (table["model"] == rival).any():
+                tables[rival] = table[table["model"] == rival]
     faces, given = shared_answers(tables)
     for name, table in tables.items():
-        _check_told(chapter, name, table, "-rival" if name in rivals else "")
+        _check_told(chapter, name, table, "" if name in competing else "-rival")
     probability, of_truth, folds = (
         {name: by_repeat(each, what, faces["file_name"]) for name, each in tables.items()}
         for what in ("probability", "p_truth", "fold")
@@ -113,18 +118,6 @@ def _check_told(chapter: Chapter, name: str, table: pd.DataFrame, ending: str) -
         f"{name} is right on {right:.4%} of {faces} faces by its answers, but chapter {part} says "
         f"{said}; run that chapter again"
     )
-
-
-def _rivals(chapter: Chapter) -> dict[str, pd.DataFrame]:
-    """Return the answers of the rivals that this study has, by name."""
-    found = {}
-    for name in [*DESIGNED.values(), *RIVALS]:
-        part = (MODELS | RIVALS)[name].part
-        if name != chapter.competitor and part not in chapter.missing:
-            table = chapter.table(part, "rivals")
-            if (table["model"] == name).any():
-                found[name] = table[table["model"] == name]
-    return found
 
 
 def labelled_scores(answers: Answers, **how: Any) -> dict[str, dict[str, Any]]:

@@ -193,11 +193,8 @@ def gaps(study: Study, person: Person) -> dict[str, str]:
     declared = designed(study, person)
     shown = _shown(person, declared)
     if len(shown) < 2:
-        found["A2"] = (
-            f"labelled rows of {person.features(declared).kind} show only {shown.pop()}"
-            if shown
-            else f"the person has no labelled {_NEEDS[declared]}"
-        )
+        only = "".join(f", only of {emotion}" for emotion in shown)
+        found["A2"] = f"the person has no labelled {_NEEDS[declared]}{only}"
     return found
 
 
