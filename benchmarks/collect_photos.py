@@ -16,7 +16,6 @@ import numpy as np
 from PIL import Image
 
 from mien.photos import collection
-from mien.photos.collected_folder import CollectedFolder
 from mien.synthetic.anatomy import Identity
 from mien.synthetic.rendering import View, draw_face
 
@@ -50,9 +49,8 @@ def main() -> None:
         source.mkdir()
         draw(source, given.photos)
         start, before = time.perf_counter(), sum(os.times()[:2])
-        album = CollectedFolder(to)
-        photos, films = collection.plan([source], album, clip_minutes=2)
-        told = collection.collect(photos, films, album)
+        album = collection.CollectedFolder(to)
+        told = collection.collect(collection.plan([source], album, clip_minutes=2), album)
         wall, busy = time.perf_counter() - start, sum(os.times()[:2]) - before
         faces = len(album.table())
     print(

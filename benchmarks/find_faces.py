@@ -111,7 +111,7 @@ def frame(pictures: list[Image.Image]) -> None:
     for picture in pictures:
         pixels = np.asarray(picture.convert("RGB"))
         found = landmarks.merge(landmarks.detect(pixels, longest=128, least=0.4, rim=0.25))
-        if not found or (mesh := landmarks.mesh(pixels, found[0])).presence < 0.9:
+        if not found or (mesh := landmarks.mesh(pixels, found[0])).score < 0.9:
             continue
         for name, points in (("mesh", mesh.points), ("six points", found[0].points[2:])):
             unit = face_finder._framed(points).side / FRAMES[name]

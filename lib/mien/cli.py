@@ -337,20 +337,19 @@ def collect(
     Exit status: 0 all was read, 2 something could not be read or no face was found at all.
     """
     from mien.photos import collection
-    from mien.photos.collected_folder import CollectedFolder
 
     if not sources and not strike:
         raise ParameterError("name the photos, videos or folders to collect from")
-    album = CollectedFolder(to)
+    album = collection.CollectedFolder(to)
     if strike:
         struck = album.strike([line for line in strike.read().splitlines() if line])
         album.write_pages()
         out_console.print(f"{struck} faces are struck out")
     if not sources:
         return
-    photos, films = collection.plan(sources, album, clip_minutes=clip_minutes)
-    with _bar("Looking for faces", collection.steps(photos, films)) as advance:
-        told = collection.collect(photos, films, album, pick=pick, on_picture=advance)
+    planned = collection.plan(sources, album, clip_minutes=clip_minutes)
+    with _bar("Looking for faces", collection.steps(planned)) as advance:
+        told = collection.collect(planned, album, pick=pick, on_picture=advance)
     for problem in told.problems:
         _complain(problem)
     out_console.print(
@@ -368,19 +367,19 @@ def collect(
 @app.command()
 def measure(folder: PersonFolder) -> None:
     """Measure the blendshapes of a person's photos and write them as blendshapes.csv."""
-    from mien.photos import blendshapes, face_cache
+    from mien.photos import face_cache
 
     pictures = face_cache.pictures_of(folder)
     with _bar("Measuring faces", len(pictures)) as advance:
-        measured = blendshapes.measure(pictures, on_picture=advance)
+        measured = face_cache.measure(pictures, on_picture=advance)
     faceless = measured.loc[measured["success"] == 0, "file_name"]
     for name in faceless:
         _complain(f"{name}: no face found")
     if len(faceless) == len(measured):
         raise DataError(f"no face was found in any of {len(measured):,} pictures")
-    blendshapes.write_table(measured, folder / blendshapes.FILE)
+    face_cache.write_table(measured, folder / face_cache.TABLE)
     found = len(measured) - len(faceless)
-    _say_where(f"The blendshapes of {found:,} faces are in", folder / blendshapes.FILE)
+    _say_where(f"The blendshapes of {found:,} faces are in", folder / face_cache.TABLE)
 
 
 @app.command()

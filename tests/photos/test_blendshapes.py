@@ -7,7 +7,7 @@ from PIL import Image
 from mien.data.measured import BLENDSHAPES
 from mien.data.person import load_person
 from mien.errors import DataError
-from mien.photos import blendshapes, face_cache, face_finder, landmarks
+from mien.photos import face_cache, face_finder, landmarks
 from mien.study.data_check import person_of
 from mien.study.parameters import make_study
 from mien.synthetic.anatomy import Identity
@@ -29,7 +29,7 @@ def folder(tmp_path, cache_folder, landmarker):
 
 
 def measured(folder):
-    return blendshapes.measure(face_cache.pictures_of(folder)).set_index("file_name")
+    return face_cache.measure(face_cache.pictures_of(folder)).set_index("file_name")
 
 
 def test_the_command_writes_the_table_and_the_reader_reads_it(folder, mien_here):
@@ -106,7 +106,7 @@ def test_a_study_measures_photos_also_beside_another_tool(folder):
     assert both.names == ("AU12_r", *BLENDSHAPES) and both.kind == "Action Units and blendshapes"
     assert person.faces["file_name"][both.has_row].tolist() == ["happy_1.png"]
     assert person.features("openface").names == ("AU12_r", "AU12_c")
-    blendshapes.write_table(blendshapes.measure(face_cache.pictures_of(folder)), folder / "b.csv")
+    face_cache.write_table(face_cache.measure(face_cache.pictures_of(folder)), folder / "b.csv")
     own = load_person(folder)
     assert list(person_of(study_of(folder), folder).measured) == list(own.measured)
 

@@ -12,7 +12,7 @@ from scenes import ANN, BEN, LOOKS
 
 from mien.data.images import CAMERA_NAME
 from mien.data.person import load_person
-from mien.photos.collected_folder import CollectedFolder, Cut, Picture
+from mien.photos.collection import CollectedFolder, Cut, Picture
 from mien.synthetic.rendering import draw_face
 
 CAMERA = ("Screenshot 2024-05-01", "WhatsApp Image 2024-05-01 at 12.00.01", "IMG_0123", "P1010123")

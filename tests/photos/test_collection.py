@@ -11,7 +11,7 @@ from scenes import ANN, BEN, WALLS, scene, write_video
 from mien.data.person import load_person
 from mien.errors import DataError, ParameterError
 from mien.photos import collection, face_finder, videos
-from mien.photos.collected_folder import CollectedFolder
+from mien.photos.collection import CollectedFolder
 from mien.study.data_check import examine
 from mien.study.parameters import make_study
 
@@ -21,8 +21,8 @@ BOTH = ((ANN, 0, 120, 20, 60), (BEN, 0, 90, 200, 40))
 def gather(sources, to, *, clip_minutes=2, **options):
     """Collect, as the command does, and return what there is to tell and the faces."""
     album = CollectedFolder(to)
-    photos, films = collection.plan(sources, album, clip_minutes=clip_minutes)
-    return collection.collect(photos, films, album, **options), album.table()
+    planned = collection.plan(sources, album, clip_minutes=clip_minutes)
+    return collection.collect(planned, album, **options), album.table()
 
 
 def hashes(folder):

@@ -115,6 +115,6 @@ def test_a_leaning_face_is_cut_out_upright(landmarker, faces, degrees, meshed):
 def test_the_mesh_confirms_what_blazeface_doubts(landmarker, faces, monkeypatch):
     canvas, _ = picture(faces[:1])
     assert len(face_finder.find(canvas, meshed=True)) == 1
-    denied = landmarks.Mesh(0.0, np.zeros((478, 2)))
+    denied = landmarks.Detection(0.0, np.zeros((478, 2)))
     monkeypatch.setattr(landmarks, "mesh", lambda *args, **options: denied)
     assert face_finder.find(canvas, meshed=True) == []

@@ -45,7 +45,7 @@ def test_blendshapes_follow_what_the_face_does(landmarker):
 
 def test_landmarks_lie_where_the_features_are_and_move_with_them(landmarker):
     mesh = meshed(pixels())
-    assert mesh.presence > 0.9 and mesh.points.shape == (478, 2)
+    assert mesh.score > 0.9 and mesh.points.shape == (478, 2)
     right, left = (mesh.points[list(corners)].mean(axis=0) for corners in landmarks.EYES)
     assert right[0] < SIDE / 2 < left[0] and abs(right[1] - left[1]) < 0.05 * SIDE
     shifted = np.pad(pixels(), ((40, 0), (70, 0), (0, 0)), mode="edge")
@@ -85,7 +85,7 @@ def test_the_file_that_is_named_must_be_the_models(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="other.task, which MIEN_FACE_LANDMARKER names"):
         landmarks.missing()
     other.write_bytes(b"PK")
-    with pytest.raises(DataError, match=r"is not Google's face_landmarker\.task"):
+    with pytest.raises(DataError, match=r"names, is not Google's face_landmarker\.task"):
         landmarks.missing()
 
 
@@ -118,4 +118,3 @@ def test_the_file_of_the_cache_serves_without_what_would_fetch_it(cache_folder, 
     monkeypatch.setitem(sys.modules, "pooch", None)
     monkeypatch.delenv(landmarks.VARIABLE, raising=False)
     assert landmarks.missing() == ""
-    assert landmarks.model_file() == path

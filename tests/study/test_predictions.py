@@ -16,7 +16,7 @@ from mien.errors import DataError
 from mien.evaluation import probing
 from mien.evaluation.calibration import apply_temperature
 from mien.network import SHIPPED
-from mien.photos import blendshapes
+from mien.photos import face_cache
 from mien.prediction_output import UNSURE
 from mien.study import results
 from mien.study.predictions import (
@@ -246,7 +246,7 @@ def test_what_labelled_faces_teach_answers_photos(tmp_path, photos, landmarker, 
 
     network, _ = pretrained.shipped()
     names, labels = list(BLENDSHAPES), np.array(["happy", "sad"] * 3)
-    measured = blendshapes.measure({path.name: path for path in photos[:-1]})[names].to_numpy()
+    measured = face_cache.measure({path.name: path for path in photos[:-1]})[names].to_numpy()
     faces = np.stack([to_grey48(open_image(path)) for path in photos[:-1]])
     read = inference.embed(network, faces)
     said = apply_temperature(inference.predict(network, faces), 2.0)
@@ -280,7 +280,7 @@ def test_the_svm_of_pixels_of_a_person_answers_photos(tmp_path, photos):
 def test_the_svm_of_blendshapes_of_a_person_measures_photos(
     tmp_path, photos, landmarker, cache_folder
 ):
-    measured = blendshapes.measure({path.name: path for path in photos[:-1]})
+    measured = face_cache.measure({path.name: path for path in photos[:-1]})
     names = list(BLENDSHAPES)
     rows = measured[names].to_numpy(np.float32)
     model = MeasuredSvm(names).fit(rows, np.array(["happy", "sad"] * 3))

@@ -1,60 +1,65 @@
-"""Photos looked at once: which faces are in them, remembered by the content of the file."""
+"""Photos looked at once, remembered by the content of the file: their faces, their blendshapes."""
 
 import contextlib
-import hashlib
 import json
 import os
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 from PIL import Image
 
 from mien import system
 from mien.data.images import find_images, open_image, quiet_pillow
+from mien.data.measured import BLENDSHAPES
 from mien.errors import DataError, Finding
-from mien.files import cache_dir, keep
+from mien.files import atomic_write, cache_dir, content_hash, keep
 from mien.photos import face_finder, landmarks
 from mien.photos.face_finder import Face
 
+#: The table of blendshapes in a person's folder.
+TABLE = "blendshapes.csv"
 #: Part of the names of cached files: raise it whenever something else is seen than before.
 _VERSION = 1
 # A picture of fewer pixels a side is a crop; in others a face that is less wide than so much of the
 # longer side is small. So many pictures of a folder tell.
 _SMALL, _FILLS, _SAMPLE = 160, 0.5, 200
+_PLACE = ("left", "top", "width", "height")
 
 
-class Look(NamedTuple):
-    """What is in a photo: its upright size in pixels, and its faces, without landmarks.
-
-    The largest comes first; ``shapes`` are its 51 blendshapes, none without a face or the models.
-    """
-
-    size: tuple[int, int]
-    faces: list[Face]
-    shapes: list[float]
+Look = tuple[tuple[int, int], list[Face], list[float]]
 
 
 def look(path: Path, image: Image.Image | None = None) -> Look:
-    """Return what is in a photo (or its picture, where given); `DataError` if it is unreadable."""
+    """Return what is in a photo (or its picture, where given); `DataError` if it is unreadable.
+
+    Its upright size in pixels; its faces, without landmarks, the largest first; the 51 blendshapes
+    (0..1) of that one, none without a face or the models.
+    """
     try:
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError:
-        return _see(open_image(path))  # which says what is wrong with it
+        content = content_hash(path)
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}") from None
     finder = "cascade" if landmarks.missing() else landmarks.SHA256[:8]
     memo = cache_dir() / "photos" / content[:2] / f"{content}-{finder}-{_VERSION}.json"
     try:
         size, faces, shapes = json.loads(memo.read_text())
-        return Look(tuple(size), [Face(*face) for face in faces], shapes)
-    except (OSError, ValueError, TypeError):
-        pass
-    seen = _see(image or open_image(path))
-    faces = [(face.x, face.y, face.side, face.tilt, face.presence) for face in seen.faces]
-    keep(memo, lambda part: part.write_text(json.dumps([seen.size, faces, seen.shapes])))
-    return seen
+    except (OSError, ValueError):
+        size, faces, shapes = seen = _see(image or open_image(path))
+        keep(memo, lambda part: part.write_text(json.dumps(seen)))
+    return tuple(size), [Face(*face) for face in faces], shapes
+
+
+def _see(image: Image.Image) -> tuple[tuple[int, int], list, list]:
+    """Return the same of a picture, in numbers for JSON."""
+    found = sorted(face_finder.find(image, meshed=True), key=lambda face: -face.side)
+    points = found[0].points if found else None
+    shapes = [] if points is None else landmarks.blendshapes(points).astype(float)
+    faces = [(face.x, face.y, face.side, face.tilt, face.presence) for face in found]
+    return image.size, np.round(faces, 6).tolist(), np.round(shapes, 6).tolist()
 
 
 def look_at(
@@ -62,31 +67,23 @@ def look_at(
 ) -> dict[str, Look | None]:
     """Return what is in every picture, several looked at side by side; None where unreadable."""
 
-    def seen(picture: tuple[str, Path]) -> Look | None:
+    def seen(name: str) -> Look | None:
         with contextlib.suppress(DataError):
-            return look(picture[1])
+            return look(pictures[name])
 
     found = {}
-    for (name, _), one in ahead(seen, pictures.items()):
+    for name, one in ahead(seen, pictures):
         found[name] = one
         on_picture()
     return found
 
 
 def ahead(work: Callable, items: Iterable, *, count: int = 64) -> Iterator[tuple]:
-    """Yield items and what ``work`` returns of them, in order; threads are so many items ahead."""
-    waiting: deque = deque()
-    pool = ThreadPoolExecutor(system.cores())
-    try:
-        for item in items:
-            waiting.append((item, pool.submit(work, item)))
-            if len(waiting) > count:
-                first, answer = waiting.popleft()
-                yield first, answer.result()
-        for item, answer in waiting:
-            yield item, answer.result()
-    finally:
-        pool.shutdown(cancel_futures=True)
+    """Yield items and what ``work`` returns of them, in order; threads take so many at a time."""
+    left = iter(items)
+    with ThreadPoolExecutor(system.cores()) as pool:
+        while share := list(islice(left, count)):
+            yield from zip(share, pool.map(work, share), strict=True)
 
 
 def pictures_of(folder: Path) -> dict[str, Path]:
@@ -101,9 +98,41 @@ def pictures_of(folder: Path) -> dict[str, Path]:
     return dict(zip(written, paths, strict=True))
 
 
+def measure(
+    pictures: Mapping[str, Path], *, on_picture: Callable[[], object] = lambda: None
+) -> pd.DataFrame:
+    """Return the blendshapes of the largest face in every picture, one row each.
+
+    ``pictures`` are files by the names that they shall have in the table. ``file_name``;
+    ``success`` (1, or 0 where no face was found or the file cannot be read: all that follows but
+    ``model`` is then missing); ``presence`` (0.5 to 1, how sure the mesh is of the face); ``left``,
+    ``top``, ``width``, ``height`` (of the face's frame, in pixels of the upright picture); the 51
+    `BLENDSHAPES` (0..1); ``model`` (SHA-256 of the models' file). `DataError` if the models of
+    faces are not to be had.
+    """
+    if problem := landmarks.missing():
+        raise DataError(problem)
+    columns = ["file_name", "success", "presence", *_PLACE, *BLENDSHAPES]
+    rows = []
+    for name, seen in look_at(pictures, on_picture=on_picture).items():
+        row = [name, 0]
+        if seen and seen[1]:
+            size, (face, *_), shapes = seen
+            row = [name, 1, face.presence, *face.box(size), *shapes]
+        rows.append(dict(zip(columns, row, strict=False)))
+    frame = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(_PLACE, "Int64"))
+    return frame.astype(dict.fromkeys(BLENDSHAPES, float)).assign(model=landmarks.SHA256)
+
+
+def write_table(measured: pd.DataFrame, path: Path) -> None:
+    """Write what `measure` returns as csv, whole or not at all."""
+    with atomic_write(path) as part:
+        measured.to_csv(part, index=False, lineterminator="\n")
+
+
 def cut_largest(path: Path, image: Image.Image) -> Image.Image | None:
     """Return the largest face of a photo, upright in FER2013's frame; None without any."""
-    faces = look(path, image).faces
+    _, faces, _ = look(path, image)
     return faces[0].cut_out(image) if faces else None
 
 
@@ -114,11 +143,12 @@ def uncropped(folder: Path) -> list[Finding]:
     remedy = "say find_faces=true, or let mien collect cut the faces out"
     found = []
     for name, seen in look_at(sample).items():
-        sides = [face.side for face in seen.faces] if seen else []
-        if len(sides) > 1 and sides[1] > sides[0] / 2:
+        size, faces, _ = seen or ((0, 0), [], [])
+        first, second = [*(face.side for face in faces), 0, 0][:2]
+        if second > first / 2:
             reason = "shows several faces, and the picture counts as one"
             found.append(Finding("image", name, reason, remedy))
-        elif sides and sides[0] < _FILLS * max(seen.size):
+        elif 0 < first < _FILLS * max(size):
             reason = "shows a small face in a large picture, which counts as one face whole"
             found.append(Finding("image", name, reason, remedy))
     return found
@@ -128,16 +158,3 @@ def _is_large(path: Path) -> bool:
     with contextlib.suppress(Exception), quiet_pillow(), Image.open(path) as image:
         return min(image.size) >= _SMALL
     return False
-
-
-def _see(image: Image.Image) -> Look:
-    found = face_finder.find(image, meshed=True)
-    found.sort(key=lambda face: -face.side)
-    shapes = []
-    if found and found[0].points is not None:
-        shapes = np.round(landmarks.blendshapes(found[0].points).astype(float), 6).tolist()
-    faces = [
-        Face(*np.round([face.x, face.y, face.side, face.tilt, face.presence], 6).tolist())
-        for face in found
-    ]
-    return Look(image.size, faces, shapes)

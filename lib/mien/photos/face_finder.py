@@ -117,8 +117,8 @@ def _confirmed(pixels: np.ndarray, found: list[landmarks.Detection], certain: fl
             face = _framed(detection.points[2:])
         else:
             views = (landmarks.mesh(pixels, detection, grow=grow) for grow in _VIEWS)
-            mesh = next((mesh for mesh in views if mesh.presence > _PRESENT), None)
-            face = _framed(mesh.points, mesh.presence) if mesh else None
+            mesh = next((mesh for mesh in views if mesh.score > _PRESENT), None)
+            face = _framed(mesh.points, mesh.score) if mesh else None
         if face and face.side >= SMALLEST and not any(_same(face, other) for other in faces):
             faces.append(face)
     return faces

@@ -13,7 +13,7 @@ Units, which are movements of muscles as a trained person codes them.
 """
 
 import functools
-import hashlib
+import itertools
 import os
 import threading
 import warnings
@@ -57,79 +57,44 @@ _own = threading.local()  # a network must not be used by two threads at once
 
 
 class Detection(NamedTuple):
-    """A place where BlazeFace sees a face."""
+    """Where a network sees a face, and how sure it is."""
 
     score: float  # 0..1
-    #: float64 (8, 2): left top, right bottom, right eye, left eye, nose, mouth, ears
+    #: float64 (n, 2), x and y in pixels of the picture. BlazeFace's eight: left top and right
+    #: bottom of a box, right eye, left eye, nose, mouth, ears; the mesh's 478 landmarks.
     points: np.ndarray
-
-
-class Mesh(NamedTuple):
-    """The landmarks of one face."""
-
-    presence: float  # 0..1, how sure the mesh is that there is a face
-    points: np.ndarray  # float64 (478, 2), x and y in pixels of the picture
-
-
-def model_file() -> Path:
-    """Return the path of the model file, fetched once; `DataError` if it is not to be had."""
-    return _located(os.environ.get(VARIABLE), cache_dir() / URL.rpartition("/")[2])
-
-
-@functools.cache
-def _located(chosen: str | None, cached: Path) -> Path:
-    path = Path(chosen).expanduser() if chosen else cached
-    if not chosen:
-        _fetch(path)
-    try:
-        content = hashlib.sha256(path.read_bytes()).hexdigest()
-    except OSError as error:
-        raise DataError(
-            f"{path}, which {VARIABLE} names, cannot be read: {error.strerror}"
-        ) from None
-    if content != SHA256:
-        raise DataError(
-            f"{path} is not Google's face_landmarker.task (SHA-256 {SHA256}); get {URL}"
-        )
-    return path
-
-
-def _fetch(path: Path) -> None:
-    """Make sure that the file lies in the cache, whole."""
-    try:
-        if path.is_file() and content_hash(path) == SHA256:
-            return
-        import pooch  # here, because it imports requests
-
-        pooch.get_logger().setLevel("ERROR")
-        pooch.retrieve(URL, f"sha256:{SHA256}", fname=path.name, path=path.parent)
-    except (OSError, ValueError) as error:  # no network, no room, or another file than expected
-        reason = str(error).partition("\n")[0][:200]
-        raise DataError(
-            f"the face landmarker cannot be fetched ({reason}); save {URL} as {path}"
-        ) from None
 
 
 def missing() -> str:
     """Return why there are no landmarks here, else ``""``; `DataError` if another file is named."""
-    chosen = os.environ.get(VARIABLE)
-    if chosen == "none":
-        return f"{VARIABLE} is none"
-    if chosen:
-        model_file()
-        return ""
-    return _not_fetched(cache_dir())
+    models = _models(os.environ.get(VARIABLE, ""), cache_dir())
+    return models if isinstance(models, str) else ""
 
 
 @functools.cache
-def _not_fetched(cache: Path) -> str:
-    """Return why the file cannot be fetched: asked once, lest every picture wait for a network."""
+def _models(chosen: str, cache: Path) -> Path | str:
+    """Return the models' file, fetched if it must be, or why it is not to be had.
+
+    Asked once, lest every picture wait for a network.
+    """
+    if chosen == "none":
+        return f"{VARIABLE} is none"
+    path = Path(chosen or cache / URL.rpartition("/")[2]).expanduser()
     try:
-        model_file()
-    except DataError as error:
-        warnings.warn(f"{error}; until then, faces are found less surely", stacklevel=4)
-        return str(error)
-    return ""
+        if path.is_file() and content_hash(path) == SHA256:
+            return path
+        if chosen:
+            told = f"{path}, which {VARIABLE} names, is not Google's face_landmarker.task"
+            raise DataError(f"{told} (SHA-256 {SHA256}); get {URL}")
+        import pooch  # here, because it imports requests
+
+        pooch.get_logger().setLevel("ERROR")
+        return Path(pooch.retrieve(URL, f"sha256:{SHA256}", fname=path.name, path=path.parent))
+    except (OSError, ValueError) as error:  # no network, no room, or another file than expected
+        reason = str(error).partition("\n")[0][:200]
+        told = f"the face landmarker cannot be fetched ({reason}); save {URL} as {path}"
+        warnings.warn(f"{told}; until then, faces are found less surely", stacklevel=4)
+        return told
 
 
 def detect(pixels: np.ndarray, *, longest: int, least: float, rim: float = 0.0) -> list[Detection]:
@@ -170,15 +135,16 @@ def merge(detections: list[Detection]) -> list[Detection]:
     merged = []
     while left:
         first = left[0]
-        same = [other for other in left if _shared(first.points, other.points) > _OVERLAP]
-        left = [other for other in left if not any(other is one for one in same)]
+        near = [_shared(first.points, other.points) > _OVERLAP for other in left]
+        same = list(itertools.compress(left, near))
         weights = [one.score for one in same]
         points = np.average([one.points for one in same], axis=0, weights=weights)
         merged.append(Detection(first.score, points))
+        left = [other for other, close in zip(left, near, strict=True) if not close]
     return merged
 
 
-def mesh(pixels: np.ndarray, detection: Detection, *, grow: float = 1.5) -> Mesh:
+def mesh(pixels: np.ndarray, detection: Detection, *, grow: float = 1.5) -> Detection:
     """Return the landmarks of a face in RGB pixels, uint8 (height, width, 3).
 
     The box of the ``detection`` is turned by its eyes; the mesh sees ``grow`` sides of it.
@@ -193,11 +159,11 @@ def mesh(pixels: np.ndarray, detection: Detection, *, grow: float = 1.5) -> Mesh
     network.setInput(crop.astype(np.float32).transpose(2, 0, 1)[None] / 255)
     found, logit = network.forward(["Identity", "Identity_1"])
     points = found.reshape(-1, 3)[:, :2].astype(float)
-    return Mesh(float(_sigmoid(logit).item()), points @ back[:, :2].T + back[:, 2])
+    return Detection(float(_sigmoid(logit).item()), points @ back[:, :2].T + back[:, 2])
 
 
 def blendshapes(points: np.ndarray) -> np.ndarray:
-    """Return a face's `BLENDSHAPES`, float32 (51,) of 0..1, from `Mesh.points`."""
+    """Return a face's `BLENDSHAPES`, float32 (51,) of 0..1, from the landmarks of `mesh`."""
     network = _network("face_blendshapes")
     network.setInput(points[list(_READ)].astype(np.float32)[None])
     return np.clip(network.forward().ravel()[-len(BLENDSHAPES) :], 0, 1)
@@ -235,17 +201,15 @@ def upright(
 
 def _network(name: str, *, view: tuple[float, ...] = ()):
     """Return one of the three networks, this thread's own, one for every ``view``."""
-    path = model_file()
-    if getattr(_own, "path", None) != path:
-        _own.path, _own.networks = path, {}
-    if (name, view) not in _own.networks:
+    networks = vars(_own).setdefault("networks", {})
+    if (name, view) not in networks:
         import cv2
 
         cv2.setNumThreads(1)  # pictures are searched side by side already
-        with zipfile.ZipFile(path) as archive:
+        with zipfile.ZipFile(_models(os.environ.get(VARIABLE, ""), cache_dir())) as archive:
             model = np.frombuffer(archive.read(f"{name}.tflite"), np.uint8)
-        _own.networks[name, view] = cv2.dnn.readNetFromTFLite(model)
-    return _own.networks[name, view]
+        networks[name, view] = cv2.dnn.readNetFromTFLite(model)
+    return networks[name, view]
 
 
 @functools.lru_cache

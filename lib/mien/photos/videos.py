@@ -6,9 +6,10 @@ Rowe 1996, "Comparison of video shot boundary detection techniques"). A dissolve
 two shots are one clip, which is the safe side, for a clip stays whole in every fold.
 """
 
+import itertools
+import math
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 from PIL import Image
@@ -20,33 +21,27 @@ from mien.errors import DataError
 _CUT, _APART = 0.35, 8
 _BINS = 8  # of each of the three colours
 _SEEN = (64, 36)  # pixels of a frame that is compared
-
-
-class Frame(NamedTuple):
-    """A frame of a video."""
-
-    number: int  # from 0
-    seconds: float  # since the start
-    shot: int  # from 1
-    picture: Image.Image
+_NO_VIDEO = "{} is no video that OpenCV can read"
 
 
 def duration(path: Path) -> float:
     """Return how long a video says it is, in seconds; 0 where it does not say."""
     import cv2
 
-    video = _open(path)
-    return max(0.0, video.get(cv2.CAP_PROP_FRAME_COUNT) / _rate(video))
+    video, rate = _open(path)
+    return max(0.0, video.get(cv2.CAP_PROP_FRAME_COUNT) / rate)
 
 
-def frames(path: Path, *, every: float) -> Iterator[Frame]:
-    """Yield the first frame of every shot, and one ``every`` so many seconds after it, upright."""
+def frames(path: Path, *, every: float) -> Iterator[tuple[int, float, int, Image.Image]]:
+    """Yield the first frame of every shot, and one ``every`` so many seconds after it, upright.
+
+    With it its number (from 0), seconds since the start, and the number of its shot (from 1).
+    """
     import cv2
 
-    video = _open(path)
-    rate = _rate(video)
-    number, shot, before, due = 0, 0, None, 0.0
-    while True:
+    video, rate = _open(path)
+    shot, before, due = 0, None, 0.0
+    for number in itertools.count():
         read, pixels = video.read()
         if not read:
             break
@@ -57,36 +52,28 @@ def frames(path: Path, *, every: float) -> Iterator[Frame]:
         if seconds >= due:
             due = seconds + every
             picture = Image.fromarray(cv2.cvtColor(pixels, cv2.COLOR_BGR2RGB))
-            yield Frame(number, seconds, shot, picture)
-        number, before = number + 1, small
-    if not number:
-        raise DataError(f"{path} is no video that OpenCV can read")
+            yield number, seconds, shot, picture
+        before = small
+    if not shot:
+        raise DataError(_NO_VIDEO.format(path))
 
 
-def _open(path: Path):
+def _open(path: Path) -> tuple:
+    """Return a video and its frames a second; 25 where the file does not say."""
     import cv2
 
     video = cv2.VideoCapture(str(path))
     if not video.isOpened():
-        raise DataError(f"{path} is no video that OpenCV can read")
-    return video
-
-
-def _rate(video) -> float:
-    """Return frames a second; 25 where the file does not say."""
-    import cv2
-
+        raise DataError(_NO_VIDEO.format(path))
     rate = video.get(cv2.CAP_PROP_FPS)
-    return rate if np.isfinite(rate) and rate > 0 else 25.0
+    return video, rate if np.isfinite(rate) and rate > 0 else 25.0
 
 
 def _is_cut(before: np.ndarray, after: np.ndarray) -> bool:
+    import cv2
+
     if np.abs(before.astype(int) - after).mean() < _APART:
         return False
-    return np.abs(_colours(before) - _colours(after)).sum() / 2 > _CUT
-
-
-def _colours(pixels: np.ndarray) -> np.ndarray:
-    """Return the shares of a frame's pixels in 512 bins of colour."""
-    bins = (pixels // (256 // _BINS)).reshape(-1, 3).astype(int) @ [_BINS * _BINS, _BINS, 1]
-    return np.bincount(bins, minlength=_BINS**3) / len(bins)
+    bins = [[0, 1, 2], None, [_BINS] * 3, [0, 256] * 3]
+    moved = cv2.calcHist([before], *bins) - cv2.calcHist([after], *bins)
+    return np.abs(moved).sum() / 2 > _CUT * math.prod(_SEEN)

@@ -18,7 +18,7 @@ from mien.data.measured import SHAPES
 from mien.data.person import Person, load_person
 from mien.errors import DataError, Finding, grouped, printable
 from mien.models import DESIGNED
-from mien.photos import blendshapes, face_cache, landmarks
+from mien.photos import face_cache, landmarks
 from mien.report import text
 from mien.study.parameters import CHAPTERS, Study, data_paths
 
@@ -102,12 +102,12 @@ def person_of(study: Study, folder: Path) -> Person:
     if not person.faces["has_image"].any():
         return person
     if SHAPES not in person.measured and (problem := landmarks.missing()):
-        told = [Finding("table", blendshapes.FILE, "the photos are not measured", problem, False)]
+        told = [Finding("table", face_cache.TABLE, "the photos are not measured", problem, False)]
     elif SHAPES not in person.measured:
-        measured = blendshapes.measure(face_cache.pictures_of(folder))
+        measured = face_cache.measure(face_cache.pictures_of(folder))
         with tempfile.TemporaryDirectory() as aside:
-            table = Path(aside, blendshapes.FILE)
-            blendshapes.write_table(measured, table)
+            table = Path(aside, face_cache.TABLE)
+            face_cache.write_table(measured, table)
             person = load(tables=[table]) if measured["success"].any() else person
     told += [] if study.find_faces else face_cache.uncropped(folder)
     return replace(person, findings=[*person.findings, *told])

@@ -16,7 +16,7 @@ from mien.evaluation import probing
 from mien.evaluation.calibration import apply_temperature
 from mien.evaluation.intervals import wilson_interval
 from mien.evaluation.rater_agreement import errors_among_voters, with_voters
-from mien.photos import blendshapes, reading
+from mien.photos import face_cache, reading
 from mien.prediction_output import UNSURE
 from mien.study import results
 
@@ -249,7 +249,7 @@ def read_photos(
     find_faces = find_faces or card["find_faces"] or by_measures
     how = {"find_faces": find_faces, "batch_size": batch_size}
     if card["columns"]:
-        measured = blendshapes.measure({str(path): path for path in paths}, on_picture=on_picture)
+        measured = face_cache.measure({str(path): path for path in paths}, on_picture=on_picture)
         measured = measured.set_index("file_name")[card["columns"]]
         answers = _read_largest(paths, answer, measured, how)
     else:
