@@ -1,6 +1,6 @@
-"""What the check cells of the exercises ask: each says what is wrong, not what would be right.
+"""What the check cells of the exercises assert: each says what is wrong, not what would be right.
 
-A check passes in silence, or raises `Wrong`, whose text is meant for the student.
+A check passes in silence, or fails with a text that is meant for the student.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -20,59 +20,46 @@ _KNOWN = ", ".join(EMOTIONS)
 _MOST = 0.8
 
 
-class Wrong(AssertionError):
-    """An answer that a check does not accept."""
-
-
-def _ask(fine: bool, otherwise: str) -> None:
-    if not fine:
-        raise Wrong(otherwise)
-
-
 def counts(table: pd.DataFrame, faces: pd.DataFrame) -> None:
-    """Ask of a table by label whether it counts a person's faces, images and clips."""
-    _ask(
-        list(table.index) == [*in_order(faces["label"]), UNKNOWN],
+    """Assert that a table by label counts a person's faces, images and clips."""
+    rows = [*in_order(faces["label"]), UNKNOWN]
+    assert list(table.index) == rows, (
         "the rows must be the emotions that the person shows, in FER2013's order, and below them "
-        f"{UNKNOWN}, which is no emotion",
+        f"{UNKNOWN}, which is no emotion"
     )
-    _ask({"faces", "images", "clips"} <= set(table), "a column is missing: faces, images, clips")
     own = faces.groupby("label").agg(
         faces=("label", "size"), images=("has_image", "sum"), clips=("clip", "nunique")
     )
-    for name, column in own.reindex(table.index).items():
-        for label in table.index[table[name] != column]:
-            raise Wrong(f"the {name} of {label} are counted wrongly")
+    wrong = (own.reindex(rows) != table.reindex(columns=own.columns)).stack()
+    for label, name in wrong[wrong].index:
+        raise AssertionError(f"the {name} of {label} are missing or counted wrongly")
 
 
 def classifier(model: BaseEstimator, images: np.ndarray, labels: np.ndarray) -> None:
-    """Ask whether an unfitted classifier of images, uint8 (n, 48, 48), learns from a few."""
+    """Assert that an unfitted classifier of images, uint8 (n, 48, 48), learns from a few."""
     learn, test = slice(0, 400), slice(-200, None)
     answers = clone(model).fit(images[learn], labels[learn]).predict(images[test])
-    _ask(set(answers) <= set(labels), "it answers with what is no label of Training")
+    assert set(answers) <= set(labels), "it answers with what is no label of Training"
     right, chance = (answers == labels[test]).mean(), commonest(labels[test].astype(str))[1]
-    _ask(
-        right > chance,
-        "taught by 400 faces it reads others no better than who always says the commonest emotion",
+    assert right > chance, (
+        "taught by 400 faces it reads others no better than who always says the commonest emotion"
     )
 
 
 def folds(dealt: np.ndarray, labels: np.ndarray, clips: np.ndarray, *, n_splits: int) -> None:
-    """Ask of folds, int (repeats, n), whether each tests every face once and no clip is torn."""
+    """Assert that folds, int (repeats, n), test every face once and tear no clip."""
     dealt = np.asarray(dealt)
-    _ask(
-        dealt.ndim == 2 and dealt.shape[1] == len(labels),
+    assert dealt.ndim == 2 and dealt.shape[1] == len(labels), (
         f"the folds have the shape {dealt.shape}: they need a row for each deal and a column for "
-        f"each of the {len(labels)} labelled faces",
+        f"each of the {len(labels)} labelled faces"
     )
     for deal in dealt:
         numbers = set(range(n_splits))
-        _ask(set(deal.tolist()) == numbers, f"a deal must number its {n_splits} folds from 0")
+        assert set(deal.tolist()) == numbers, f"a deal must number its {n_splits} folds from 0"
         torn = [clip for clip in np.unique(clips) if len(set(deal[clips == clip])) > 1]
-        _ask(
-            not torn,
+        assert not torn, (
             f"the folds leak: frames of {len(torn)} clips stand on both sides (of {torn[:1]}, for "
-            "one), and frames of a clip are near-copies",
+            "one), and frames of a clip are near-copies"
         )
 
 
@@ -84,92 +71,89 @@ def out_of_fold(
     labels: np.ndarray,
     clips: np.ndarray,
 ) -> None:
-    """Ask whether answers (repeats, n, 7) to rows as measured are of models that held them out."""
+    """Assert that answers (repeats, n, 7) to rows as measured are of models that held them out."""
     _probabilities(given, (len(dealt), len(rows)))
     test = np.asarray(dealt)[0] == 0
     mine = np.asarray(given)[0][test]
 
-    def learned(rows, learn):
+    def is_taught_by(rows: np.ndarray, learn: np.ndarray, *, ordered: bool = False) -> bool:
         fitted = clone(model).fit(rows[learn], labels[learn], groups=clips[learn])
-        return spread(fitted.predict_proba(rows[test]), fitted.classes_)
+        said = spread(fitted.predict_proba(rows[test]), fitted.classes_)
+        if ordered:
+            _in_order(mine, said)
+        return np.allclose(mine, said, atol=0.01)
 
-    said = learned(rows, ~test)
-    if np.allclose(mine, said, atol=0.01):
+    if is_taught_by(rows, ~test, ordered=True):
         return
-    _in_order(mine, said)
-    scaled = StandardScaler().fit_transform(rows)
-    _ask(
-        not np.allclose(mine, learned(scaled, ~test), atol=0.01),
-        "a scaler was fitted outside the folds, so it has seen the faces that are held out",
+    assert not is_taught_by(StandardScaler().fit_transform(rows), ~test), (
+        "a scaler was fitted outside the folds, so it has seen the faces that are held out"
     )
-    _ask(
-        not np.allclose(mine, learned(rows, np.ones(len(rows), bool)), atol=0.01),
-        "the model has learned from the very faces that it answers",
+    everybody = np.ones(len(rows), bool)
+    assert not is_taught_by(rows, everybody), (
+        "the model has learned from the very faces that it answers"
     )
-    raise Wrong(
+    raise AssertionError(
         "a model that learns from the other folds alone, from the rows as they were measured, "
         "answers otherwise: is anything fitted, chosen or changed before the folds?"
     )
 
 
 def emotions_alone(classes: Collection[str]) -> None:
-    """Ask whether a model has learned emotions and nothing else."""
-    _ask(
-        UNKNOWN not in classes,
-        f"the model has learned {UNKNOWN} as if it were an emotion; it says that nobody knows",
-    )
-    _ask(set(classes) <= set(EMOTIONS), f"the model must answer with some of {_KNOWN}")
+    """Assert that a model has learned emotions and nothing else."""
+    told = f"the model has learned {UNKNOWN} as if it were an emotion; it says that nobody knows"
+    assert UNKNOWN not in classes, told
+    assert set(classes) <= set(EMOTIONS), f"the model must answer with some of {_KNOWN}"
 
 
 def apart(learned: Collection[str], answered: Collection[str]) -> None:
-    """Ask whether no clip is both learned from and answered."""
+    """Assert that no clip is both learned from and answered."""
     both = len(set(learned) & set(answered))
-    _ask(not both, f"frames of {both} clips are learned from, and others of them answered")
-
-
-def answers(given: np.ndarray, said: np.ndarray) -> None:
-    """Ask whether probabilities (n, 7) are what the model said, with its columns in order."""
-    _probabilities(given, (len(said),))
-    _in_order(given, said)
-    _ask(
-        _alike(given, said) >= _MOST,
-        "the model itself answers otherwise to these faces: are they prepared as it needs them?",
-    )
+    assert not both, f"frames of {both} clips are learned from, and others of them answered"
 
 
 def answers_of(model: BaseEstimator, rows: np.ndarray, given: np.ndarray) -> None:
-    """Ask the same of a fitted classifier, of emotions or their codes, and what it was given."""
+    """Assert that probabilities (n, 7) are what a fitted classifier says of rows, in order.
+
+    Its classes may be emotions or their codes.
+    """
     known = model.classes_
     known = named(known) if np.issubdtype(known.dtype, np.number) else known
-    answers(given, spread(model.predict_proba(rows), known))
+    _answers(given, spread(model.predict_proba(rows), known))
 
 
 def answers_of_networks(
     networks: Sequence[tuple[Any, float]], images: np.ndarray, given: np.ndarray
 ) -> None:
-    """Ask the same of networks, (networks, n, 7), and faces (n, 48, 48)."""
+    """Assert the same of networks, (networks, n, 7), and faces (n, 48, 48)."""
     from mien.network import inference  # here: importing Keras takes seconds
 
-    _ask(len(given) == len(networks), f"of {len(networks)} networks {len(given)} have answered")
+    assert len(given) == len(networks), f"of {len(networks)} networks {len(given)} have answered"
     for one, (model, _) in zip(given, networks, strict=True):
-        answers(one, inference.predict(model, images))
+        _answers(one, inference.predict(model, images))
+
+
+def _answers(given: np.ndarray, said: np.ndarray) -> None:
+    _probabilities(given, (len(said),))
+    _in_order(given, said)
+    assert _alike(given, said) >= _MOST, (
+        "the model itself answers otherwise to these faces: are they prepared as it needs them?"
+    )
 
 
 def _probabilities(given: np.ndarray, leading: tuple[int, ...]) -> None:
     shape = (*leading, len(EMOTIONS))
-    _ask(
-        np.shape(given) == shape,
+    assert np.shape(given) == shape, (
         f"the probabilities have the shape {np.shape(given)}, not {shape}: a column for each of "
-        f"{_KNOWN}, 0 for an emotion that the model does not know",
+        f"{_KNOWN}, 0 for an emotion that the model does not know"
     )
-    _ask(np.allclose(np.sum(given, axis=-1), 1, atol=0.01), "a face's probabilities must sum to 1")
+    sums = np.sum(given, axis=-1)
+    assert np.allclose(sums, 1, atol=0.01), "a face's probabilities must sum to 1"
 
 
 def _in_order(given: np.ndarray, said: np.ndarray) -> None:
     order = linear_sum_assignment(cdist(said.T, given.T))[1]
-    _ask(
-        _alike(given, said) >= _MOST or _alike(given[:, order], said) < _MOST,
-        "the columns are in another order than mien.emotions.EMOTIONS: which class is which?",
+    assert _alike(given, said) >= _MOST or _alike(given[:, order], said) < _MOST, (
+        "the columns are in another order than mien.emotions.EMOTIONS: which class is which?"
     )
 
 
@@ -178,37 +162,35 @@ def _alike(given: np.ndarray, said: np.ndarray) -> float:
 
 
 def network(model: Any) -> None:
-    """Ask of a network of Keras for what the assignment says: Conv2D, Dense, softmax, dropout."""
+    """Assert of a network of Keras what the assignment says: Conv2D, Dense, softmax, dropout."""
     _seven(model)
     weighted = [type(layer).__name__ for layer in _layers(model) if layer.weights]
-    _ask("Conv2D" in weighted[0], f"the first layer is {weighted[0]}, not Conv2D")
-    _ask(weighted[-1] == "Dense", f"the last layer with weights is {weighted[-1]}, not Dense")
+    assert "Conv2D" in weighted[0], f"the first layer is {weighted[0]}, not Conv2D"
+    assert weighted[-1] == "Dense", f"the last layer with weights is {weighted[-1]}, not Dense"
     names = [type(layer).__name__ for layer in _layers(model)]
-    _ask(any("Dropout" in name for name in names), "there is no dropout in the network")
+    assert any("Dropout" in name for name in names), "there is no dropout in the network"
 
 
 def tuned(model: Any, start: Any) -> None:
-    """Ask whether a fine-tuned network has one head, frozen early layers, and left its start."""
-    heads = [layer for layer in _layers(model) if getattr(layer, "units", 0) == len(EMOTIONS)]
-    before = [layer for layer in _layers(model) if layer.weights][:-1]
-    _ask(
-        not any(head in before for head in heads),
+    """Assert that a fine-tuned network has one head, frozen early layers, and left its start."""
+    weighted, before = (
+        [layer for layer in _layers(one) if layer.weights] for one in (model, start)
+    )
+    assert all(getattr(layer, "units", 0) != len(EMOTIONS) for layer in weighted[:-1]), (
         "the old head is still in the network and the new one stands on its answers: "
-        "model.layers is a copy of the list, and what is done to it changes no network",
+        "model.layers is a copy of the list, and what is done to it changes no network"
     )
     _seven(model)
-    first, own = (next(layer for layer in _layers(one) if layer.weights) for one in (model, start))
-    _ask(first is not own, "the network shares its layers with the crowd's, which it has changed")
-    _ask(
-        np.allclose(first.get_weights()[0], own.get_weights()[0]),
-        "the first layer is not the crowd's any more: which layers were to be frozen?",
+    told = "the network shares its layers with the crowd's, which it has changed"
+    assert weighted[0] is not before[0], told
+    assert np.allclose(weighted[0].get_weights()[0], before[0].get_weights()[0]), (
+        "the first layer is not the crowd's any more: which layers were to be frozen?"
     )
 
 
 def _seven(model: Any) -> None:
-    _ask(
-        model.output_shape == (None, len(EMOTIONS)),
-        f"the network's answers have the shape {model.output_shape}: one for each of {_KNOWN}",
+    assert model.output_shape == (None, len(EMOTIONS)), (
+        f"the network's answers have the shape {model.output_shape}: one for each of {_KNOWN}"
     )
 
 
@@ -219,7 +201,7 @@ def _layers(model: Any) -> Iterator[Any]:
 
 
 def best(score: Mapping[str, Any], scores: Mapping[str, Mapping[str, Any]]) -> None:
-    """Ask whether a score is the highest of the models' on the labelled faces."""
-    _ask(score in scores.values(), "the model must be chosen by a score on the labelled faces")
+    """Assert that a score is the highest of the models' on the labelled faces."""
+    assert score in scores.values(), "the model must be chosen by a score on the labelled faces"
     highest = max(one["accuracy"] for one in scores.values())
-    _ask(score["accuracy"] >= highest, "another model is right more often on the labelled faces")
+    assert score["accuracy"] >= highest, "another model is right more often on the labelled faces"

@@ -3,6 +3,7 @@
 The cells carry nbgrader's metadata (schema 3), so that nbgrader can release and mark them.
 """
 
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -52,7 +53,7 @@ def _set(notebook: NotebookNode, exercise: Mapping[str, Any], name: str, *, solv
         written = _cell("markdown", words, f"{cell.id}-answer", cell, **given)
         notebook.cells[at:at] = [task, written]
         return
-    code = _solution(cell.source.splitlines(), exercise, solved=solved)
+    code = _solution(cell.source, exercise, solved=solved)
     given = {"grade": True, "locked": True, "points": points}
     source = f"from mien.exercises import checks\n\n{exercise['check'].strip()}"
     notebook.cells[at : at + 1] = [
@@ -62,23 +63,19 @@ def _set(notebook: NotebookNode, exercise: Mapping[str, Any], name: str, *, solv
     ]
 
 
-def _solution(lines: list[str], exercise: Mapping[str, Any], *, solved: bool) -> str:
+def _solution(source: str, exercise: Mapping[str, Any], *, solved: bool) -> str:
     """Return a cell with its lines from ``from`` to before ``until`` as a solution, or a stub."""
-    starts = [exercise["from"], exercise.get("until", "")]
-    first, last = (
-        next((at for at, line in enumerate(lines) if line.lstrip().startswith(start)), -1)
-        for start in starts
-    )
-    last = last if starts[1] else len(lines)
-    if not 0 <= first < last:
+    start, until = exercise["from"], exercise.get("until", "")
+    end = rf"(?=\n *{re.escape(until)})" if until else r"\Z"
+    found = re.search(rf"^( *){re.escape(start)}.*?{end}", source, re.MULTILINE | re.DOTALL)
+    if not found:
         raise DataError(
-            f"cell {exercise['cell']} has no lines from {starts[0]!r} until {starts[1]!r}, which "
+            f"cell {exercise['cell']} has no lines from {start!r} until {until!r}, which "
             "exercises.toml names"
         )
-    own, indent = lines[first:last], lines[first][: -len(lines[first].lstrip())]
-    around = [f"{indent}### BEGIN SOLUTION", *own, f"{indent}### END SOLUTION"]
-    stub = [indent + line for line in STUB]
-    return "\n".join([*lines[:first], *(around if solved else stub), *lines[last:]])
+    own = ["### BEGIN SOLUTION", found[0].removeprefix(found[1]), "### END SOLUTION"]
+    written = "\n".join(found[1] + line for line in (own if solved else STUB))
+    return source[: found.start()] + written + source[found.end() :]
 
 
 def _cell(kind: str, source: str, grade_id: str, like: NotebookNode, **flags: Any) -> NotebookNode:
@@ -86,7 +83,4 @@ def _cell(kind: str, source: str, grade_id: str, like: NotebookNode, **flags: An
     made = nbformat.v4.new_code_cell if kind == "code" else nbformat.v4.new_markdown_cell
     plain = {"grade": False, "solution": False, "locked": False, "task": False}
     told = {"schema_version": 3, "grade_id": grade_id, **plain, **flags}
-    metadata = {"nbgrader": told}
-    if tags := like.metadata.get("tags"):
-        metadata["tags"] = tags
-    return made(source.strip("\n"), id=grade_id, metadata=metadata)
+    return made(source.strip("\n"), id=grade_id, metadata={**like.metadata, "nbgrader": told})
