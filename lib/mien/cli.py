@@ -298,7 +298,7 @@ def label(
     import tempfile
 
     from mien.data.person import load_person
-    from mien.labelling import rating_results, ratings
+    from mien.labelling import ratings
 
     person = load_person(folder)
     if settle:
@@ -312,7 +312,7 @@ def label(
     given = {"rater": ratings.rater_name(rater or getpass.getuser()), "what": what}
     given |= {"again": again, "study": study}
     with tempfile.TemporaryDirectory(prefix="mien-label-") as where:
-        notebook = rating_results.notebook_for(folder, Path(where), **given)
+        notebook = ratings.notebook_for(folder, Path(where), **given)
         subprocess.run([sys.executable, "-m", "jupyterlab", str(notebook)], check=False)
 
 

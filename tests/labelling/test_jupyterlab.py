@@ -10,8 +10,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from PIL import Image
 
-from mien.labelling.rating_results import notebook_for
-from mien.labelling.ratings import Ratings
+from mien.labelling.ratings import Ratings, notebook_for
 
 pytestmark = pytest.mark.browser
 

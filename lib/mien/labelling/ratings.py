@@ -1,11 +1,13 @@
-"""A rater's answers on disk, the order in which faces are shown, and labels from agreement."""
+"""Raters' answers on disk, the order in which faces are shown, and what the answers say.
 
-import csv
+Labels where raters agree; the faces on which they differ; the models as raters.
+"""
+
 import hashlib
 import io
-from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+import shutil
+from collections import Counter
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -13,10 +15,15 @@ import filelock
 import numpy as np
 import pandas as pd
 
-from mien.data.person import Person
+from mien import project
+from mien.data.person import Person, majorities
 from mien.emotions import EMOTIONS, UNKNOWN
 from mien.errors import DataError, ParameterError, printable
-from mien.files import atomic_write
+from mien.evaluation.intervals import accuracy_interval, clustered_mean
+from mien.evaluation.rater_agreement import rater_agreement
+from mien.files import atomic_write, whole_folder
+from mien.models import MODELS
+from mien.study import results
 
 FILE, LABELS = "ratings.csv", "labels.csv"
 
@@ -49,15 +56,11 @@ def order_of_faces(clips: Sequence[str], rater: str) -> np.ndarray:
     """
     seed = int.from_bytes(hashlib.sha256(rater.encode()).digest()[:8], "big")
     random = np.random.default_rng(seed)
-    of_clip = defaultdict(list)
-    for face in random.permutation(len(clips)):
-        of_clip[clips[face]].append(int(face))
-    placed = [
-        ((number + start) / len(faces), face)
-        for faces, start in ((faces, random.random()) for faces in of_clip.values())
-        for number, face in enumerate(faces)
-    ]
-    order = [face for _, face in sorted(placed)]
+    shuffled = pd.Series(clips, dtype=object).iloc[random.permutation(len(clips))]
+    faces = shuffled.groupby(shuffled)
+    starts = shuffled.map({clip: random.random() for clip in shuffled.unique()})
+    places = (faces.cumcount() + starts) / faces.transform("size")
+    order = places.sort_values().index.tolist()
     for here in range(1, len(order)):
         before = clips[order[here - 1]]
         other = (there for there in range(here, len(order)) if clips[order[there]] != before)
@@ -80,86 +83,64 @@ class Ratings:
 
     def of(self, rater: str) -> dict[str, list[str]]:
         """Return what a rater said of every face, in the order of the file."""
-        said = defaultdict(list)
-        for row in self._read()[1]:
-            if row.get("rater", "").strip() == rater:
-                said[row.get("file_name", "").strip()].append(row.get("label", "").strip())
-        return dict(said)
+        said = _stripped(self._read()[0])
+        own = said[said["rater"] == rater]
+        return own.groupby("file_name", sort=False)["label"].agg(list).to_dict()
 
     def table(self) -> pd.DataFrame:
         """Return every rater's first answer to every face: ``file_name``, ``rater``, ``label``."""
-        rows = [[row.get(name, "").strip() for name in COLUMNS[:3]] for row in self._read()[1]]
-        return pd.DataFrame(rows, columns=list(COLUMNS[:3])).drop_duplicates(list(COLUMNS[:2]))
+        return _stripped(self._read()[0]).drop_duplicates(list(COLUMNS[:2]), ignore_index=True)
 
     def add(self, file_name: str, rater: str, label: str, *, seconds: float) -> None:
         """Append one answer; `DataError` if the disk does not take it, and nothing is changed."""
         row = {"file_name": file_name, "rater": rater, "label": label}
         row |= {"seconds": f"{seconds:.1f}", "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"}
-        with self._changing() as rows:
-            rows.append(row)
+        self._change(lambda rows: pd.concat([rows, pd.DataFrame([row], columns=rows.columns)]))
 
     def change(self, file_name: str, rater: str, label: str | None) -> None:
         """Replace a rater's last answer to a face, or take it back (None); errors as `add`."""
-        with self._changing() as rows:
-            for number in reversed(range(len(rows))):
-                here = rows[number].get("file_name", "").strip(), rows[number].get("rater", "")
-                if here == (file_name, rater):
-                    if label is None:
-                        del rows[number]
-                    else:
-                        rows[number]["label"] = label
-                    return
 
-    @contextmanager
-    def _changing(self) -> Iterator[list[dict[str, str]]]:
-        """Hand out the rows under the lock and write what the block has made of them."""
+        def changed(rows: pd.DataFrame) -> pd.DataFrame:
+            said = _stripped(rows)
+            own = rows.index[(said["file_name"] == file_name) & (said["rater"] == rater)][-1:]
+            rows.loc[own, "label"] = label
+            return rows.drop(index=own) if label is None else rows
+
+        self._change(changed)
+
+    def _change(self, change: Callable[[pd.DataFrame], pd.DataFrame]) -> None:
+        """Write what ``change`` makes of the rows, read anew under the lock."""
         try:
             with filelock.FileLock(self.path.with_name(f".{FILE}.lock"), timeout=60):
-                columns, rows, dialect = self._read()
-                yield rows
-                text = io.StringIO(newline="")
-                lines = csv.DictWriter(text, columns, extrasaction="ignore", **dialect)
-                lines.writeheader()
-                lines.writerows(rows)
+                rows, how = self._read()
                 with atomic_write(self.path) as part:
-                    part.write_bytes(text.getvalue().encode("utf-8"))
+                    change(rows).to_csv(part, index=False, **how)
         except (OSError, filelock.Timeout) as error:
             reason = getattr(error, "strerror", None) or str(error)
             raise DataError(f"{self.path} takes no answer: {reason}; nothing was changed") from None
 
-    def _read(self) -> tuple[list[str], list[dict[str, str]], dict[str, str]]:
-        """Return the columns, the rows, and how the file separates fields and lines."""
-        dialect = {"delimiter": ",", "lineterminator": "\n"}
-        if not self.path.exists():
-            return list(COLUMNS), [], dialect
+    def _read(self) -> tuple[pd.DataFrame, dict[str, str]]:
+        """Return the rows as they are, and how the file separates fields and lines."""
         try:
-            text = self.path.read_bytes().decode("utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"{self.path} cannot be read as UTF-8: {error}") from None
-        first = text.partition("\n")[0]
-        dialect["delimiter"] = max(",;\t", key=first.count)
-        dialect["lineterminator"] = "\r\n" if first.endswith("\r") else "\n"
-        lines = csv.reader(io.StringIO(text, newline=""), delimiter=dialect["delimiter"])
-        columns = [name.strip() for name in next(lines, [])] or list(COLUMNS)
-        if not set(COLUMNS[:3]) <= set(columns):
+            text = self.path.read_bytes().decode("utf-8-sig") if self.path.exists() else ""
+            text = text or ",".join(COLUMNS)
+            first = text.partition("\n")[0]
+            sep, end = max(",;\t", key=first.count), "\r\n" if first.endswith("\r") else "\n"
+            options = {"dtype": str, "index_col": False, "na_filter": False}
+            rows = pd.read_csv(io.StringIO(text), sep=sep, **options)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{self.path} cannot be read as csv in UTF-8: {error}") from None
+        rows.columns = rows.columns.str.strip()
+        if not set(COLUMNS[:3]) <= set(rows):
             raise DataError(
-                f"{self.path} has the columns {', '.join(columns)[:100]}, not file_name, rater and "
+                f"{self.path} has the columns {', '.join(rows)[:100]}, not file_name, rater and "
                 "label; name them so, or move the file away"
             )
-        rows = [dict(zip(columns, line, strict=False)) for line in lines if line]
-        return columns, rows, dialect
+        return rows.fillna(""), {"sep": sep, "lineterminator": end}
 
 
-def with_themself(said: Mapping[str, Sequence[str]]) -> tuple[int, int]:
-    """Return how many faces a rater answered twice, and how many of them alike.
-
-    Examples
-    --------
-    >>> with_themself({"a.jpg": ["sad", "sad"], "b.jpg": ["sad"], "c.jpg": ["sad", "fear"]})
-    (2, 1)
-    """
-    twice = [answers[:2] for answers in said.values() if len(answers) > 1]
-    return len(twice), sum(first == second for first, second in twice)
+def _stripped(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[list(COLUMNS[:3])].apply(lambda column: column.str.strip())
 
 
 def settle(folder: Path, person: Person, *, alone: bool = False) -> pd.DataFrame:
@@ -189,8 +170,64 @@ def settle(folder: Path, person: Person, *, alone: bool = False) -> pd.DataFrame
     return settled
 
 
-def disagreements(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the faces of `Ratings.table` on which raters differ, with a column for every rater."""
+def folder_of(folder: str) -> Path:
+    """Return a person's folder; for ``"demo"`` a copy of it in ``reports/label/person``."""
+    if folder != "demo":
+        return Path(folder).expanduser()
+    from mien.synthetic.dataset import demo_folder  # here, because drawing is rarely needed
+
+    copy = results.study_folder("label") / "person"
+    if not copy.exists():
+        with whole_folder(copy) as part:
+            shutil.copytree(demo_folder() / "person", part, dirs_exist_ok=True)
+    return copy
+
+
+def notebook_for(folder: Path, where: Path, **parameters: object) -> Path:
+    """Write ``notebooks/label.ipynb`` with some of its ``parameters`` into ``where``."""
+    import papermill  # here, because it takes a second
+
+    path, given = where / "label.ipynb", {"folder": str(folder.resolve()), **parameters}
+    papermill.execute_notebook(project.notebook_source("label"), path, given, prepare_only=True)
+    return path
+
+
+def look(person: Person, table: pd.DataFrame, study: str = "") -> dict[str, pd.DataFrame]:
+    """Return what `Ratings.table` says, with the models of a study's folder as raters, if any.
+
+    Frames: ``pairs`` and ``groups`` as of `mien.evaluation.rater_agreement.Agreement`; ``differ``
+    (``file_name`` and what every rater said, for the faces on which they differ); ``models``
+    (``model``, ``n``, ``agreement`` with the raters' majority, 0..1, ``low`` and ``high``, its 95 %
+    interval over clips).
+    """
+    told = table[table["label"] != UNKNOWN]
+    answers = _answers(Path(study).expanduser()) if study and len(told) else {}
+    agreement = rater_agreement(told, answers)
     said = table.pivot(index="file_name", columns="rater", values="label").fillna("")
-    differ = [len(set(row) - {""}) > 1 for row in said.to_numpy()]
-    return said[differ].rename(columns=printable).reset_index().rename_axis(columns=None)
+    differ = said[[len(set(row) - {""}) > 1 for row in said.to_numpy()]]
+    faces = person.faces.set_index("file_name")
+    faces = faces.assign(majority=pd.Series(majorities(told), dtype=object))
+    rows = []
+    for model, given in answers.items():
+        own = faces.assign(given=given.replace("", np.nan)).dropna(subset=["given", "majority"])
+        right = (own["given"] == own["majority"]).to_numpy(float)
+        if len(own):
+            interval = accuracy_interval(clustered_mean(right, own["clip"]))
+            rows.append((model, len(own), right.mean(), *interval))
+    return {
+        "pairs": agreement.pairs,
+        "groups": agreement.groups,
+        "differ": differ.rename(columns=printable).reset_index().rename_axis(columns=None),
+        "models": pd.DataFrame(rows, columns=["model", "n", "agreement", "low", "high"]),
+    }
+
+
+def _answers(study: Path) -> dict[str, pd.Series]:
+    """Return every model's answers by file name, of the parts that there are."""
+    found = {}
+    for part in dict.fromkeys(model.part for model in MODELS.values()):
+        if (results.part_folder(study, part) / "predictions.csv").exists():
+            frame = results.load_table(study, part, "predictions")
+            model = results.load_metrics(study, part)["model"]
+            found[model] = frame.set_index("file_name")["predicted"]
+    return found

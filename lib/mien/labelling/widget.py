@@ -3,12 +3,11 @@
 It knows nothing of any model: a rating is evidence only if the rater was blind.
 """
 
-import base64
-import io
 from pathlib import Path
 from typing import Any
 
 import anywidget
+import pandas as pd
 import traitlets
 from PIL import Image
 
@@ -16,6 +15,7 @@ from mien.data.images import open_image
 from mien.data.person import load_person
 from mien.errors import DataError, MienError, ParameterError
 from mien.labelling.ratings import AGAIN_EVERY, ANSWERS, Ratings, order_of_faces, rater_name
+from mien.report.face_sheets import data_uri
 
 _HERE = Path(__file__).parent
 
@@ -53,7 +53,9 @@ class Labeller(anywidget.AnyWidget):
             kind = "" if what == "all" else f"{what} "
             raise DataError(f"{folder} holds no {kind}face with a picture")
         order = shown.index[order_of_faces(shown["clip"].tolist(), self.rater)].tolist()
-        self._queue = order + (order[::AGAIN_EVERY] if again else [])
+        queue = order + (order[::AGAIN_EVERY] if again else [])
+        self._names = faces["file_name"].loc[queue].tolist()
+        self._paths = [self.person.paths[row] for row in queue]
         self._place = self._next_open()
         self._given: list[int] = []
         self.on_msg(lambda _, message, __: self.receive(message))
@@ -62,7 +64,21 @@ class Labeller(anywidget.AnyWidget):
     @property
     def finished(self) -> bool:
         """Whether every face of the queue has its answer on disk."""
-        return self._next_open() == len(self._queue)
+        return self._next_open() == len(self._names)
+
+    @property
+    def told(self) -> pd.DataFrame:
+        """What all raters said (`Ratings.table`), nothing until this one has finished."""
+        table = self.ratings.table()
+        return table if self.finished else table.iloc[:0]
+
+    def standing(self) -> dict[str, int]:
+        """Return how far a rater is: ``faces``, ``left``, ``twice`` (answered again), ``alike``."""
+        said = self.ratings.of(self.rater)
+        twice = [answers for answers in said.values() if len(answers) > 1]
+        alike = sum(first == second for first, second, *_ in twice)
+        left = self.face["left"]
+        return {"faces": len(said), "left": left, "twice": len(twice), "alike": alike}
 
     def receive(self, message: dict[str, Any]) -> None:
         """Take what the browser says: an answer, an undo, or a step to a neighbour."""
@@ -73,7 +89,7 @@ class Labeller(anywidget.AnyWidget):
                     self._answer(message["label"], float(message.get("seconds", 0)))
                 case "undo" if self._given:
                     self._place = self._given.pop()
-                    self.ratings.change(self._name(self._place), self.rater, None)
+                    self.ratings.change(self._names[self._place], self.rater, None)
                 case "step":
                     step = 1 if message.get("by", 0) > 0 else -1
                     self._place = min(max(self._place + step, 0), self._next_open())
@@ -83,35 +99,26 @@ class Labeller(anywidget.AnyWidget):
 
     def _answer(self, label: str, seconds: float) -> None:
         here = self._place
-        if here == len(self._queue):
+        if here == len(self._names):
             return
         if here < self._next_open():
-            self.ratings.change(self._name(here), self.rater, label)
+            self.ratings.change(self._names[here], self.rater, label)
         else:
-            self.ratings.add(self._name(here), self.rater, label, seconds=seconds)
+            self.ratings.add(self._names[here], self.rater, label, seconds=seconds)
             self._given.append(here)
-        self._place = here + 1 if here + 1 < self._next_open() else self._next_open()
-
-    def _name(self, place: int) -> str:
-        return str(self.person.faces["file_name"].iloc[self._queue[place]])
+        self._place = min(here + 1, self._next_open())
 
     def _answers(self) -> list[str]:
         """Return the answer on disk at every place of the queue, "" where there is none yet."""
-        said, seen, found = self.ratings.of(self.rater), {}, []
-        for place in range(len(self._queue)):
-            name = self._name(place)
-            number = seen[name] = seen.get(name, -1) + 1
-            given = said.get(name, [])
-            found.append(given[number] if number < len(given) else "")
-        return found
+        said = self.ratings.of(self.rater)
+        return [said[name].pop(0) if said.get(name) else "" for name in self._names]
 
     def _next_open(self) -> int:
-        answers = self._answers()
-        return answers.index("") if "" in answers else len(answers)
+        return [*self._answers(), ""].index("")
 
     def _show(self) -> None:
         """Send the face at the present place, or that all are answered."""
-        answers, total = self._answers(), len(self._queue)
+        answers, total = self._answers(), len(self._names)
         facts: dict[str, Any] = {
             "number": self._place + 1,
             "total": total,
@@ -120,16 +127,7 @@ class Labeller(anywidget.AnyWidget):
             "answers": list(ANSWERS),
         }
         if self._place < total:
-            face = self._queue[self._place]
-            facts["given"] = answers[self._place]
-            facts["picture"] = _picture(self.person.paths[face])
+            image = open_image(self._paths[self._place])
+            image.thumbnail((_LONGEST, _LONGEST), Image.Resampling.LANCZOS)
+            facts |= {"given": answers[self._place], "picture": data_uri(image)}
         self.face = facts
-
-
-def _picture(path: Path) -> str:
-    """Return a picture as a data URI, upright, at most `_LONGEST` pixels a side."""
-    image = open_image(path).convert("RGB")
-    image.thumbnail((_LONGEST, _LONGEST), Image.Resampling.LANCZOS)
-    written = io.BytesIO()
-    image.save(written, "PNG")
-    return "data:image/png;base64," + base64.b64encode(written.getvalue()).decode("ascii")

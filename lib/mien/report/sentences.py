@@ -180,7 +180,7 @@ def of_networks(row: Mapping) -> str:
 
 
 def rating_standing(standing: Mapping[str, int]) -> str:
-    """Return how far a rater is, by `mien.labelling.rating_results.standing`."""
+    """Return how far a rater is, by `mien.labelling.widget.Labeller.standing`."""
     if standing["left"]:
         return (
             f"**{count(standing['left'], 'face')} left.** The tables below fill when every face "
