@@ -70,7 +70,10 @@ def test_a_file_that_is_there_keeps_its_columns_order_and_line_ends(folder):
     assert Ratings(folder).of("A") == {} and Ratings(folder).of("Z") == {"4_1.png": ["happy"]}
 
 
-@pytest.mark.parametrize("content", [b"name,who\nx,y\n", b"\xff\xfe\x00bad", b"a;b;c\n"])
+LONGER = [b"file_name,rater,label\n" + rows for rows in (b"x,A,sad,1\n", b"x,A,sad\ny,A,sad,1\n")]
+
+
+@pytest.mark.parametrize("content", [b"name,who\nx,y\n", b"\xff\xfe\x00bad", b"a;b;c\n", *LONGER])
 def test_another_table_is_refused_and_stays(folder, content):
     (folder / "ratings.csv").write_bytes(content)
     with pytest.raises(DataError, match=r"ratings\.csv"):

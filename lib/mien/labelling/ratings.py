@@ -126,8 +126,9 @@ class Ratings:
             text = text or ",".join(COLUMNS)
             first = text.partition("\n")[0]
             sep, end = max(",;\t", key=first.count), "\r\n" if first.endswith("\r") else "\n"
-            options = {"dtype": str, "index_col": False, "na_filter": False}
-            rows = pd.read_csv(io.StringIO(text), sep=sep, **options)
+            rows = pd.read_csv(io.StringIO(text), sep=sep, dtype=str, na_filter=False)
+            if not isinstance(rows.index, pd.RangeIndex):
+                raise ValueError("its first line has more fields than its header")
         except (OSError, ValueError) as error:
             raise DataError(f"{self.path} cannot be read as csv in UTF-8: {error}") from None
         rows.columns = rows.columns.str.strip()
