@@ -372,9 +372,9 @@ def measure(folder: PersonFolder) -> None:
     pictures = face_cache.pictures_of(folder)
     with _bar("Measuring faces", len(pictures)) as advance:
         measured = face_cache.measure(pictures, on_picture=advance)
-    faceless = measured.loc[measured["success"] == 0, "file_name"]
-    for name in faceless:
-        _complain(f"{name}: no face found")
+    faceless = measured[measured["success"] == 0]
+    for row in faceless.itertuples():
+        _complain(f"{row.file_name}: {row.problem}")
     if len(faceless) == len(measured):
         raise DataError(f"no face was found in any of {len(measured):,} pictures")
     face_cache.write_table(measured, folder / face_cache.TABLE)

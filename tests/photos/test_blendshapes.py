@@ -81,7 +81,8 @@ def test_of_several_faces_the_largest_is_measured(folder):
 
 def test_a_damaged_picture_has_no_face(folder):
     (folder / "images" / "sad" / "sad_1.png").write_bytes(b"no picture")
-    assert measured(folder)["success"].to_dict()["images/sad/sad_1.png"] == 0
+    row = measured(folder).loc["images/sad/sad_1.png"]
+    assert row["success"] == 0 and row["problem"].startswith("is damaged")
 
 
 def test_without_the_models_nothing_is_measured(folder, monkeypatch):

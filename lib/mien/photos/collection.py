@@ -310,12 +310,8 @@ def _by_time(timed: list[Picture], album: CollectedFolder, gap: timedelta) -> li
 
 def steps(planned: Sequence[Picture]) -> int:
     """Return about how many pictures there are to look at, for a progress bar."""
-    found = len(planned)
-    for film in planned:
-        if film.time == _END:
-            with contextlib.suppress(DataError):
-                found += int(videos.duration(film.path) / EVERY)
-    return found
+    films = (film for film in planned if film.time == _END)
+    return len(planned) + sum(int(videos.duration(film.path) / EVERY) for film in films)
 
 
 def collect(

@@ -19,6 +19,7 @@ from mien.errors import DataError, Finding
 from mien.files import atomic_write, cache_dir, content_hash, keep
 from mien.photos import face_finder, landmarks
 from mien.photos.face_finder import Face
+from mien.prediction_output import NO_FACE
 
 #: The table of blendshapes in a person's folder.
 TABLE = "blendshapes.csv"
@@ -48,28 +49,27 @@ def look(path: Path, image: Image.Image | None = None) -> Look:
     try:
         size, faces, shapes = json.loads(memo.read_text())
     except (OSError, ValueError):
-        size, faces, shapes = seen = _see(image or open_image(path))
-        keep(memo, lambda part: part.write_text(json.dumps(seen)))
+        image = image or open_image(path)
+        found = sorted(face_finder.find(image, meshed=True), key=lambda face: -face.side)
+        points = found[0].points if found else None
+        shapes = [] if points is None else landmarks.blendshapes(points).astype(float)
+        faces = [(face.x, face.y, face.side, face.tilt, face.presence) for face in found]
+        faces, shapes = (np.round(rows, 6).tolist() for rows in (faces, shapes))
+        size, seen = image.size, json.dumps([image.size, faces, shapes])
+        keep(memo, lambda part: part.write_text(seen))
     return tuple(size), [Face(*face) for face in faces], shapes
-
-
-def _see(image: Image.Image) -> tuple[tuple[int, int], list, list]:
-    """Return the same of a picture, in numbers for JSON."""
-    found = sorted(face_finder.find(image, meshed=True), key=lambda face: -face.side)
-    points = found[0].points if found else None
-    shapes = [] if points is None else landmarks.blendshapes(points).astype(float)
-    faces = [(face.x, face.y, face.side, face.tilt, face.presence) for face in found]
-    return image.size, np.round(faces, 6).tolist(), np.round(shapes, 6).tolist()
 
 
 def look_at(
     pictures: Mapping[str, Path], *, on_picture: Callable[[], object] = lambda: None
-) -> dict[str, Look | None]:
-    """Return what is in every picture, several looked at side by side; None where unreadable."""
+) -> dict[str, Look | DataError]:
+    """Return what is in every picture, several looked at side by side, or why it is unreadable."""
 
-    def seen(name: str) -> Look | None:
-        with contextlib.suppress(DataError):
+    def seen(name: str) -> Look | DataError:
+        try:
             return look(pictures[name])
+        except DataError as error:
+            return error
 
     found = {}
     for name, one in ahead(seen, pictures):
@@ -107,27 +107,30 @@ def measure(
     ``success`` (1, or 0 where no face was found or the file cannot be read: all that follows but
     ``model`` is then missing); ``presence`` (0.5 to 1, how sure the mesh is of the face); ``left``,
     ``top``, ``width``, ``height`` (of the face's frame, in pixels of the upright picture); the 51
-    `BLENDSHAPES` (0..1); ``model`` (SHA-256 of the models' file). `DataError` if the models of
-    faces are not to be had.
+    `BLENDSHAPES` (0..1); ``model`` (SHA-256 of the models' file); ``problem`` (why there is no
+    success, else empty). `DataError` if the models of faces are not to be had.
     """
     if problem := landmarks.missing():
         raise DataError(problem)
-    columns = ["file_name", "success", "presence", *_PLACE, *BLENDSHAPES]
+    columns = ["problem", "file_name", "success", "presence", *_PLACE, *BLENDSHAPES]
     rows = []
     for name, seen in look_at(pictures, on_picture=on_picture).items():
-        row = [name, 0]
-        if seen and seen[1]:
+        row = [NO_FACE, name, 0]
+        if isinstance(seen, DataError):
+            row = [str(seen).removeprefix(f"{pictures[name]} "), name, 0]
+        elif seen[1]:
             size, (face, *_), shapes = seen
-            row = [name, 1, face.presence, *face.box(size), *shapes]
+            row = ["", name, 1, face.presence, *face.box(size), *shapes]
         rows.append(dict(zip(columns, row, strict=False)))
     frame = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(_PLACE, "Int64"))
-    return frame.astype(dict.fromkeys(BLENDSHAPES, float)).assign(model=landmarks.SHA256)
+    frame = frame.astype(dict.fromkeys(BLENDSHAPES, float)).assign(model=landmarks.SHA256)
+    return frame.assign(problem=frame.pop("problem"))
 
 
 def write_table(measured: pd.DataFrame, path: Path) -> None:
-    """Write what `measure` returns as csv, whole or not at all."""
+    """Write what `measure` returns, but for the problems, as csv, whole or not at all."""
     with atomic_write(path) as part:
-        measured.to_csv(part, index=False, lineterminator="\n")
+        measured.drop(columns="problem").to_csv(part, index=False, lineterminator="\n")
 
 
 def cut_largest(path: Path, image: Image.Image) -> Image.Image | None:
@@ -143,7 +146,7 @@ def uncropped(folder: Path) -> list[Finding]:
     remedy = "say find_faces=true, or let mien collect cut the faces out"
     found = []
     for name, seen in look_at(sample).items():
-        size, faces, _ = seen or ((0, 0), [], [])
+        size, faces, _ = ((0, 0), [], []) if isinstance(seen, DataError) else seen
         first, second = [*(face.side for face in faces), 0, 0][:2]
         if second > first / 2:
             reason = "shows several faces, and the picture counts as one"

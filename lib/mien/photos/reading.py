@@ -11,6 +11,7 @@ import pandas as pd
 from mien.data.images import open_image, to_grey48
 from mien.emotions import EMOTIONS
 from mien.errors import DataError
+from mien.photos import face_finder
 from mien.photos.face_cache import ahead
 from mien.prediction_output import NO_FACE, face_table
 
@@ -55,18 +56,14 @@ def read_faces(
 
 def _look(path: str | Path, *, find_faces: bool) -> tuple[list[tuple], list[np.ndarray]]:
     """Return a row for every face of a picture, or for its problem, and the faces themselves."""
-    name = os.fspath(path)
+    name, nowhere = os.fspath(path), [None] * 4
     try:
         image = open_image(path)
-        if not find_faces:
-            return [(name, 1, *[None] * 4, "")], [to_grey48(image)]
     except DataError as error:
-        return [(name, 0, *[None] * 4, str(error).removeprefix(f"{path} "))], []
-    from mien.photos import face_finder  # here, because it takes a moment
-
+        return [(name, 0, *nowhere, str(error).removeprefix(f"{path} "))], []
+    if not find_faces:
+        return [(name, 1, *nowhere, "")], [to_grey48(image)]
     faces = face_finder.find(image)
-    if not faces:
-        return [(name, 0, *[None] * 4, NO_FACE)], []
-    boxes = [face.box(image.size) for face in faces]
-    rows = [(name, number, *box, "") for number, box in enumerate(boxes, start=1)]
-    return rows, [to_grey48(face.cut_out(image)) for face in faces]
+    rows = [(name, at, *face.box(image.size), "") for at, face in enumerate(faces, start=1)]
+    cuts = [to_grey48(face.cut_out(image)) for face in faces]
+    return rows or [(name, 0, *nowhere, NO_FACE)], cuts

@@ -21,25 +21,28 @@ from mien.errors import DataError
 _CUT, _APART = 0.35, 8
 _BINS = 8  # of each of the three colours
 _SEEN = (64, 36)  # pixels of a frame that is compared
-_NO_VIDEO = "{} is no video that OpenCV can read"
 
 
 def duration(path: Path) -> float:
-    """Return how long a video says it is, in seconds; 0 where it does not say."""
+    """Return how long a video says it is, in seconds; 0 where it does not say, or is none."""
     import cv2
 
-    video, rate = _open(path)
-    return max(0.0, video.get(cv2.CAP_PROP_FRAME_COUNT) / rate)
+    video = cv2.VideoCapture(str(path))
+    rate = video.get(cv2.CAP_PROP_FPS)
+    return max(0.0, video.get(cv2.CAP_PROP_FRAME_COUNT) / rate) if rate > 0 else 0.0
 
 
 def frames(path: Path, *, every: float) -> Iterator[tuple[int, float, int, Image.Image]]:
     """Yield the first frame of every shot, and one ``every`` so many seconds after it, upright.
 
-    With it its number (from 0), seconds since the start, and the number of its shot (from 1).
+    With it its number (from 0), seconds since the start (at 25 frames a second where the file does
+    not say how many), and the number of its shot (from 1). `DataError` if it is no video.
     """
     import cv2
 
-    video, rate = _open(path)
+    video = cv2.VideoCapture(str(path))
+    rate = video.get(cv2.CAP_PROP_FPS)
+    rate = rate if np.isfinite(rate) and rate > 0 else 25.0
     shot, before, due = 0, None, 0.0
     for number in itertools.count():
         read, pixels = video.read()
@@ -55,18 +58,7 @@ def frames(path: Path, *, every: float) -> Iterator[tuple[int, float, int, Image
             yield number, seconds, shot, picture
         before = small
     if not shot:
-        raise DataError(_NO_VIDEO.format(path))
-
-
-def _open(path: Path) -> tuple:
-    """Return a video and its frames a second; 25 where the file does not say."""
-    import cv2
-
-    video = cv2.VideoCapture(str(path))
-    if not video.isOpened():
-        raise DataError(_NO_VIDEO.format(path))
-    rate = video.get(cv2.CAP_PROP_FPS)
-    return video, rate if np.isfinite(rate) and rate > 0 else 25.0
+        raise DataError(f"{path} is no video that OpenCV can read")
 
 
 def _is_cut(before: np.ndarray, after: np.ndarray) -> bool:
