@@ -97,9 +97,10 @@ def runner(package: str, path: Path):
         model = openvino.Core().compile_model(path, "CPU", {"PERFORMANCE_HINT": "LATENCY"})
         return lambda x: model(x)[0]
     if package == "mien":
-        from mien.network import inference
+        from mien.network import architecture, pretrained
 
-        return inference.load_network(path)[0].predict_on_batch
+        network, _ = pretrained.load_network(path, dtype=architecture.fast_dtype())
+        return network.predict_on_batch
     import keras
 
     return keras.models.load_model(path, compile=False).predict_on_batch
@@ -168,7 +169,7 @@ def write_files(folder: Path, training: np.ndarray, wheel: Path | None) -> None:
         from mien.network import ablation, pretrained
 
         ablation.build(prepared=True).save(folder / "assignment.keras")
-        convert = tensorflow.lite.TFLiteConverter.from_keras_model(pretrained.shipped()[0])
+        convert = tensorflow.lite.TFLiteConverter.from_keras_model(pretrained.load_network()[0])
         (folder / "mien.tflite").write_bytes(convert.convert())
         convert.optimizations = [tensorflow.lite.Optimize.DEFAULT]
         convert.representative_dataset = lambda: ([face[None]] for face in seen)

@@ -47,19 +47,20 @@ def main() -> None:
     model = ablation.build(seed=given.seed)
     theirs = ablation.train(model, learned, public, seconds=60 * given.minutes, seed=given.seed)
     spent, seen = theirs["seconds"].iloc[-1], theirs["faces"].iloc[-1]
-    answers = ablation.predict(model, private.images).argmax(axis=1)
+    answers = model.predict(private.images[..., None], batch_size=256, verbose=0).argmax(axis=1)
     right = named(answers) == private.truth_for({"theirs": answers})
     show("assignment's network", right, seen / spent, spent, model.count_params())
 
-    network, smaller, settings, amounts = (
+    largest, smaller, settings, amounts = (
         profiles.settings(given.profile, name)
         for name in ("residual_network", "smaller_networks", "training", "augmentation")
     )
     recipe = training.Recipe(**settings, augment=training.Augment(**amounts))
+    networks = [largest, *smaller]
     dtype, start = architecture.fast_dtype(), time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         plan = ablation.plan(
-            [network, *smaller],
+            networks,
             recipe,
             len(learned[1]),
             minutes=given.minutes,
@@ -67,7 +68,7 @@ def main() -> None:
             dtype=dtype,
         )
     recipe = dataclasses.replace(recipe, epochs=plan["epochs"])
-    ours = architecture.build(**plan["network"], dtype=dtype, seed=given.seed)
+    ours = architecture.build(**networks[plan["choice"]], dtype=dtype, seed=given.seed)
     history = training.train(ours, *learned, *public, recipe, seed=given.seed)
     spent = time.perf_counter() - start
     answers = inference.predict(ours, private.images).argmax(axis=1)

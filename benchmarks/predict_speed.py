@@ -59,9 +59,10 @@ def main() -> int:
         command = [sys.executable, "-m", "mien.cli", "predict", folder, *options]
         cold = seconds(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
         with quiet():
-            from mien.network import architecture, inference
+            from mien.network import architecture, inference, pretrained
 
-            answer = inference.answerer(*inference.load_network())
+            loaded = pretrained.load_network(dtype=architecture.fast_dtype())
+            answer = inference.answerer(*loaded)
             paths = find_images([folder])
             read_faces(paths[:256], answer)
         warm = seconds(lambda: read_faces(paths, answer, find_faces=given.find_faces))

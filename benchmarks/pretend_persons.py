@@ -118,7 +118,7 @@ def main() -> None:
     given = parser.parse_args()
     images, truth = load_fer2013(given.fer2013).split("PublicTest")
     labels = named(truth).astype(str)
-    network, temperature = pretrained.shipped()
+    network, temperature = pretrained.load_network()
     features = inference.embed(network, images)
     crowd = apply_temperature(inference.predict(network, images), temperature)
     persons = pretend_persons(features, labels, seed=given.seed)[: given.persons]

@@ -9,6 +9,8 @@ end. `--from MODEL.keras` only measures and packs a network that is already trai
 
 import argparse
 import dataclasses
+import hashlib
+import json
 from pathlib import Path
 
 import numpy as np
@@ -30,7 +32,7 @@ MIRRORED = "the face and its mirror image"  # what `mien predict` and chapter B2
 CARD = """# The network that comes with mien
 
 `{file}`: {parameters:,} parameters in half precision, {megabytes:.1f} MB, a plain numpy archive
-without pickled objects. `mien.network.pretrained.shipped()` loads it.
+without pickled objects. `mien.network.pretrained.load_network()` loads it.
 
 **Data.** FER2013's Training split only ({n_training:,} faces; Goodfellow et al. 2013,
 arXiv:1307.0414): grey faces of 48 x 48 pixels from web searches, labelled by few people, about 65 %
@@ -110,17 +112,25 @@ def show(epoch: dict) -> None:
     print({name: round(float(value), 4) for name, value in epoch.items()}, flush=True)
 
 
+def export_curve(history, public: np.ndarray, path: Path) -> None:
+    """Write minutes and PublicTest accuracy, epoch by epoch, for `pretrained.shipped_curve`."""
+    minutes = (history["seconds"].cumsum() / 60).round(2).tolist()
+    curve = {"public": hashlib.sha256(np.ascontiguousarray(public)).hexdigest()}
+    curve |= {"minutes": minutes, "accuracy": history["val_accuracy"].round(4).tolist()}
+    path.write_text(json.dumps(curve), encoding="utf-8")
+
+
 def publish(model, crowd, out: Path, *, seed: int, epochs: int, note: str = "") -> str:
     """Write weights and card to ``out``; return the card. The packed network is what is scored."""
     path = out / SHIPPED.name
     pretrained.export_weights(model, path)
-    packed, _ = pretrained.import_weights(path, dtype=architecture.fast_dtype())
+    packed, _ = pretrained.load_network(path, dtype=architecture.fast_dtype())
     found = measure(packed, crowd)
-    size = pretrained.export_weights(model, path, temperature=found["temperature"])
+    pretrained.export_weights(model, path, temperature=found["temperature"])
     card = CARD.format(
         file=path.name,
         parameters=packed.count_params(),
-        megabytes=size / 1e6,
+        megabytes=path.stat().st_size / 1e6,
         seed=seed,
         epochs=epochs,
         note=note,
@@ -179,9 +189,7 @@ def main() -> None:
     else:
         model, history = train(crowd, given)
         epochs = len(history)
-        pretrained.export_curve(
-            history, crowd.split("PublicTest")[0], given.out / SHIPPED_CURVE.name
-        )
+        export_curve(history, crowd.split("PublicTest")[0], given.out / SHIPPED_CURVE.name)
     print(publish(model, crowd, given.out, seed=given.seed, epochs=epochs, note=given.note))
 
 

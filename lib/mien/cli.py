@@ -497,9 +497,9 @@ def _read(person: str, network: Path | None, paths: list[Path], how: dict):
     if network is None and len(paths) <= backend.FEW:
         return read_faces(paths, backend.by_numpy(SHIPPED), **how)
     backend.check_backend()
-    from mien.network import inference
+    from mien.network import architecture, inference, pretrained
 
-    loaded = inference.load_network(network)
+    loaded = pretrained.load_network(network or SHIPPED, dtype=architecture.fast_dtype())
     return read_faces(paths, inference.answerer(*loaded, batch_size=how["batch_size"]), **how)
 
 

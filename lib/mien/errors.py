@@ -69,11 +69,3 @@ def printable(text: object) -> str:
     r"""Return text on one line, with what cannot be printed replaced."""
     line = " ".join(str(text).split())
     return "".join(char if char.isprintable() else "\ufffd" for char in line)
-
-
-def check_ranges(settings: object, **ranges: tuple[float, float]) -> None:
-    """Raise `ParameterError` where a number of ``settings`` is out of its (lowest, highest)."""
-    for name, (low, high) in ranges.items():
-        value = getattr(settings, name)
-        if not low <= value <= high:
-            raise ParameterError(f"{name} is {value}; use {low} to {high}")

@@ -52,7 +52,7 @@ def tuner(network, faces):
 
 
 def accuracy(tuner, folds, clips, labels):
-    shares, _ = tuner.out_of_fold(labels, clips, folds)
+    shares, _ = out_of_fold(tuner.answer, np.arange(len(labels)), labels, clips, folds)
     return float((np.array(EMOTIONS)[shares.argmax(axis=2)] == labels).mean())
 
 
@@ -148,7 +148,7 @@ def test_a_tested_face_changes_no_other_answer(network, faces, alarm):
 
     def tuned(images):
         tuner = fine_tuning.Tuner(network, images, ["happy", "sad"], tuning=short)
-        return tuner.out_of_fold(labels, clips, folds)[0]
+        return out_of_fold(tuner.answer, np.arange(len(labels)), labels, clips, folds)[0]
 
     alarm(
         "fine-tuning: the mean of all faces is taken from each",
@@ -263,7 +263,7 @@ def test_every_fold_chooses_its_epochs_and_learns_without_its_faces(tuner, faces
     monkeypatch.setattr(tuner, "known", {})  # what other tests have asked
     monkeypatch.setattr(tuner, "choose_epochs", lambda *given, **_: chosen.append(given) or 1)
     monkeypatch.setattr(tuner, "fit", lambda *given, **_: learned.append(given))
-    tuner.out_of_fold(labels, clips, folds)
+    out_of_fold(tuner.answer, np.arange(len(labels)), labels, clips, folds)
     for fold, given, again in zip((0, 1), chosen, learned, strict=True):
         rows = np.flatnonzero(folds[0] != fold)
         for found, expected in zip(given, (rows, labels[rows], clips[rows]), strict=True):

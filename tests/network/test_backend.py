@@ -23,7 +23,7 @@ def no_setting(monkeypatch, tmp_path):
 def test_other_settings_of_keras_json_do_not_concern_mien(tmp_path):
     settings = {"image_data_format": "channels_first", "floatx": "float16", "epsilon": 1e-7}
     (tmp_path / "keras.json").write_text(json.dumps(settings))
-    shapes = "from mien.network import pretrained; print(pretrained.shipped()[0].input_shape)"
+    shapes = "from mien.network import pretrained; print(pretrained.load_network()[0].input_shape)"
     done = subprocess.run(
         [sys.executable, "-c", shapes],
         env={**os.environ, "KERAS_HOME": str(tmp_path)},
@@ -44,12 +44,10 @@ def test_tensorflow_unless_something_else_is_said(no_setting, tmp_path):
     assert check_backend() == "tensorflow"
 
 
-def test_a_misspelt_backend_is_named_with_the_nearest_right_one(no_setting):
+def test_a_misspelt_backend_is_named_with_the_right_ones(no_setting):
     no_setting.setenv("KERAS_BACKEND", "tensorfow")
-    with pytest.raises(ParameterError, match="KERAS_BACKEND says 'tensorfow'.* use tensorflow"):
-        check_backend()
-    no_setting.setenv("KERAS_BACKEND", "numpy")
-    with pytest.raises(ParameterError, match="use tensorflow, jax, torch"):
+    said = "KERAS_BACKEND says 'tensorfow'.* use tensorflow, jax, torch"
+    with pytest.raises(ParameterError, match=said):
         check_backend()
 
 

@@ -26,7 +26,7 @@ from mien.synthetic.rendering import draw_face
 
 @pytest.fixture(scope="module")
 def network():
-    return inference.load_network()
+    return pretrained.load_network()
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ def test_answers_are_the_networks_calibrated(folder, network):
     paths = find_images([folder])
     answers = read_faces(paths, inference.answerer(*network))
     raw = inference.predict(network[0], np.stack([to_grey48(open_image(path)) for path in paths]))
-    expected = calibration.apply_temperature(raw, pretrained.shipped()[1])
+    expected = calibration.apply_temperature(raw, pretrained.load_network()[1])
     shares = answers[[f"p_{emotion}" for emotion in EMOTIONS]].to_numpy()
     np.testing.assert_allclose(shares, expected, atol=1e-6)
     assert answers["emotion"].tolist() == [EMOTIONS[code] for code in expected.argmax(axis=1)]
@@ -106,7 +106,7 @@ def test_numpy_answers_as_keras_does(blocks, tmp_path):
         drawn = [weight + rng.normal(0, 0.3, weight.shape) for weight in layer.get_weights()]
         layer.set_weights(drawn)
     pretrained.export_weights(model, tmp_path / "own.npz", temperature=1.7)
-    kept, temperature = pretrained.import_weights(tmp_path / "own.npz")
+    kept, temperature = pretrained.load_network(tmp_path / "own.npz")
     faces = rng.integers(0, 256, (35, 48, 48), dtype=np.uint8)
     expected = inference.answerer(kept, temperature)(faces)
     found = backend.by_numpy(tmp_path / "own.npz")(faces)
@@ -224,7 +224,7 @@ def test_a_network_brings_its_temperature(folder, command, tmp_path):
     other = {inference.MIRRORED: 3.0, "the face alone": 9.0}
     fitted = {"temperatures": [{inference.MIRRORED: 5.0}, other]}
     (tmp_path / "results/B1/metrics.json").write_text(json.dumps(fitted))
-    assert inference._fitted_temperature(tmp_path / "models/B1.keras") == 5.0
+    assert pretrained.load_network(tmp_path / "models/B1.keras")[1] == 5.0
     for file in ("own.npz", "models/B1-2.keras"):
         status, out, _ = command(folder / "a.png", "--json", "--weights", tmp_path / file)
         assert status == 0
@@ -240,8 +240,8 @@ def test_weights_that_do_not_fit_are_refused_in_words(folder, command, tmp_path)
     for name, said in (
         ("five.keras", "not one probability for each of angry, disgust"),
         ("torn.keras", "cannot be read as a .keras network"),
-        ("none.keras", "there is no network at"),
-        ("none.npz", "there are no weights at"),
+        ("none.keras", "none.keras cannot be read as a .keras network"),
+        ("none.npz", "none.npz holds no weights of a mien network"),
         ("a.h5", "should end in .keras or .npz"),
     ):
         status, out, err = command(folder / "a.png", "--weights", tmp_path / name)

@@ -44,7 +44,7 @@ def trained():
 
 def test_the_map_lies_on_what_decides(trained):
     faces, codes = corners(80, seed=2)  # more than one batch
-    maps = saliency.gradcam(trained, faces, codes)
+    maps = saliency.attention(trained, faces, codes)
     assert maps.shape == (80, 48, 48) and maps.min() >= 0 and maps.max() <= 1 + 1e-6
     assert np.median(in_corner(maps, codes)) > 0.5
 
@@ -93,11 +93,11 @@ def test_the_gradient_is_the_gradient(trained):
     A step over a kink of a ReLU measures the mean of two slopes, a short one is rounded: the step
     is short enough that few faces meet a kink, and those few are let pass.
     """
-    early, late = saliency._halves(architecture.fuse(trained))
+    early, late = saliency._halves(trained)
     faces, codes = corners(64, seed=5)
     seen = np.asarray(early.predict_on_batch(prepare(faces)))
     wanted = np.eye(7, dtype=np.float32)[codes]
-    slope = saliency._gradient(saliency._probe(late), seen, wanted)
+    slope = saliency._Probe(late).gradient(seen, wanted)
     rng = np.random.default_rng(0)
     way = rng.normal(size=seen.shape).astype(np.float32)
     step = 1e-4
@@ -110,7 +110,7 @@ def test_the_gradient_is_the_gradient(trained):
 def test_maps_leave_the_network_alone(trained):
     before = trained.get_weights()
     faces, codes = corners(3, seed=6)
-    saliency.gradcam(trained, faces, codes)
+    saliency.attention(trained, faces, codes)
     for one, other in zip(before, trained.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -118,7 +118,7 @@ def test_maps_leave_the_network_alone(trained):
 def test_what_cannot_be_explained_is_refused(trained):
     faces, codes = corners(3)
     with pytest.raises(DataError, match="3 faces and 2 classes"):
-        saliency.gradcam(trained, faces, codes[:2])
+        saliency.attention(trained, faces, codes[:2])
     foreign = keras.Sequential([keras.Input((48, 48, 1)), keras.layers.Flatten()])
     with pytest.raises(DataError, match="not one probability"):
-        saliency.gradcam(foreign, faces, codes)
+        saliency.attention(foreign, faces, codes)

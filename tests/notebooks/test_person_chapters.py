@@ -271,7 +271,7 @@ def test_b2_answers_with_every_network_at_its_own_temperature(execute, given, ne
 @pytest.fixture
 def quick_pictures(monkeypatch):
     """Let what explains a network cost nothing."""
-    for name in ("gradcam", "occlusion"):
+    for name in ("attention", "occlusion"):
         monkeypatch.setattr(saliency, name, lambda model, images, _: np.ones((len(images), 48, 48)))
     table = pd.DataFrame({"randomised": ["head"], "correlation": [0.5]})
     monkeypatch.setattr(saliency, "sanity_check", lambda *_, **how: table)

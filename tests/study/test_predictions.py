@@ -221,10 +221,10 @@ def keep(folder, model, **more):
 
 
 def test_the_network_of_a_person_answers_its_emotions_and_is_unsure_of_the_rest(tmp_path, photos):
-    from mien.network import inference
+    from mien.network import architecture, inference, pretrained
 
     keep(tmp_path, SHIPPED, temperature=2.0)
-    network, _ = inference.load_network()
+    network, _ = pretrained.load_network(dtype=architecture.fast_dtype())
     faces = np.stack([to_grey48(open_image(path)) for path in photos[:-1]])
     expected = apply_temperature(inference.predict(network, faces), 2.0)
     expected = restrict(expected, CARD["emotions"])
@@ -244,7 +244,7 @@ def test_the_network_of_a_person_answers_its_emotions_and_is_unsure_of_the_rest(
 def test_what_labelled_faces_teach_answers_photos(tmp_path, photos, landmarker, cache_folder):
     from mien.network import inference, pretrained
 
-    network, _ = pretrained.shipped()
+    network, _ = pretrained.load_network()
     names, labels = list(BLENDSHAPES), np.array(["happy", "sad"] * 3)
     measured = face_cache.measure({path.name: path for path in photos[:-1]})[names].to_numpy()
     faces = np.stack([to_grey48(open_image(path)) for path in photos[:-1]])

@@ -29,12 +29,15 @@ _AUGMENT = Augment(shift=0.1, rotation=0, zoom=0)
 def build(*, seed: int = 0, prepared: bool = False) -> keras.Model:
     """Return the assignment's network, of uint8 faces (n, 48, 48, 1), or of ``prepared`` ones."""
     keras.utils.set_random_seed(seed)
+    blocks = []
+    for channels in (64, 128):
+        blocks.append(layers.Conv2D(channels, 3, padding="same", activation="relu"))
+        blocks += [layers.BatchNormalization(), layers.MaxPooling2D(), layers.Dropout(0.25)]
     return keras.Sequential(
         [
             keras.Input((48, 48, 1)),
             *([] if prepared else [layers.Rescaling(1 / 255)]),
-            *_block(64),
-            *_block(128),
+            *blocks,
             layers.Flatten(),
             layers.Dense(1024, activation="relu"),
             layers.BatchNormalization(),
@@ -64,19 +67,10 @@ def train(
             if spent + time.perf_counter() - start >= seconds:
                 break
         spent += time.perf_counter() - start
-        right = (predict(model, public[0]).argmax(axis=1) == public[1]).mean()
+        answers = model.predict(public[0][..., None], batch_size=256, verbose=0)
+        right = (answers.argmax(axis=1) == public[1]).mean()
         rows.append({"seconds": spent, "faces": seen, "val_accuracy": right})
     return pd.DataFrame(rows)
-
-
-def predict(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """Return the shares of the seven emotions, float32 (n, 7), for uint8 faces (n, 48, 48)."""
-    return model.predict(images[..., None], batch_size=256, verbose=0)
-
-
-def _block(channels: int) -> list[layers.Layer]:
-    conv = layers.Conv2D(channels, 3, padding="same", activation="relu")
-    return [conv, layers.BatchNormalization(), layers.MaxPooling2D(), layers.Dropout(0.25)]
 
 
 #: Width in pixels of the faces that trials learn from, to be affordable.
@@ -140,19 +134,15 @@ def plan(
     there is time for `_ENOUGH` epochs, else the last, for as many of `PLANNED` as fit, at most the
     recipe's; with 0 ``minutes`` the first, and all of these. ``faces`` is how many are learned
     from. The plan of an interrupted training is in ``path`` and is kept.
-
-    Returns
-    -------
-    dict
-        ``choice``, the place of one in ``networks``; ``epochs``; ``minutes`` that were given and
-        that the training is ``expected`` to take; ``measured``, for every network that was tried
-        its ``parameters`` and the ``minutes`` of an epoch.
+    Returned are ``choice``, the place of one in ``networks``; ``epochs``; ``minutes`` that were
+    given and that the training is ``expected`` to take; ``measured``, for every network that was
+    tried its ``parameters`` and the ``minutes`` of an epoch.
     """
+    if not minutes:
+        return {"choice": 0, "epochs": recipe.epochs, "minutes": 0, "measured": []}
     steps = max(1, faces // recipe.batch_size)
     asked = {"networks": networks, "recipe": asdict(recipe), "steps": steps, "minutes": minutes}
     asked = json.dumps(asked | {"dtype": dtype}, default=lambda network: network.to_json())
-    if not minutes:
-        return {"choice": 0, "epochs": recipe.epochs, "minutes": 0, "measured": []}
     if path.exists() and (kept := json.loads(path.read_text("utf-8")))["asked"] == asked:
         return kept["plan"]
     measured = []
@@ -165,13 +155,8 @@ def plan(
         if fitting[-1] >= _ENOUGH:
             break
     epochs = min(recipe.epochs, fitting[-1])
-    found = {
-        "choice": len(measured) - 1,
-        "epochs": epochs,
-        "minutes": minutes,
-        "expected": epochs * epoch,
-    }
-    found["measured"] = measured
+    found = {"choice": len(measured) - 1, "epochs": epochs, "minutes": minutes}
+    found |= {"expected": epochs * epoch, "measured": measured}
     with atomic_write(path) as part:
         part.write_text(json.dumps({"asked": asked, "plan": found}), "utf-8")
     return found
@@ -192,23 +177,19 @@ def batch_size_trials(
 
     Trials learn from ``faces`` of `TRIAL_SIZE` pixels, where the network can, and ``public`` judges
     them at full size: both uint8 (n, 48, 48) and int (n,). ``network`` is as for
-    `mien.network.architecture.made`; batch size and epochs take the place of the ``recipe``'s.
-
-    Returns
-    -------
-    DataFrame
-        One row a batch size and epoch: ``batch size``, ``epoch``, ``training loss``, ``PublicTest
-        accuracy``, ``seconds`` (of this epoch).
+    `mien.network.architecture.made`; batch size and epochs take the place of the ``recipe``'s. A
+    frame with a row for each batch size and epoch: ``batch size``, ``epoch``, ``training loss``,
+    ``PublicTest accuracy`` (0..1), ``seconds`` (of this epoch).
     """
-    names = {"loss": "training loss", "val_accuracy": "PublicTest accuracy"}
-    told = ["epoch", *names.values(), "seconds"]
     histories = {}
     for size in batch_sizes:
         trial = replace(recipe, batch_size=size, epochs=epochs, sizes=(TRIAL_SIZE,))
         model = architecture.made(network, dtype=dtype, seed=seed)
-        history = training.train(model, *faces, *public, trial.suited(model), seed=seed)
-        histories[size] = history.rename(columns=names)[told]
-    return pd.concat(histories, names=["batch size"]).reset_index(0).reset_index(drop=True)
+        histories[size] = training.train(model, *faces, *public, trial.suited(model), seed=seed)
+    told = pd.concat(histories, names=["batch size"]).reset_index(0)
+    told = told.rename(columns={"loss": "training loss", "val_accuracy": "PublicTest accuracy"})
+    columns = ["batch size", "epoch", "training loss", "PublicTest accuracy", "seconds"]
+    return told[columns].reset_index(drop=True)
 
 
 def best_trial(trials: pd.DataFrame) -> dict[str, Any]:
@@ -246,13 +227,9 @@ def ablation(
 
     At most `TRIAL_BATCH` faces a step; each is judged once, after the last epoch. ``choices`` are
     of `CHOICES`, all of them where none is named; those about the network itself are left out where
-    `architecture.build` has not made it. Other arguments as in `batch_size_trials`.
-
-    Returns
-    -------
-    DataFrame
-        One row a choice: ``choice`` (first ``"the recipe"``), ``PublicTest accuracy``,
-        ``difference`` from the recipe (0..1), ``seconds``.
+    `architecture.build` has not made it. Other arguments as in `batch_size_trials`. A frame
+    with a row for each: ``choice`` (first ``"the recipe"``), ``PublicTest accuracy``,
+    ``difference`` from the recipe (0..1), ``seconds``.
     """
     batch = min(TRIAL_BATCH, recipe.batch_size)
     short = replace(recipe, batch_size=batch, epochs=epochs, sizes=(TRIAL_SIZE,), keep="last")

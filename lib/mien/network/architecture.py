@@ -3,8 +3,8 @@
 import functools
 import itertools
 import logging
-import time
-from collections.abc import Callable, Mapping, Sequence
+import timeit
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
@@ -168,24 +168,33 @@ def build(
     (None, 7)
     """
     seeds = itertools.count(1000 * seed)  # one for every kernel
-    conv = functools.partial(_convolution, seeds=seeds, dtype=dtype, standardized=standardized)
+    relu = functools.partial(layers.ReLU, dtype=dtype)
+
+    def conv(channels, name, *, strides=1, gain="ones"):
+        start = HeNormal(next(seeds))
+        shared = {"strides": strides, "kernel_initializer": start, "dtype": dtype, "name": name}
+        if standardized:
+            return StandardizedConv2D(channels, gain=gain, **shared)
+        return layers.Conv2D(channels, 3, padding="same", **shared)
+
+    def residual(x, blocks, stage):  # every block starts as the identity
+        for name in (f"{stage}_block{number}" for number in range(1, blocks + 1)):
+            y = conv(x.shape[-1], f"{name}_conv1")(x)
+            y = relu(name=f"{name}_relu1")(y)
+            y = conv(x.shape[-1], f"{name}_conv2", gain="zeros")(y)
+            x = layers.Add(dtype=dtype, name=f"{name}_add")([x, y])
+            x = relu(name=f"{name}_relu2")(x)
+        return x
+
     faces = keras.Input((SIZE, SIZE, 1), name="faces")
-    x = layers.Conv2D(
-        stem,
-        5,
-        strides=2,
-        padding="same",
-        kernel_initializer=(Cosines if cosines else HeNormal)(next(seeds)),
-        dtype=dtype,
-        name="stem",
-    )(faces)
-    x = layers.ReLU(dtype=dtype, name="stem_relu")(x)
-    x = _residual(x, stem_blocks, "stem", conv, dtype)
+    start = (Cosines if cosines else HeNormal)(next(seeds))
+    shared = {"strides": 2, "kernel_initializer": start, "dtype": dtype, "name": "stem"}
+    x = layers.Conv2D(stem, 5, padding="same", **shared)(faces)
+    x = residual(relu(name="stem_relu")(x), stem_blocks, "stem")
     for number, (channels, blocks) in enumerate(stages, start=1):
         stage = f"stage{number}"
-        x = conv(channels, strides=2, name=f"{stage}_halve")(x)
-        x = layers.ReLU(dtype=dtype, name=f"{stage}_halve_relu")(x)
-        x = _residual(x, blocks, stage, conv, dtype)
+        x = conv(channels, f"{stage}_halve", strides=2)(x)
+        x = residual(relu(name=f"{stage}_halve_relu")(x), blocks, stage)
     x = layers.GlobalAveragePooling2D(dtype="float32", name="pooled")(x)
     x = layers.Dropout(dropout, seed=seed, dtype="float32", name="dropout")(x)
     start = GlorotUniform(next(seeds))
@@ -194,86 +203,53 @@ def build(
     return keras.Model(faces, probabilities, name="mien")
 
 
-def _residual(x, blocks, stage, conv, dtype):
-    """Return ``x`` after residual blocks that start as the identity."""
-    for block in range(1, blocks + 1):
-        name = f"{stage}_block{block}"
-        y = conv(x.shape[-1], name=f"{name}_conv1")(x)
-        y = layers.ReLU(dtype=dtype, name=f"{name}_relu1")(y)
-        y = conv(x.shape[-1], gain="zeros", name=f"{name}_conv2")(y)
-        x = layers.Add(dtype=dtype, name=f"{name}_add")([x, y])
-        x = layers.ReLU(dtype=dtype, name=f"{name}_relu2")(x)
-    return x
-
-
-def _convolution(channels, *, strides=1, gain="ones", seeds, dtype, standardized, name):
-    start = HeNormal(next(seeds))
-    shared = {"strides": strides, "kernel_initializer": start, "dtype": dtype, "name": name}
-    if standardized:
-        return StandardizedConv2D(channels, gain=gain, **shared)
-    return layers.Conv2D(channels, 3, padding="same", **shared)
-
-
 def fuse(model: keras.Model, *, dtype: str | None = None) -> keras.Model:
     """Return the same function as plain layers: every standardised kernel as an ordinary one.
 
     ``model`` is not changed; ``dtype`` is as in `build`, the model's own where left out. Of a
     network that `build` has not made, a copy with the layers of our head.
     """
-    if not own(model):
-        return _with_our_head(model)
     arguments = shape(model)
+    if not arguments:
+        return _with_our_head(model)
     dtype = dtype or model.get_layer("stem").dtype_policy.name
     plain = build(**arguments, dtype=dtype, standardized=False)
     for layer in plain.layers:
         source = model.get_layer(layer.name)
         if isinstance(source, StandardizedConv2D):
             layer.set_weights([np.asarray(source.standardized()), np.asarray(source.bias)])
-        elif layer.get_weights():
+        else:
             layer.set_weights(source.get_weights())
     return plain
 
 
-def shape(model: keras.Model) -> dict:
-    """Return the arguments of `build` that give ``model``'s layers; `DataError` if it made none."""
-    names = {layer.name: layer for layer in model.layers}
+def shape(model: keras.Model) -> dict[str, Any]:
+    """Return the arguments of `build` that give ``model``'s layers; none if it has not made it."""
+    if model.name != "mien":
+        return {}
+    found = {layer.name: layer for layer in model.layers}
 
     def blocks(stage):
-        return sum(name.startswith(f"{stage}_block") and name.endswith("_add") for name in names)
+        return sum(name.startswith(f"{stage}_block") and name.endswith("_add") for name in found)
 
-    try:
-        halvings = [name for name in names if name.endswith("_halve")]
-        stages = [(names[name].filters, blocks(name.removesuffix("_halve"))) for name in halvings]
-        return {
-            "stem": names["stem"].filters,
-            "stem_blocks": blocks("stem"),
-            "stages": tuple(stages),
-            "dropout": names["dropout"].rate,
-        }
-    except (KeyError, AttributeError) as problem:
-        raise DataError(
-            f"the network is not one of mien.network.architecture.build: no {problem}"
-        ) from None
-
-
-def own(model: keras.Model) -> bool:
-    """Return whether `build` has made a network: of others, stages and layers are not known."""
-    try:
-        return bool(shape(model))
-    except DataError:
-        return False
+    stages = [name.removesuffix("_halve") for name in found if name.endswith("_halve")]
+    return {
+        "stem": found["stem"].filters,
+        "stem_blocks": blocks("stem"),
+        "stages": tuple((found[f"{stage}_halve"].filters, blocks(stage)) for stage in stages),
+        "dropout": found["dropout"].rate,
+    }
 
 
 def check(model: Any, name: str = "the network") -> None:
     """Refuse, by a `DataError`, what does not turn faces of 48 x 48 pixels into seven emotions."""
     reads, answers = getattr(model, "input_shape", None), getattr(model, "output_shape", None)
-    if answers != (None, CLASSES):
+    if (reads, answers) != ((None, SIZE, SIZE, 1), (None, CLASSES)):
         raise DataError(
-            f"{name} answers {answers}, not one probability for each of "
-            f"{', '.join(EMOTIONS)}; train it with mien, or name another file"
+            f"{name} reads {reads} and answers {answers}, not one probability for each of "
+            f"{', '.join(EMOTIONS)} to grey faces of {SIZE} x {SIZE} pixels; train it with mien, "
+            "or name another file"
         )
-    if reads != (None, SIZE, SIZE, 1):
-        raise DataError(f"{name} reads {reads}, not grey faces of {SIZE} x {SIZE} pixels")
 
 
 def made(network: Mapping[str, Any] | keras.Model, *, dtype: str = "float32", seed: int = 0):
@@ -282,58 +258,45 @@ def made(network: Mapping[str, Any] | keras.Model, *, dtype: str = "float32", se
     Of one that `build` has not made the layers are made anew, and ``dtype`` is its own. `DataError`
     if it does not turn faces into seven shares that sum to 1 (`check`).
     """
-    if not isinstance(network, Mapping):
-        check(network)
-        if not own(network):
-            keras.utils.set_random_seed(seed)
-            fresh = keras.models.clone_model(network)
-            shares = fresh.predict_on_batch(np.zeros((1, SIZE, SIZE, 1), np.float32))
-            if not np.isclose(np.sum(shares), 1, atol=0.01):
-                raise DataError(
-                    "the network's answers do not sum to 1: end it with "
-                    f'layers.Dense({CLASSES}, activation="softmax")'
-                )
-            return fresh
-        network = shape(network)
-    return build(**network, dtype=dtype, seed=seed)
+    if isinstance(network, Mapping):
+        return build(**network, dtype=dtype, seed=seed)
+    check(network)
+    if settings := shape(network):
+        return build(**settings, dtype=dtype, seed=seed)
+    keras.utils.set_random_seed(seed)
+    fresh = keras.models.clone_model(network)
+    shares = fresh.predict_on_batch(np.zeros((1, SIZE, SIZE, 1), np.float32))
+    if not np.isclose(np.sum(shares), 1, atol=0.01):
+        raise DataError(
+            "the network's answers do not sum to 1: end it with "
+            f'layers.Dense({CLASSES}, activation="softmax")'
+        )
+    return fresh
 
 
 def _with_our_head(model: keras.Model) -> keras.Model:
     """Return a copy of a network that `build` has not made, with the layers of our head."""
-
-    def renamed(layer):
-        return layer.from_config(layer.get_config() | {"name": f"crowd_{layer.name}"})
-
     check(model)
-    if "logits" in [layer.name for layer in model.layers]:
-        renamed = None
-    copy = keras.models.clone_model(model, clone_function=renamed)
+    has_it = "logits" in [layer.name for layer in model.layers]
+
+    def copied(layer):
+        name = layer.name if has_it else f"crowd_{layer.name}"
+        return layer.from_config(layer.get_config() | {"name": name})
+
+    copy = keras.models.clone_model(model, clone_function=copied)
     copy.set_weights(model.get_weights())
-    if renamed is None:
+    if has_it:
         return copy
     last = next((layer for layer in reversed(copy.layers) if layer.get_weights()), None)
     if isinstance(last, layers.Dense) and last.units == CLASSES:
         seen, (kernel, *bias) = last.input, last.get_weights()
     else:
         seen, kernel, bias = ops.log(ops.maximum(copy.outputs[0], 1e-7)), np.eye(CLASSES), []
-    x = layers.Flatten(name="pooled")(seen)
+    x = layers.Dropout(0.0, name="dropout")(layers.Flatten(name="pooled")(seen))
     logits = layers.Dense(CLASSES, name="logits")
-    x = logits(layers.Dropout(0.0, name="dropout")(x))
+    probabilities = layers.Softmax(name="softmax")(logits(x))
     logits.set_weights([kernel, *(bias or [np.zeros(CLASSES)])])
-    return keras.Model(copy.inputs[0], layers.Softmax(name="softmax")(x))
-
-
-def stage_ends(model: keras.Model) -> list:
-    """Return the tensors that leave the stem and every stage, in order."""
-    names = [layer.name for layer in model.layers]
-    nexts = [name for name in names if name.endswith("_halve")] + ["pooled"]
-    return [model.layers[names.index(name) - 1].output for name in nexts]
-
-
-def describe(model: keras.Model) -> dict[str, float]:
-    """Return the number of ``parameters`` and the ``megabytes`` they take in half precision."""
-    parameters = model.count_params()
-    return {"parameters": parameters, "megabytes": round(2 * parameters / 1e6, 2)}
+    return keras.Model(copy.inputs[0], probabilities)
 
 
 @functools.cache
@@ -342,20 +305,14 @@ def fast_dtype() -> str:
 
     "mixed_bfloat16" where it saves a fifth of the time (processors with AMX, GPUs), else "float32".
     """
-    half, full = _convolving("bfloat16"), _convolving("float32")
-    seconds = [(half(), full()) for _ in range(20)]  # by turns: other work disturbs both alike
-    fastest = np.min(seconds[1:], axis=0)  # the first one warms up
-    return "mixed_bfloat16" if fastest[0] < 0.8 * fastest[1] else "float32"
 
+    def seconds(dtype):
+        layer = layers.Conv2D(64, 3, padding="same", dtype=dtype)
+        images = ops.cast(np.ones((64, 12, 12, 64), np.float32), dtype)
 
-def _convolving(dtype: str) -> Callable[[], float]:
-    """Return a function that convolves once in a precision and returns the seconds it took."""
-    layer = layers.Conv2D(64, 3, padding="same", dtype=dtype)
-    images = ops.cast(np.ones((64, 12, 12, 64), np.float32), dtype)
+        def convolve():
+            ops.convert_to_numpy(ops.cast(layer(images)[0, 0, 0], "float32"))
 
-    def seconds():
-        start = time.perf_counter()
-        ops.convert_to_numpy(ops.cast(layer(images)[0, 0, 0], "float32"))
-        return time.perf_counter() - start
+        return min(timeit.repeat(convolve, number=1, repeat=20))
 
-    return seconds
+    return "mixed_bfloat16" if seconds("bfloat16") < 0.8 * seconds("float32") else "float32"

@@ -4,10 +4,10 @@ Nothing here imports Keras or a backend.
 """
 
 import contextlib
-import difflib
 import importlib.util
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -24,36 +24,24 @@ FEW = 256
 _AT_ONCE = 16  # faces; more would leave the processor's cache
 #: The backends on which Keras trains; the first one comes with mien.
 BACKENDS = ("tensorflow", "jax", "torch")
-_OUT_OF_MEMORY = ("ResourceExhaustedError", "OutOfMemoryError", "MemoryError")
-_SIGNS = ("RESOURCE_EXHAUSTED", "out of memory", "Out of memory", "OOM when allocating")
+_OUT_OF_MEMORY = re.compile(r"resource_?exhausted|out ?of ?memory|MemoryError|OOM when", re.I)
 
 
 def check_backend() -> str:
     """Return the backend that Keras will load; `ParameterError` if it is none, or not there."""
-    name, asked = _asked()
-    if name not in BACKENDS:
-        near = difflib.get_close_matches(name, BACKENDS, 1)
+    path = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "keras.json"
+    name, asked = os.environ.get("KERAS_BACKEND"), "KERAS_BACKEND"
+    if not name:
+        name, asked = BACKENDS[0], str(path)
+        with contextlib.suppress(OSError, ValueError, AttributeError):
+            name = str(json.loads(path.read_text(encoding="utf-8")).get("backend") or name)
+    if name not in BACKENDS or importlib.util.find_spec(name) is None:
+        remedy = f"pip install {name}" if name in BACKENDS else f"use {', '.join(BACKENDS)}"
         raise ParameterError(
-            f"{asked} says {name!r}, which is no backend that mien trains on: use "
-            f"{near[0] if near else ', '.join(BACKENDS)}, or remove the setting for {BACKENDS[0]}"
-        )
-    if importlib.util.find_spec(name) is None:
-        raise ParameterError(
-            f"{asked} says {name!r}, which is not installed: pip install {name}, or remove the "
-            f"setting to use {BACKENDS[0]}"
+            f"{asked} says {name!r}, which is no backend that is here and that mien trains on: "
+            f"{remedy}, or remove the setting for {BACKENDS[0]}"
         )
     return name
-
-
-def _asked() -> tuple[str, str]:
-    """Return the name of the backend and where it is said."""
-    if name := os.environ.get("KERAS_BACKEND"):
-        return name, "KERAS_BACKEND"
-    path = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "keras.json"
-    with contextlib.suppress(OSError, ValueError, AttributeError):
-        if name := json.loads(path.read_text(encoding="utf-8")).get("backend"):
-            return str(name), str(path)
-    return BACKENDS[0], "mien"
 
 
 @contextlib.contextmanager
@@ -77,18 +65,13 @@ def enough_memory(batch_size: int) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if not _out_of_memory(error):
+        if not _OUT_OF_MEMORY.search(f"{type(error).__mro__} {error}"):
             raise
         raise ParameterError(
             f"there is not enough memory for a batch_size of {batch_size} faces; use a smaller "
             f"one, {max(1, batch_size // 2)} or less (in a study --set batch_size=, in mien "
             "predict --batch-size)"
         ) from error
-
-
-def _out_of_memory(error: BaseException) -> bool:
-    names = {kind.__name__ for kind in type(error).__mro__}
-    return not names.isdisjoint(_OUT_OF_MEMORY) or any(sign in str(error) for sign in _SIGNS)
 
 
 def by_numpy(path: Path) -> Callable[[np.ndarray], np.ndarray]:
@@ -112,7 +95,14 @@ def _forward(x: np.ndarray, shape: Mapping[str, Any], weights: list[np.ndarray])
     left = iter(weights)
 
     def conv(x, stride=1):
-        return _convolved(x, next(left), next(left), stride)
+        """Return a convolution with "same" padding as one product of matrices."""
+        kernel, bias = next(left), next(left)
+        size, side = kernel.shape[0], -(-x.shape[1] // stride)
+        pad = max(0, (side - 1) * stride + size - x.shape[1])
+        around = (pad // 2, pad - pad // 2)
+        seen = np.pad(x, ((0, 0), around, around, (0, 0)))
+        windows = sliding_window_view(seen, (size, size), axis=(1, 2))[:, ::stride, ::stride]
+        return np.tensordot(windows, kernel, axes=((4, 5, 3), (0, 1, 2))) + bias
 
     def blocks(x, count):
         for _ in range(count):
@@ -125,15 +115,3 @@ def _forward(x: np.ndarray, shape: Mapping[str, Any], weights: list[np.ndarray])
     logits = x.mean(axis=(1, 2)) @ next(left) + next(left)
     shares = np.exp(logits - logits.max(axis=1, keepdims=True))
     return shares / shares.sum(axis=1, keepdims=True)
-
-
-def _convolved(x: np.ndarray, kernel: np.ndarray, bias: np.ndarray, stride: int) -> np.ndarray:
-    """Return a convolution with "same" padding, (n, side, side, channels), as one product."""
-    size, side = kernel.shape[0], -(-x.shape[1] // stride)
-    pad = max(0, (side - 1) * stride + size - x.shape[1])
-    around = (pad // 2, pad - pad // 2)
-    seen = np.pad(x, ((0, 0), around, around, (0, 0)))
-    windows = sliding_window_view(seen, (size, size), axis=(1, 2))[:, ::stride, ::stride]
-    rows = windows.transpose(0, 1, 2, 4, 5, 3).reshape(len(x) * side * side, -1)
-    product = rows @ kernel.reshape(rows.shape[1], -1) + bias
-    return product.reshape(len(x), side, side, -1)

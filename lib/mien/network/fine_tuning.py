@@ -5,24 +5,28 @@ some augmented copies of them are computed once; what is tuned is the rest of th
 """
 
 import copy
+import functools
+import itertools
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import keras
 import numpy as np
+import pydantic
 from keras import ops
+from pydantic import Field
 from scipy.special import softmax
 
 from mien.data.images import prepare
 from mien.emotions import EMOTIONS, codes, restrict
-from mien.errors import DataError, ParameterError, check_ranges
+from mien.errors import DataError, ParameterError
 from mien.evaluation.calibration import log_loss
 from mien.evaluation.cross_validation import grouped_folds, out_of_fold
 from mien.evaluation.probing import head
 from mien.network import architecture, inference
-from mien.network.architecture import CLASSES, stage_ends
+from mien.network.architecture import CLASSES
 from mien.network.backend import enough_memory
 from mien.network.training import Augment
 
@@ -32,9 +36,9 @@ _INNER_FOLDS = 3  # of the faces learned from, to choose the number of epochs
 _SIZES = 32  # faces are answered in multiples of so many: each size is compiled once
 
 
-@dataclass(frozen=True, kw_only=True)
+@pydantic.dataclasses.dataclass(frozen=True, kw_only=True)
 class Tuning:
-    """The settings of B3.
+    """The settings of B3; `pydantic.ValidationError` if a number is out of range.
 
     Parameters
     ----------
@@ -57,35 +61,17 @@ class Tuning:
         Whether the head starts as the linear probe (`mien.evaluation.probing.head`) of the faces
         learned from (Kumar et al. 2022, arXiv:2202.10054), and not as the crowd's.
     augment : Augment
-
-    Raises
-    ------
-    ParameterError
-        If a number is out of range.
     """
 
-    frozen: int = 2
-    epochs: int = 30
-    learning_rate: float = 3e-4
-    l2_to_start: float = 1e-2
-    label_smoothing: float = 0.1
-    batch_size: int = 32
-    copies: int = 16
+    frozen: int = Field(2, ge=0, le=20)
+    epochs: int = Field(30, ge=0, le=1000)
+    learning_rate: float = Field(3e-4, ge=0, le=1)
+    l2_to_start: float = Field(1e-2, ge=0, le=100)
+    label_smoothing: float = Field(0.1, ge=0, le=0.9)
+    batch_size: int = Field(32, ge=1, le=4096)
+    copies: int = Field(16, ge=1, le=1000)
     from_probe: bool = False
     augment: Augment = STRONG
-
-    def __post_init__(self):
-        """Refuse numbers that are out of range."""
-        check_ranges(
-            self,
-            frozen=(0, 20),
-            epochs=(0, 1000),
-            learning_rate=(0, 1),
-            l2_to_start=(0, 100),
-            label_smoothing=(0, 0.9),
-            batch_size=(1, 4096),
-            copies=(1, 1000),
-        )
 
 
 class Tuner:
@@ -109,45 +95,54 @@ class Tuner:
         """See the class."""
         self.tuning, self.seed, self.emotions, self.known = tuning, seed, list(emotions), {}
         self.model = architecture.fuse(model)
-        cut = _last_of_stage(self.model, self.tuning.frozen)
-        early = keras.Model(self.model.input, cut)
+        pairs = itertools.pairwise(self.model.layers)
+        ends = [one.output for one, after in pairs if after.name.endswith("_halve")]
+        ends = [self.model.input, *ends, self.model.get_layer("pooled").output]
+        frozen = tuning.frozen if architecture.shape(self.model) else -1
+        if frozen >= len(ends):
+            raise ParameterError(f"frozen is {frozen}, but the network has {len(ends) - 1} stages")
+        early = keras.Model(self.model.input, ends[frozen])
         # What is learned stands beside the head, so that every fold can start from its own.
         self.head = self.model.get_layer("logits")
         self.head.trainable = False
         self.change = keras.layers.Dense(CLASSES, kernel_initializer="zeros", name="change")
         change = self.change(self.model.get_layer("dropout").output)
-        self.late = keras.Model(cut, self.head.output + change)
+        self.late = keras.Model(ends[frozen], self.head.output + change)
         self.features = inference.embed(self.model, images)
         rng = np.random.default_rng([seed, 0])
-        copies = [self.tuning.augment(images, rng) for _ in range(self.tuning.copies)]
+        copies = [tuning.augment(images, rng) for _ in range(tuning.copies)]
         seen = [images, images[:, :, ::-1], *copies]
-        self.answers = np.stack([_outputs(early, faces) for faces in seen])
+        answers = [early.predict(prepare(faces), batch_size=128, verbose=0) for faces in seen]
+        self.answers = np.stack(answers).astype(np.float32)
         self._compile()
 
     def describe(self) -> dict[str, Any]:
         """Return every setting by name, with ``inner_folds``, in which the epochs are chosen.
 
-        And ``own``: the network has stages that can be frozen (`mien.network.architecture.own`).
+        And ``own``: the network has stages that can be frozen (`mien.network.architecture.shape`).
         """
-        own = architecture.own(self.model)
+        own = bool(architecture.shape(self.model))
         return {**vars(self.tuning), "inner_folds": _INNER_FOLDS, "own": own}
 
     def _compile(self) -> None:
         allowed = np.isin(EMOTIONS, self.emotions)
         barrier = np.where(allowed, 0, -1e9).astype(np.float32)
         even = (allowed / allowed.sum()).astype(np.float32)
-        smoothing = self.tuning.label_smoothing
+        smoothing, pull = self.tuning.label_smoothing, self.tuning.l2_to_start
 
         def loss(truth, logits):
             target = truth * (1 - smoothing) + smoothing * even
             return -ops.sum(target * ops.log_softmax(logits + barrier), axis=-1)
 
-        self.start = [ops.convert_to_numpy(variable) for variable in self.late.variables]
+        def pulled(start, now):
+            return pull * ops.sum(ops.square(now - start))
+
         for variable in self.late.trainable_variables:
-            variable.regularizer = _Pull(variable, self.tuning.l2_to_start)
+            variable.regularizer = functools.partial(pulled, ops.convert_to_numpy(variable))
         self.late.compile(keras.optimizers.Adam(self.tuning.learning_rate), loss)
         self.late.optimizer.build(self.late.trainable_variables)
-        self.fresh = [ops.convert_to_numpy(v) for v in self.late.optimizer.variables]
+        self.variables = [*self.late.variables, *self.late.optimizer.variables]
+        self.start = [ops.convert_to_numpy(variable) for variable in self.variables]
 
     def from_other_start(self) -> "Tuner":
         """Return a tuner of the same network and faces whose head starts as the other of the two.
@@ -165,7 +160,7 @@ class Tuner:
         *,
         epochs: int,
         seed: int = 0,
-        on_epoch: Callable[[int], None] | None = None,
+        on_epoch: Callable[[int], None] = lambda _: None,
     ) -> None:
         """Tune the starting network on the faces ``rows`` and their labels, (k,) each.
 
@@ -182,14 +177,12 @@ class Tuner:
         self._put(self.start)
         if self.tuning.from_probe:
             self.head.set_weights(head(self.features[rows], labels))
-        start = [ops.convert_to_numpy(variable) for variable in self.late.variables]
-        for variable, value in zip(self.late.optimizer.variables, self.fresh, strict=True):
-            variable.assign(value)
         rows, rng = np.asarray(rows), np.random.default_rng([self.seed, seed, 1])
-        size, targets = _even(len(rows), self.tuning.batch_size), np.eye(CLASSES)[codes(labels)]
-        if on_epoch:
-            on_epoch(0)
-        mean = now = start
+        targets, most = np.eye(CLASSES)[codes(labels)], self.tuning.batch_size
+        size = math.ceil(len(rows) / math.ceil(len(rows) / most))  # of equal batches
+        size = min(size + -size % 4, most)  # of few sizes: each is compiled once
+        mean = now = [ops.convert_to_numpy(variable) for variable in self.late.variables]
+        on_epoch(0)
         for epoch in range(epochs):
             self._put(now)
             copy = self.answers[2 + epoch % self.tuning.copies]
@@ -200,13 +193,11 @@ class Tuner:
                     self.late.train_on_batch(copy[rows[batch]], targets[batch])
             now = [ops.convert_to_numpy(variable) for variable in self.late.variables]
             mean = [old + (new - old) / (epoch + 1) for old, new in zip(mean, now, strict=True)]
-            if on_epoch or epoch + 1 == epochs:
-                self._put(mean)
-            if on_epoch:
-                on_epoch(epoch + 1)
+            self._put(mean)
+            on_epoch(epoch + 1)
 
     def _put(self, weights: Sequence[np.ndarray]) -> None:
-        for variable, value in zip(self.late.variables, weights, strict=True):
+        for variable, value in zip(self.variables, weights, strict=False):
             variable.assign(value)
 
     def predict(self, rows: np.ndarray) -> np.ndarray:
@@ -216,7 +207,8 @@ class Tuner:
         """
         answers = self.answers[:2, rows]
         flat = answers.reshape(-1, *answers.shape[2:])
-        logits = self.late.predict_on_batch(inference.padded(flat, _up(len(flat), _SIZES)))
+        count = len(flat) + -len(flat) % _SIZES
+        logits = self.late.predict_on_batch(inference.padded(flat, count))
         shares = softmax(np.asarray(logits)[: len(flat)], axis=1).reshape(2, -1, CLASSES)
         return restrict(shares.mean(axis=0), self.emotions).astype(np.float32)
 
@@ -243,26 +235,13 @@ class Tuner:
         losses = [log_loss(said, codes(labels)) for said in answers.swapaxes(0, 1)]
         return int(np.argmin(losses))
 
-    def out_of_fold(
-        self, labels: Sequence[str], clips: Sequence[str], folds: np.ndarray
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """Return answers to every face by networks that have not seen its clip.
-
-        ``labels`` and ``clips`` are (n,), ``folds`` int (repeats, n), the fold that tests a face
-        (`mien.evaluation.cross_validation.grouped_folds`). Returns probabilities, float32 (repeats,
-        n, 7), and the number of epochs that each fold has chosen, int (repeats x folds,).
-        """
-        rows = np.arange(self.answers.shape[1])
-        probabilities, epochs = out_of_fold(self.answer, rows, labels, clips, folds)
-        return probabilities, np.array(epochs)
-
     def answer(
         self, learn: np.ndarray, labels: np.ndarray, clips: np.ndarray, test: np.ndarray
     ) -> tuple[np.ndarray, int]:
         """Return answers to the faces ``test`` after tuning on others, and the number of epochs.
 
         What `mien.evaluation.cross_validation.out_of_fold` asks where its rows are the places of
-        the faces; what was asked before is not computed again.
+        the faces; what was asked before is not computed again. Probabilities are as of `predict`.
         """
         asked = (self.tuning.from_probe, *(tuple(each) for each in (learn, labels, clips, test)))
         if asked not in self.known:
@@ -289,39 +268,3 @@ class Tuner:
         weights = zip(*(part.get_weights() for part in parts), strict=True)
         plain.get_layer("logits").set_weights([start + change for start, change in weights])
         return plain
-
-
-class _Pull(keras.regularizers.Regularizer):
-    """The weighted squared distance of a variable to where it was (L2-SP)."""
-
-    def __init__(self, variable, weight: float):
-        self.start, self.weight = ops.convert_to_numpy(variable), weight
-
-    def __call__(self, variable):
-        return self.weight * ops.sum(ops.square(variable - self.start))
-
-
-def _last_of_stage(model: keras.Model, frozen: int):
-    """Return the tensor that leaves the last of the ``frozen`` first stages."""
-    if not architecture.own(model):
-        return model.get_layer("pooled").output
-    ends = [model.input, *stage_ends(model)]
-    if frozen >= len(ends):
-        raise ParameterError(f"frozen is {frozen}, but the network has {len(ends) - 1} stages")
-    if frozen == len(ends) - 1:
-        return model.get_layer("pooled").output
-    return ends[frozen]
-
-
-def _even(count: int, most: int) -> int:
-    """Return the size of equal batches that repeat few of ``count`` faces and have few sizes."""
-    return min(_up(math.ceil(count / math.ceil(count / most)), 4), most)
-
-
-def _up(count: int, step: int) -> int:
-    return count + -count % step
-
-
-def _outputs(early: keras.Model, images: np.ndarray) -> np.ndarray:
-    answers = early.predict(prepare(images), batch_size=128, verbose=0)
-    return np.asarray(answers).astype(np.float32)

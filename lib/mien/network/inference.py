@@ -1,9 +1,6 @@
 """What the network answers: probabilities, features, views of a face."""
 
-import json
-import re
 from collections.abc import Callable, Collection, Sequence
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -12,9 +9,9 @@ import pandas as pd
 from PIL import Image
 
 from mien.data.images import prepare
-from mien.errors import DataError, ParameterError
+from mien.errors import DataError
 from mien.evaluation.calibration import apply_temperature, fit_temperature, log_loss
-from mien.network import architecture, pretrained
+from mien.network import architecture
 from mien.network.architecture import SIZE
 from mien.network.backend import enough_memory
 
@@ -53,7 +50,7 @@ def _cropped(images: np.ndarray, share: float) -> np.ndarray:
 
 def embed(model: keras.Model, images: np.ndarray) -> np.ndarray:
     """Return the features under the head, float32 (n, d), averaged over the mirror image."""
-    if not architecture.own(model):
+    if not architecture.shape(model):
         model = architecture.fuse(model)
     return predict(keras.Model(model.input, model.get_layer("pooled").output), images)
 
@@ -65,7 +62,6 @@ def padded(array: np.ndarray, count: int) -> np.ndarray:
 
 def _answers(model, images, batch_size) -> np.ndarray:
     """Run the network over padded batches of one size, so that it is compiled once."""
-    images = np.asarray(images)
     if images.ndim != 3 or images.shape[1:] != (SIZE, SIZE) or images.dtype != np.uint8:
         raise DataError(
             f"the network reads uint8 faces of shape (n, {SIZE}, {SIZE}), "
@@ -110,52 +106,20 @@ def compare_views(
     """
     answers = {name: predict(network, images, **VIEWS[name]) for name in views}
     rows = [
-        (
-            name,
-            (given.argmax(axis=1) == codes).mean(),
-            log_loss(given, codes),
-            fit_temperature(given, codes),
-        )
+        {
+            "views": name,
+            "accuracy": (given.argmax(axis=1) == codes).mean(),
+            "log loss": log_loss(given, codes),
+            "temperature": fit_temperature(given, codes),
+        }
         for name, given in answers.items()
     ]
-    columns = ["views", "accuracy", "log loss", "temperature"]
-    return pd.DataFrame(rows, columns=columns), answers
+    return pd.DataFrame(rows), answers
 
 
 def best_views(compared: pd.DataFrame) -> str:
     """Return the views with the lowest log loss: steadier than accuracy, and tied less often."""
     return compared.loc[compared["log loss"].idxmin(), "views"]
-
-
-def load_network(path: str | Path | None = None) -> tuple[keras.Model, float]:
-    """Return a network in this machine's precision, and the temperature of its answers.
-
-    A study's ``models/B1.keras`` (``B1-2.keras`` …) gets the temperature that its chapter fitted to
-    faces and their mirror images; other networks' probabilities stay as they are (temperature 1).
-    ``.npz`` files are those of `mien.network.pretrained.export_weights`. By default the network
-    that comes with mien. `DataError` if the file is missing or holds no network from 48 x 48 pixels
-    to the seven emotions; `ParameterError` if it has another ending.
-    """
-    dtype = architecture.fast_dtype()
-    if path is None:
-        return pretrained.shipped(dtype=dtype)
-    path = Path(path)
-    if path.suffix == ".npz":
-        return pretrained.import_weights(path, dtype=dtype)
-    if path.suffix != ".keras":
-        raise ParameterError(f"{path} should end in .keras or .npz")
-    return architecture.fuse(pretrained.load(path), dtype=dtype), _fitted_temperature(path)
-
-
-def _fitted_temperature(path: Path) -> float:
-    """Return what chapter B1 fitted, for faces and mirror images, for a network of its own."""
-    own = re.fullmatch(r"B1(?:-(\d+))?\.keras", path.name)
-    try:
-        metrics = path.resolve().parents[1] / "results" / "B1" / "metrics.json"
-        fitted = json.loads(metrics.read_text(encoding="utf-8"))["temperatures"]
-        return float(fitted[int(own[1] or 1) - 1][MIRRORED])
-    except (OSError, ValueError, LookupError, TypeError):  # another's, or taken out of its study
-        return 1.0
 
 
 def answerer(

@@ -6,6 +6,7 @@ where its weights are from and what they are worth.
 
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import keras
@@ -14,13 +15,11 @@ import pandas as pd
 
 from mien.errors import DataError, ParameterError
 from mien.files import atomic_write
-from mien.network import SHIPPED, SHIPPED_CURVE, architecture
+from mien.network import SHIPPED, SHIPPED_CURVE, architecture, inference
 
 
 def save(model: keras.Model, path: str | Path) -> None:
     """Write ``model`` to a ``.keras`` file, whole or not at all."""
-    if Path(path).suffix != ".keras":
-        raise ParameterError(f"{path} should end in .keras")
     with atomic_write(path) as part:
         model.save(part)
 
@@ -30,9 +29,6 @@ def load(path: str | Path) -> keras.Model:
 
     `DataError` if it cannot be read, or does not turn faces of 48 x 48 pixels into seven emotions.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise DataError(f"there is no network at {path}")
     try:
         model = keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as problem:  # Keras raises many kinds
@@ -42,25 +38,32 @@ def load(path: str | Path) -> keras.Model:
     return model
 
 
-def export_weights(model: keras.Model, path: str | Path, *, temperature: float = 1.0) -> int:
-    """Write a network's weights to an ``.npz`` in half precision; return its size in bytes."""
+def export_weights(model: keras.Model, path: str | Path, *, temperature: float = 1.0) -> None:
+    """Write a network's weights to an ``.npz`` in half precision."""
     plain = architecture.fuse(model, dtype="float32")
     arrays = {f"w{i}": weight.astype(np.float16) for i, weight in enumerate(plain.get_weights())}
     arrays |= {"shape": np.array(json.dumps(architecture.shape(plain))), "temperature": temperature}
     with atomic_write(path) as part, part.open("wb") as file:
         np.savez_compressed(file, **arrays)
-    return Path(path).stat().st_size
 
 
-def import_weights(path: str | Path, *, dtype: str = "float32") -> tuple[keras.Model, float]:
-    """Return the network that `export_weights` wrote, of plain layers, and its temperature.
+def load_network(
+    path: str | Path = SHIPPED, *, dtype: str = "float32"
+) -> tuple[keras.Model, float]:
+    """Return a network of plain layers from a file, and the temperature of its answers.
 
-    `DataError` if the file is missing or holds no such network; ``dtype`` as in
-    `architecture.build`.
+    By default the one that comes with mien. An ``.npz`` file is one of `export_weights`, a
+    ``.keras`` file one of `save`: a study's ``models/B1.keras`` (``B1-2.keras`` …) gets the
+    temperature that its chapter fitted to faces and their mirror images, another the temperature 1.
+    ``dtype`` is as in `mien.network.architecture.build`. `DataError` if the file is missing or
+    holds no network from 48 x 48 pixels to the seven emotions; `ParameterError` if it has another
+    ending.
     """
     path = Path(path)
-    if not path.is_file():
-        raise DataError(f"there are no weights at {path}")
+    if path.suffix == ".keras":
+        return architecture.fuse(load(path), dtype=dtype), _fitted_temperature(path)
+    if path.suffix != ".npz":
+        raise ParameterError(f"{path} should end in .keras or .npz")
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             shape = json.loads(str(arrays["shape"]))
@@ -72,18 +75,15 @@ def import_weights(path: str | Path, *, dtype: str = "float32") -> tuple[keras.M
         raise DataError(f"{path} holds no weights of a mien network: {problem}") from problem
 
 
-def shipped(*, dtype: str = "float32") -> tuple[keras.Model, float]:
-    """Return the network that comes with mien, and its temperature; as `import_weights`."""
-    return import_weights(SHIPPED, dtype=dtype)
-
-
-def export_curve(history: pd.DataFrame, public: np.ndarray, path: str | Path) -> None:
-    """Write minutes and PublicTest accuracy of a training, epoch by epoch, to a ``.json``."""
-    minutes = (history["seconds"].cumsum() / 60).round(2).tolist()
-    curve = {"public": _digest(public), "minutes": minutes}
-    curve["accuracy"] = history["val_accuracy"].round(4).tolist()
-    with atomic_write(path) as part:
-        part.write_text(json.dumps(curve))
+def _fitted_temperature(path: Path) -> float:
+    """Return what chapter B1 fitted, for faces and mirror images, for a network of its own."""
+    own = re.fullmatch(r"B1(?:-(\d+))?\.keras", path.name)
+    try:
+        metrics = path.resolve().parents[1] / "results" / "B1" / "metrics.json"
+        fitted = json.loads(metrics.read_text(encoding="utf-8"))["temperatures"]
+        return float(fitted[int(own[1] or 1) - 1][inference.MIRRORED])
+    except (OSError, ValueError, LookupError, TypeError):  # another's, or taken out of its study
+        return 1.0
 
 
 def shipped_curve(public: np.ndarray) -> pd.DataFrame:
@@ -94,8 +94,5 @@ def shipped_curve(public: np.ndarray) -> pd.DataFrame:
     """
     curve = json.loads(SHIPPED_CURVE.read_text(encoding="utf-8"))
     frame = pd.DataFrame({"minutes": curve["minutes"], "PublicTest accuracy": curve["accuracy"]})
-    return frame if curve["public"] == _digest(public) else frame[:0]
-
-
-def _digest(images: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(images).tobytes()).hexdigest()
+    same = curve["public"] == hashlib.sha256(np.ascontiguousarray(public)).hexdigest()
+    return frame if same else frame[:0]

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import keras
 import numpy as np
 import pandas as pd
-from keras import layers, ops
+from keras import ops
 from PIL import Image
 from scipy.stats import spearmanr
 
@@ -21,44 +21,38 @@ _BATCH = 64
 
 def explains(model: keras.Model) -> bool:
     """Return whether Grad-CAM can read a network: it needs a convolution with 12 x 12 positions."""
-    try:
-        return bool(_halves(architecture.fuse(model, dtype="float32")))
-    except DataError:
-        return False
+    return _halves(model) is not None
 
 
 def attention(model: keras.Model, images: np.ndarray, codes: Sequence[int]) -> np.ndarray:
-    """Return what `gradcam` does; where it cannot read the network, falls of `occlusion`, 0..1."""
-    if explains(model):
-        return gradcam(model, images, codes)
-    falls = np.maximum(occlusion(model, images, codes), 0)
-    return falls / np.maximum(falls.max(axis=(1, 2), keepdims=True), 1e-12)
-
-
-def gradcam(model: keras.Model, images: np.ndarray, codes: Sequence[int]) -> np.ndarray:
     """Return where each face speaks for a class: Grad-CAM, float32 (n, 48, 48).
 
     0..1: the highest place of every face is 1, or all is 0 where nothing speaks for the class. The
     activations of a stage are weighted by the mean gradient of the class's logit, summed over
     channels, and cut off below zero (Selvaraju et al. 2017, arXiv:1610.02391). The stage is the
-    last one with at least 12 x 12 positions: coarser ones cannot tell eyes from brows.
+    last one with at least 12 x 12 positions: coarser ones cannot tell eyes from brows. Of a network
+    that has none (`explains`), the falls of `occlusion`.
 
     Of any network of mien's, which is not changed; ``images`` are uint8 (n, 48, 48), ``codes`` (n,)
-    the class to explain for every face, 0..6. `DataError` if they do not fit each other, or the
-    network has no such stage (`explains`).
+    the class to explain for every face, 0..6. `DataError` if they do not fit each other.
     """
     _check(images, codes)
-    early, late = _halves(architecture.fuse(model, dtype="float32"))
-    codes, probe = np.asarray(codes), _probe(late)
+    codes, halves = np.asarray(codes), _halves(model)
+    if halves is None:
+        falls = np.maximum(occlusion(model, images, codes), 0)
+        return falls / np.maximum(falls.max(axis=(1, 2), keepdims=True), 1e-12)
+    early, probe = halves[0], _Probe(halves[1])
     maps = np.zeros((len(images), SIZE, SIZE), np.float32)
     for start in range(0, len(images), _BATCH):
         part = slice(start, start + _BATCH)
         faces = prepare(inference.padded(images[part], _BATCH))
         seen = np.asarray(early.predict_on_batch(faces))
         wanted = np.eye(CLASSES, dtype=np.float32)[inference.padded(codes[part], _BATCH)]
-        weights = _gradient(probe, seen, wanted).mean(axis=(1, 2), keepdims=True)
+        weights = probe.gradient(seen, wanted).mean(axis=(1, 2), keepdims=True)
         heat = np.maximum((weights * seen).sum(axis=-1), 0)[: len(images[part])]
-        maps[part] = [_enlarged(face) for face in heat]
+        heat = heat / np.maximum(heat.max(axis=(1, 2), keepdims=True), 1e-12)
+        for place, face in enumerate(heat, start):
+            maps[place] = Image.fromarray(face).resize((SIZE, SIZE), Image.Resampling.BILINEAR)
     return maps
 
 
@@ -100,13 +94,12 @@ def sanity_check(
     """
     trained = attention(model, images, codes)
     forgetful = architecture.fuse(model, dtype="float32")
-    if architecture.own(forgetful):
-        shape, end = architecture.shape(forgetful), "_"
+    if shape := architecture.shape(forgetful):
         random = architecture.build(**shape, cosines=False, standardized=False, seed=seed)
     else:
-        random, end = architecture.made(forgetful, seed=seed), None
+        random = architecture.made(forgetful, seed=seed)
     names = [layer.name for layer in forgetful.layers if layer.get_weights()]
-    stage_of = {name: name.partition(end)[0] if end else name for name in names}
+    stage_of = {name: name.partition("_")[0] if shape else name for name in names}
     rows = []
     for stage in dict.fromkeys(reversed(stage_of.values())):
         for name in names:
@@ -119,62 +112,45 @@ def sanity_check(
     return pd.DataFrame(rows)
 
 
-class _Offset(layers.Layer):
-    """Add a trainable zero to a batch of activations."""
+class _Probe(keras.Model):
+    """The later half of a network, with an offset to the activations: all that learns in it."""
 
-    def build(self, input_shape):
-        self.offset = self.add_weight(shape=input_shape, initializer="zeros", name="offset")
+    def __init__(self, late: keras.Model):
+        super().__init__(name="probe")
+        late.trainable = False
+        self.late = late
+        self.offset = self.add_weight(shape=(_BATCH, *late.input_shape[1:]), initializer="zeros")
+        self.compile(keras.optimizers.SGD(1.0))
 
-    def call(self, inputs):
-        return inputs + self.offset
+    def call(self, seen):
+        return self.late(seen + self.offset)
 
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        return -ops.sum(y * y_pred)
 
-def _probe(late: keras.Model) -> keras.Model:
-    """Return a model whose one trainable variable is an offset to the activations."""
-    late.trainable = False
-    seen = keras.Input(batch_shape=(_BATCH, *late.input_shape[1:]))
-    probe = keras.Model(seen, late(_Offset(name="offset")(seen)))
-    probe.compile(keras.optimizers.SGD(1.0), _against)
-    return probe
-
-
-def _against(wanted, logits):
-    """Return a loss whose mean over the batch is minus the sum of the wanted logits."""
-    return -_BATCH * ops.sum(wanted * logits, axis=-1)
-
-
-def _gradient(probe: keras.Model, seen: np.ndarray, wanted: np.ndarray) -> np.ndarray:
-    """Return the gradient of the wanted logits: one plain step of descent at rate 1 from zero."""
-    offset = probe.get_layer("offset").offset
-    offset.assign(ops.zeros_like(offset))
-    probe.train_on_batch(seen, wanted)
-    return ops.convert_to_numpy(offset)
+    def gradient(self, seen: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+        """Return the gradient of the wanted logits: one step of descent at rate 1 from zero."""
+        self.offset.assign(ops.zeros_like(self.offset))
+        self.train_on_batch(seen, wanted)
+        return ops.convert_to_numpy(self.offset)
 
 
-def _halves(plain: keras.Model) -> tuple[keras.Model, keras.Model]:
-    """Return the network up to the stage that is looked at, and from there to the logits."""
-    if architecture.own(plain):
-        ends = architecture.stage_ends(plain)
-    else:
-        learned = [place for place, layer in enumerate(plain.layers) if layer.get_weights()]
-        later = plain.layers[min(learned) :] if learned else []
-        ends = [layer.output for layer in later if len(layer.output.shape) == 4]
-    fine = [end for end in ends if end.shape[1] >= SIDE]
+def _halves(model: keras.Model) -> tuple[keras.Model, keras.Model] | None:
+    """Return a copy up to the stage that is looked at, and from there to the logits, if it can."""
+    plain = architecture.fuse(model, dtype="float32")
+    learned = [place for place, layer in enumerate(plain.layers) if layer.get_weights()]
+    outputs = [layer.output for layer in plain.layers[min(learned) :]]
+    fine = [each for each in outputs if len(each.shape) == 4 and each.shape[1] >= SIDE]
     if not fine:
-        raise DataError(f"Grad-CAM needs a convolution with {SIDE} x {SIDE} positions")
+        return None
     for layer in plain.layers:
         if hasattr(layer, "rate"):  # of a dropout
             layer.rate = 0.0
     try:
         late = keras.Model(fine[-1], plain.get_layer("logits").output)
-        return keras.Model(plain.input, fine[-1]), late
-    except ValueError as problem:  # some later layer reads an earlier one, too
-        raise DataError(f"Grad-CAM cannot cut this network in two: {problem}") from None
-
-
-def _enlarged(heat: np.ndarray) -> np.ndarray:
-    picture = Image.fromarray(heat.astype(np.float32) / max(float(heat.max()), 1e-12))
-    return np.asarray(picture.resize((SIZE, SIZE), Image.Resampling.BILINEAR))
+    except ValueError:  # some later layer reads an earlier one, too
+        return None
+    return keras.Model(plain.input, fine[-1]), late
 
 
 def _check(images, codes) -> None:

@@ -2,23 +2,27 @@
 
 import json
 import time
+import timeit
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import keras
 import numpy as np
 import pandas as pd
+import pydantic
 from keras import ops
 from PIL import Image
+from pydantic import Field
 
 from mien.data.images import prepare
-from mien.errors import DataError, ParameterError, check_ranges
+from mien.errors import DataError
 from mien.evaluation.calibration import log_loss
 from mien.files import atomic_write
-from mien.network.architecture import CLASSES, SIZE, own
+from mien.network.architecture import CLASSES, SIZE, shape
 from mien.network.backend import enough_memory
 from mien.network.inference import predict
 
@@ -63,46 +67,34 @@ class Augment:
         self, images: np.ndarray, rng: np.random.Generator, *, size: int | None = None
     ) -> np.ndarray:
         """Return a changed copy of uint8 images (n, width, width), ``size`` pixels wide."""
-        count, size = len(images), size or images.shape[1]
-        margin = self._margin(images.shape[1])
-        padded = np.pad(images, ((0, 0), (margin, margin), (margin, margin)), mode="edge")
-        changed = np.empty((count, size, size), np.uint8)
-        matrices = self._matrices(count, images.shape[1], size, rng)
-        matrices[:, [2, 5]] += margin
-        for row, matrix in enumerate(matrices):
-            picture = Image.fromarray(padded[row])
-            changed[row] = picture.transform(
-                (size, size), Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR
-            )
-        if self.light:
-            changed = _relight(changed, rng.uniform(-self.light, self.light, count))
-        if self.erase:
-            _erase(changed, rng.random(count) < self.erase, rng)
-        return changed
-
-    def _margin(self, width: int) -> int:
-        """Return how far outside of the face a pixel can come from: no black edge is drawn in."""
+        count, width = images.shape[:2]
+        size = size or width
         turn = np.deg2rad(min(self.rotation, 45))
         reach = (np.cos(turn) + np.sin(turn)) / (1 - min(self.zoom, 0.9)) - 1
-        return int(np.ceil(width * (self.shift + reach / 2))) + 2
+        margin = int(np.ceil(width * (self.shift + reach / 2))) + 2  # no black edge is drawn in
+        padded = np.pad(images, ((0, 0), (margin, margin), (margin, margin)), mode="edge")
 
-    def _matrices(self, count, width, size, rng) -> np.ndarray:
-        """Return (count, 6) coefficients that map a pixel of the result to the source."""
         angle = np.deg2rad(rng.uniform(-self.rotation, self.rotation, count))
         scale = width / size / (1 + rng.uniform(-self.zoom, self.zoom, count))
-        mirrored = 0.5 if self.mirror else 0.0
-        flip = np.where(rng.random(count) < mirrored, -1.0, 1.0)
+        flip = np.where(rng.random(count) < 0.5 * self.mirror, -1.0, 1.0)
         move = rng.uniform(-self.shift, self.shift, (2, count)) * width
         a, b = scale * np.cos(angle) * flip, scale * np.sin(angle)
         d, e = -scale * np.sin(angle) * flip, scale * np.cos(angle)
         c, f = width / 2 + move - np.array([a + b, d + e]) * size / 2
-        return np.stack([a, b, c, d, e, f], axis=1)
-
-
-def _relight(images: np.ndarray, octaves: np.ndarray) -> np.ndarray:
-    ramp = np.arange(256) / 255
-    tables = (255 * ramp[None] ** np.exp2(octaves)[:, None] + 0.5).astype(np.uint8)
-    return np.take_along_axis(tables, images.reshape(len(images), -1), axis=1).reshape(images.shape)
+        changed = np.empty((count, size, size), np.uint8)
+        how = Image.Transform.AFFINE, Image.Resampling.BILINEAR
+        for row, matrix in enumerate(zip(a, b, c + margin, d, e, f + margin, strict=True)):
+            picture = Image.fromarray(padded[row])
+            changed[row] = picture.transform((size, size), how[0], matrix, how[1])
+        if self.light:
+            octaves = rng.uniform(-self.light, self.light, count)
+            ramp = (np.arange(256) / 255) ** np.exp2(octaves)[:, None]
+            tables = (255 * ramp + 0.5).astype(np.uint8)
+            flat = np.take_along_axis(tables, changed.reshape(count, -1), axis=1)
+            changed = flat.reshape(changed.shape)
+        if self.erase:
+            _erase(changed, rng.random(count) < self.erase, rng)
+        return changed
 
 
 def _erase(images: np.ndarray, chosen: np.ndarray, rng: np.random.Generator) -> None:
@@ -123,9 +115,9 @@ _ADAM = 0.25  # learning rate of what AdamW trains, as a share of the kernels'
 _WARM_UP = 0.1  # share of the training in which the learning rate rises
 
 
-@dataclass(frozen=True, kw_only=True)
+@pydantic.dataclasses.dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How a network is trained; see `train`. `ParameterError` if a value is out of range.
+    """How a network is trained; see `train`. `pydantic.ValidationError` if a value is out of range.
 
     Parameters
     ----------
@@ -151,46 +143,44 @@ class Recipe:
         Which epoch's averaged weights the model ends with; best is by validation accuracy.
     """
 
-    epochs: int
-    batch_size: int = 128
-    learning_rate: float = 2e-2
-    weight_decay: float = 0.05
-    label_smoothing: float = 0.1
-    mixup: float = 0.0
-    ema: float = 0.99
+    epochs: int = Field(ge=1, le=10_000)
+    batch_size: int = Field(128, ge=1, le=65_536)
+    learning_rate: float = Field(2e-2, ge=0, le=100)
+    weight_decay: float = Field(0.05, ge=0, le=10)
+    label_smoothing: float = Field(0.1, ge=0, le=0.9)
+    mixup: float = Field(0.0, ge=0, le=10)
+    ema: float = Field(0.99, ge=0, le=1)
     muon: bool = True
     cosine: bool = True
     sizes: Sequence[int] = (SIZE,)
     augment: Augment = STILL
-    keep: str = "best"
+    keep: Literal["best", "last"] = "best"
 
-    def __post_init__(self):
-        """Refuse what is out of range."""
-        check_ranges(
-            self,
-            epochs=(1, 10_000),
-            batch_size=(1, 65_536),
-            learning_rate=(0, 100),
-            weight_decay=(0, 10),
-            label_smoothing=(0, 0.9),
-            mixup=(0, 10),
-            ema=(0, 1),
-        )
-        if self.keep not in ("best", "last"):
-            raise ParameterError(f"keep is {self.keep!r}; use 'best' or 'last'")
+    def settings(self, model: keras.Model) -> dict[str, Any]:
+        """Return every setting by name, as `suited` to a network, those of the augmentation too.
 
-    def settings(self) -> dict[str, Any]:
-        """Return every setting by name, the amounts of the augmentation among them."""
-        settings = asdict(self)
+        Before them its number of ``parameters`` and the ``megabytes`` of these in half precision.
+        """
+        settings, parameters = asdict(self.suited(model)), model.count_params()
         amounts = settings.pop("augment")
-        return settings | amounts
+        size = {"parameters": parameters, "megabytes": round(2 * parameters / 1e6, 2)}
+        return size | settings | amounts
 
     def suited(self, model: keras.Model) -> "Recipe":
         """Return the recipe for a network; for one that `build` has not made, plain AdamW."""
-        if own(model):
+        if shape(model):
             return self
-        rate = self.learning_rate / 5
-        return replace(self, muon=False, sizes=(SIZE,), learning_rate=rate)
+        return replace(self, muon=False, sizes=(SIZE,), learning_rate=self.learning_rate / 5)
+
+    def rate(self, done: int, steps: int) -> float:
+        """Return the learning rate of the next of all steps: it rises, then falls if wanted."""
+        progress = min(1.0, done / steps + 1 / steps)
+        if progress < _WARM_UP:
+            return self.learning_rate * progress / _WARM_UP
+        if not self.cosine:
+            return self.learning_rate
+        fallen = (progress - _WARM_UP) / (1 - _WARM_UP)
+        return self.learning_rate * 0.5 * (1 + float(np.cos(np.pi * fallen)))
 
 
 def train(
@@ -236,42 +226,44 @@ def train(
     """
     _check(images, labels)
     _check(validation_images, validation_labels)
-    steps = max(1, len(images) // recipe.batch_size) * recipe.epochs
-    state = _State(model, recipe, steps=steps)
+    state = _State(model, recipe, steps=max(1, len(images) // recipe.batch_size) * recipe.epochs)
     data = [len(images), int(images.sum())]
     mark = json.dumps([asdict(recipe), seed, *data, model.count_params()])
-    state.restore(checkpoint, mark)
+    if checkpoint and Path(checkpoint).exists():
+        state.restore(checkpoint, mark)
     while len(state.history) < recipe.epochs:
         start, epoch, learned = time.perf_counter(), len(state.history), []
         rng = np.random.default_rng([seed, epoch])
-        size = recipe.sizes[int(state.progress() * len(recipe.sizes))]
+        size = recipe.sizes[int(state.done / state.steps * len(recipe.sizes))]
         for batch in _batches(images, labels, recipe, rng, size):
             learned.append(state.step(*batch))
+        answers = predict(model, validation_images, mirror=False)
         row = {"epoch": epoch + 1, **pd.DataFrame(learned).mean()}
-        row |= _validate(model, validation_images, validation_labels)
-        row |= {"learning_rate": state.rate(), "seconds": time.perf_counter() - start}
-        state.end_epoch(row)
-        state.store(checkpoint, mark)
+        row["val_loss"] = log_loss(answers, validation_labels)
+        row["val_accuracy"] = float((answers.argmax(axis=1) == validation_labels).mean())
+        row["learning_rate"] = recipe.rate(state.done, state.steps)
+        row["seconds"] = time.perf_counter() - start
+        best = max((old["val_accuracy"] for old in state.history), default=-1.0)
+        if recipe.keep == "last" or row["val_accuracy"] >= best:
+            state.kept = model.get_weights()
+        state.history.append(row)
+        if checkpoint:
+            state.store(checkpoint, mark)
         if on_epoch:
             on_epoch(row)
-    for variable, value in zip(model.variables, state.kept, strict=True):
-        variable.assign(value)
+    model.set_weights(state.kept)
     return pd.DataFrame(state.history).astype({"epoch": int})
 
 
 def step_seconds(model: keras.Model, recipe: Recipe) -> float:
     """Return how long a step takes here, the mean over the recipe's sizes; spoils ``model``."""
     state, rng = _State(model, recipe, steps=1), np.random.default_rng(0)
-    labels = rng.integers(CLASSES, size=recipe.batch_size)
+    targets = np.eye(CLASSES, dtype=np.float32)[rng.integers(CLASSES, size=recipe.batch_size)]
     seconds = {}
     for size in set(recipe.sizes):
-        noise = rng.integers(256, size=(recipe.batch_size, size, size))
-        batch = prepare(noise), np.eye(CLASSES, dtype=np.float32)[labels]
-        state.step(*batch)
-        start = time.perf_counter()
-        state.step(*batch)
-        state.step(*batch)
-        seconds[size] = (time.perf_counter() - start) / 2
+        faces = prepare(rng.integers(256, size=(recipe.batch_size, size, size)))
+        step = partial(state.step, faces, targets)
+        seconds[size] = np.mean(timeit.repeat(step, number=1, repeat=3)[1:])  # the first compiles
     return float(np.mean([seconds[size] for size in recipe.sizes]))
 
 
@@ -281,46 +273,41 @@ def turning_points(history: pd.DataFrame) -> dict[str, float]:
     ``epochs``; ``best_epoch`` and ``best_accuracy`` (highest on the validation images);
     ``lowest_loss_epoch``; ``loss_rise``, from there to the last epoch, as a share of it.
     """
-    lowest, last = history.loc[history["val_loss"].idxmin()], history.iloc[-1]
-    best = history.loc[history["val_accuracy"].idxmax()]
+    by_epoch = history.set_index("epoch")
+    accuracy, loss = by_epoch["val_accuracy"], by_epoch["val_loss"]
     return {
-        "epochs": int(last["epoch"]),
-        "best_epoch": int(best["epoch"]),
-        "best_accuracy": float(best["val_accuracy"]),
-        "lowest_loss_epoch": int(lowest["epoch"]),
-        "loss_rise": float(last["val_loss"] / lowest["val_loss"] - 1),
+        "epochs": int(by_epoch.index[-1]),
+        "best_epoch": int(accuracy.idxmax()),
+        "best_accuracy": float(accuracy.max()),
+        "lowest_loss_epoch": int(loss.idxmin()),
+        "loss_rise": float(loss.iloc[-1] / loss.min() - 1),
     }
-
-
-def _optimizer(recipe: Recipe) -> keras.optimizers.Optimizer:
-    """Return Keras' Muon, which trains matrices and leaves all else, and some layers, to AdamW."""
-    optimizer = keras.optimizers.Muon(
-        weight_decay=recipe.weight_decay,
-        adam_weight_decay=_ADAM * recipe.weight_decay,
-        adam_lr_ratio=_ADAM,
-        exclude_layers=["logits"] if recipe.muon else [""],  # a regular expression: "" fits all
-    )
-    optimizer.exclude_from_weight_decay(var_names=["bias", "gain"])
-    return optimizer
 
 
 class _State:
     """All that changes in a training: ``model`` learns, ``average`` holds the averaged weights."""
 
     def __init__(self, model, recipe: Recipe, *, steps: int):
-        self.average, self.recipe = model, recipe
-        self.steps, self.history, self.done = steps, [], 0
-        optimizer = _optimizer(recipe)
+        self.average, self.recipe, self.steps = model, recipe, steps
+        self.history, self.done, self.kept = [], 0, model.get_weights()
+        # Keras' Muon trains matrices and leaves all else, and some layers, to AdamW.
+        optimizer = keras.optimizers.Muon(
+            weight_decay=recipe.weight_decay,
+            adam_weight_decay=_ADAM * recipe.weight_decay,
+            adam_lr_ratio=_ADAM,
+            exclude_layers=["logits"] if recipe.muon else [""],  # a regular expression: "" fits all
+        )
+        optimizer.exclude_from_weight_decay(var_names=["bias", "gain"])
         loss = keras.losses.CategoricalCrossentropy(label_smoothing=recipe.label_smoothing)
-        anywhere = keras.Input((None, None, 1)) if own(model) else None
+        anywhere = keras.Input((None, None, 1)) if shape(model) else None
         self.model = keras.models.clone_model(model, anywhere)
-        self.model.set_weights(model.get_weights())
+        self.model.set_weights(self.kept)
         self.model.compile(optimizer, loss, metrics=["accuracy"], jit_compile="auto")
         optimizer.build(self.model.trainable_variables)
-        self.kept = self._averaged()
+        self.variables = [*self.model.variables, *model.variables, *optimizer.variables]
 
     def step(self, faces: np.ndarray, targets: np.ndarray) -> dict:
-        self.model.optimizer.learning_rate = self.rate()
+        self.model.optimizer.learning_rate = self.recipe.rate(self.done, self.steps)
         self.model.reset_metrics()
         with enough_memory(len(faces)):
             logs = self.model.train_on_batch(faces, targets, return_dict=True)
@@ -331,55 +318,24 @@ class _State:
                 mean.assign(momentum * mean + (1 - momentum) * now)
         return {name: float(value) for name, value in logs.items()}
 
-    def progress(self) -> float:
-        """Return the share of the training's steps that are done."""
-        return self.done / self.steps
-
-    def rate(self) -> float:
-        """Return the learning rate of the next step: warm-up, then a cosine to zero if wanted."""
-        progress = min(1.0, self.progress() + 1 / self.steps)
-        if progress < _WARM_UP:
-            return self.recipe.learning_rate * progress / _WARM_UP
-        if not self.recipe.cosine:
-            return self.recipe.learning_rate
-        fallen = (progress - _WARM_UP) / (1 - _WARM_UP)
-        return self.recipe.learning_rate * 0.5 * (1 + float(np.cos(np.pi * fallen)))
-
-    def _averaged(self) -> list[np.ndarray]:
-        return [ops.convert_to_numpy(variable) for variable in self.average.variables]
-
-    def end_epoch(self, row: dict) -> None:
-        best = max((old["val_accuracy"] for old in self.history), default=-1.0)
-        self.history.append(row)
-        if self.recipe.keep == "last" or row["val_accuracy"] >= best:
-            self.kept = self._averaged()
-
-    def _variables(self) -> list:
-        return [*self.model.variables, *self.average.variables, *self.model.optimizer.variables]
-
     def store(self, path, mark: str) -> None:
-        if path is None:
-            return
-        arrays = {f"v{i}": ops.convert_to_numpy(v) for i, v in enumerate(self._variables())}
-        arrays |= {f"k{i}": value for i, value in enumerate(self.kept)}
-        progress = {"mark": mark, "done": self.done, "history": self.history}
+        values = map(ops.convert_to_numpy, self.variables)
+        progress = json.dumps({"mark": mark, "done": self.done, "history": self.history})
         with atomic_write(path) as part, part.open("wb") as file:
-            np.savez(file, progress=np.array(json.dumps(progress)), **arrays)
+            np.savez(file, *values, *self.kept, progress=np.array(progress))
 
     def restore(self, path, mark: str) -> None:
-        if path is None or not Path(path).exists():
-            return
         try:
             with Path(path).open("rb") as file, np.load(file) as arrays:
                 progress = json.loads(str(arrays["progress"]))
                 if progress["mark"] != mark:
                     return
-                values = [arrays[f"v{i}"] for i in range(len(self._variables()))]
-                self.kept = [arrays[f"k{i}"] for i in range(len(self.kept))]
+                values = [arrays[f"arr_{place}"] for place in range(len(arrays.files) - 1)]
         except Exception as problem:  # a torn or foreign file: numpy raises many kinds
             raise DataError(f"{path} is no checkpoint ({problem}); remove it") from problem
-        for variable, value in zip(self._variables(), values, strict=True):
+        for variable, value in zip(self.variables, values, strict=False):
             variable.assign(value)
+        self.kept = values[len(self.variables) :]
         self.done, self.history = progress["done"], progress["history"]
 
 
@@ -403,14 +359,6 @@ def _batches(images, labels, recipe, rng, width) -> Iterator[tuple[np.ndarray, n
             ready, coming = coming.result(), pool.submit(batch, rows)
             yield ready
         yield coming.result()
-
-
-def _validate(model, images, labels) -> dict[str, float]:
-    probabilities = predict(model, images, mirror=False)
-    return {
-        "val_loss": log_loss(probabilities, labels),
-        "val_accuracy": float((probabilities.argmax(axis=1) == labels).mean()),
-    }
 
 
 def _check(images, labels) -> None:

@@ -122,7 +122,7 @@ class Chapter:
         from mien.network import inference, pretrained  # here: importing Keras takes seconds
 
         if self.study.takes_shipped:
-            return [pretrained.shipped()]
+            return [pretrained.load_network()]
         home, metrics = self._found("B1")
         return [
             (

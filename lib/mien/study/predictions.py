@@ -279,14 +279,14 @@ def _answerer(card, files, batch_size: int) -> Callable[..., np.ndarray]:
             return np.where(unmeasured, 0, shares)  # no emotion more than another
 
         return by_measures
-    from mien.network import inference, pretrained  # here: importing Keras takes seconds
+    from mien.network import architecture, inference, pretrained  # here: Keras takes seconds
 
     if "network" not in files:
-        network, _ = inference.load_network(files["model"])
+        network, _ = pretrained.load_network(files["model"], dtype=architecture.fast_dtype())
         return inference.answerer(network, card["temperature"], batch_size=batch_size)
     path = files["network"]
     packed = path.suffix == ".npz"
-    network = pretrained.import_weights(path)[0] if packed else pretrained.load(path)
+    network = pretrained.load_network(path)[0] if packed else pretrained.load(path)
     with np.load(files["model"], allow_pickle=False) as known:
         labels, taught = known["labels"], known[card["model"]]
     learned = probing.procedure(card["model"], len(card["columns"]))
