@@ -6,7 +6,6 @@ import pytest
 
 from mien.data.measured import UNITS
 from mien.designed.measured_analysis import (
-    ALL,
     PROTOTYPES,
     chance_test,
     shuffled_by_clip,
@@ -40,7 +39,7 @@ def importance(faces):
 
 
 def test_the_unit_that_tells_is_the_important_one(importance):
-    everything = importance[importance.emotion == ALL].set_index("unit")
+    everything = importance[importance.emotion == "all"].set_index("unit")
     assert everything["drop"].idxmax() == "AU12"
     assert everything["drop"]["AU12"] > 0.2
     assert everything["drop"].drop("AU12").abs().max() < 0.05
@@ -51,7 +50,7 @@ def test_shuffling_takes_intensity_and_presence_together(faces):
     """A copy of the telling unit in its presence must not hide its importance."""
     rows, labels, clips, folds = faces
     found = unit_importance(rows, labels, clips, folds[:1], model=MODEL, shuffles=5)
-    assert found.set_index(["emotion", "unit"])["drop"][ALL, "AU12"] > 0.2
+    assert found.set_index(["emotion", "unit"])["drop"]["all", "AU12"] > 0.2
 
 
 def test_sides_of_a_blendshape_are_shuffled_together_and_belong_to_no_prototype(faces):
@@ -63,14 +62,14 @@ def test_sides_of_a_blendshape_are_shuffled_together_and_belong_to_no_prototype(
     found = unit_importance(rows, labels, clips, folds[:1], model=model, shuffles=5)
     drops = found.set_index(["emotion", "unit"])["drop"]
     assert drops.index.unique("unit").tolist() == ["mouthSmile", "jawLeft"]
-    assert drops[ALL, "mouthSmile"] > 0.3 and drops[ALL, "jawLeft"] == 0
+    assert drops["all", "mouthSmile"] > 0.3 and drops["all", "jawLeft"] == 0
     assert not found["prototype"].any()
     agreement = textbook_agreement(found)
     assert agreement.empty and textbook_hits(agreement)["emotions"] == 0
 
 
 def test_there_is_a_row_for_every_unit_and_emotion(importance):
-    assert list(importance.emotion.unique()) == [ALL, "happy", "sad"]
+    assert list(importance.emotion.unique()) == ["all", "happy", "sad"]
     assert importance.groupby("emotion").unit.apply(list).map(lambda u: u == list(UNITS)).all()
     happy = importance[importance.emotion == "happy"]
     assert set(happy.unit[happy.prototype]) == set(PROTOTYPES["happy"])

@@ -4,16 +4,17 @@ import numpy as np
 import pytest
 
 from mien.data.measured import BLENDSHAPES, UNITS
+from mien.designed import measured_svm
 from mien.designed.measured_svm import (
     MeasuredSvm,
     UnitFeatures,
-    cross_validate,
+    asked,
     mean_rbf,
     nearest_faces,
 )
 from mien.emotions import EMOTIONS, named
-from mien.errors import DataError, MienError, ParameterError
-from mien.evaluation.cross_validation import grouped_folds
+from mien.errors import DataError, MienError
+from mien.evaluation.cross_validation import grouped_folds, out_of_fold
 
 FEW = {"svm__C": (0.5, 2.0)}
 NAMES = (*(f"{unit}_r" for unit in UNITS), *(f"{unit}_c" for unit in UNITS))
@@ -34,7 +35,7 @@ def test_it_reads_units_that_tell():
     rows, labels, clips = made_up()
     folds = grouped_folds(labels, clips, n_repeats=2)
     model = MeasuredSvm(NAMES, candidates=FEW)
-    probabilities, chosen = cross_validate(rows, labels, clips, folds, model=model)
+    probabilities, chosen = out_of_fold(asked(model), rows, labels, clips, folds)
     assert probabilities.shape == (2, 60, 7)
     assert len(chosen) == 2 * 5 and {choice["svm__C"] for choice in chosen} <= {0.5, 2.0}
     assert (named(probabilities.argmax(axis=2)) == labels).mean() > 0.8
@@ -46,7 +47,7 @@ def test_units_that_tell_nothing_give_no_more_than_chance():
     """A leak from the held-out rows would lift this far above one third."""
     rows, labels, clips = made_up(90, signal=0)
     folds = grouped_folds(labels, clips, n_repeats=4)
-    found, _ = cross_validate(rows, labels, clips, folds, model=MeasuredSvm(NAMES, candidates=FEW))
+    found, _ = out_of_fold(asked(MeasuredSvm(NAMES, candidates=FEW)), rows, labels, clips, folds)
     assert (named(found.argmax(axis=2)) == labels).mean() < 0.5
 
 
@@ -75,9 +76,15 @@ def test_the_choice_never_sees_a_clip_on_both_sides():
     assert model.fit(rows, labels).inner_accuracy_ > 0.9
 
 
-def test_the_median_is_learned_from_the_rows_of_fit_only():
+@pytest.fixture
+def one_view(monkeypatch):
+    monkeypatch.setattr(measured_svm, "NOISE", (0.0,))
+
+
+def test_the_median_is_learned_from_the_rows_of_fit_only(one_view):
     rows, *_ = made_up()
-    features = UnitFeatures(NAMES, noise=(0.0,), presence=False).fit(rows[:30])
+    rows[:, 17:] = 0
+    features = UnitFeatures(NAMES).fit(rows[:30])
     medians = np.median(rows[:30, :17], axis=0)
     np.testing.assert_allclose(features.medians_, medians)
     rows[30:, 3] = np.nan
@@ -86,25 +93,26 @@ def test_the_median_is_learned_from_the_rows_of_fit_only():
     np.testing.assert_allclose(shown[:, 4:], rows[30:, 4:17], atol=1e-6)
 
 
-def test_the_views_by_hand():
+def test_the_views_by_hand(monkeypatch):
     """Presence doubles what is left of an intensity above the noise."""
+    monkeypatch.setattr(measured_svm, "NOISE", (0.0, 0.3))
     rows = np.zeros((2, 34), np.float32)
     rows[0, 3], rows[1, 3], rows[1, 17 + 3] = 0.2, 1.0, 1.0
-    features = UnitFeatures(NAMES, noise=(0.0, 0.3)).fit(rows)
+    features = UnitFeatures(NAMES).fit(rows)
     views = features._views(rows)[..., 3]
     np.testing.assert_allclose(views, [[0.2, 2.0], [0.0, 1.4]], rtol=1e-6)
 
 
-def test_a_missing_unit_takes_the_median():
+def test_a_missing_unit_takes_the_median(one_view):
     rows, *_ = made_up()
+    rows[:, 17:] = 0
     rows[:, 3] = np.nan
     rows[0, [5, 5 + 17]] = np.nan
-    features = UnitFeatures(NAMES, noise=(0.0,), presence=False).fit(rows)
+    features = UnitFeatures(NAMES).fit(rows)
     shown = features.transform(rows)
     assert np.isfinite(shown).all()
     assert shown[0, 5] == pytest.approx(np.nanmedian(rows[:, 5]) / features.scales_.item())
     assert (shown[:, 3] == 0).all()
-    assert np.isfinite(UnitFeatures(NAMES).fit(rows).transform(rows)).all()
 
 
 def test_the_kernel_is_the_mean_over_the_views():
@@ -132,9 +140,7 @@ def test_one_face_of_an_emotion_is_no_obstacle():
     keep = (labels != "sad") | (np.arange(60) == 1)
     rows, labels, clips = rows[keep], labels[keep], clips[keep]
     folds = grouped_folds(labels, clips, n_repeats=1)
-    (found,), _ = cross_validate(
-        rows, labels, clips, folds, model=MeasuredSvm(NAMES, candidates=FEW)
-    )
+    (found,), _ = out_of_fold(asked(MeasuredSvm(NAMES, candidates=FEW)), rows, labels, clips, folds)
     lonely = labels == "sad"
     assert found[lonely, EMOTIONS.index("sad")] == 0
     assert (named(found.argmax(axis=1)) == labels)[~lonely].mean() > 0.7
@@ -147,11 +153,12 @@ def test_what_an_inner_fold_lacks_is_never_its_answer():
     assert model.inner_accuracy_ > 0.9
 
 
-def test_two_faces_lie_as_far_apart_in_every_view():
+def test_two_faces_lie_as_far_apart_in_every_view(monkeypatch):
+    monkeypatch.setattr(measured_svm, "NOISE", (0.0, 0.01))
     rows, *_ = made_up()
     for factor in (1, 0.1):
         rows[:, :17] *= factor
-        features = UnitFeatures(NAMES, noise=(0.0, 0.01)).fit_transform(rows)
+        features = UnitFeatures(NAMES).fit_transform(rows)
         for view in np.split(features, 2, axis=1):
             distances = np.square(view[:, None] - view[None]).sum(axis=2)
             assert 1.5 < distances.mean() <= 2 + 1e-5
@@ -205,7 +212,7 @@ def test_bad_rows_get_a_clear_message(rows, labels):
 
 
 def test_a_wrong_width_names_the_shape():
-    with pytest.raises(ParameterError, match=r"\(2, 35\)"):
+    with pytest.raises(DataError, match=r"\(2, 35\)"):
         MeasuredSvm(NAMES).fit(np.zeros((2, 35)), ["happy", "sad"])
 
 
@@ -239,12 +246,12 @@ def test_any_measured_features_are_read_and_the_penalty_is_chosen_inside_the_fol
     rows, labels, clips = blendshapes_of_happy()
     model = MeasuredSvm(BLENDSHAPES, n_splits=3)
     folds = grouped_folds(labels, clips, n_splits=4)
-    probabilities, _ = cross_validate(rows, labels, clips, folds, model=model)
+    probabilities, _ = out_of_fold(asked(model), rows, labels, clips, folds)
     assert np.mean(named(probabilities[0].argmax(axis=1)) == labels) == 1
     other = labels.copy()
     tested = folds[0] == 0
     other[tested] = "fear"  # what is tested must not matter to its own answers
-    again, _ = cross_validate(rows, other, clips, folds, model=model)
+    again, _ = out_of_fold(asked(model), rows, other, clips, folds)
     assert np.array_equal(again[0, tested], probabilities[0, tested])
     with pytest.raises(DataError, match="none of the labelled faces"):
         model.fit(np.full((4, 51), np.nan), labels[:4])
@@ -257,7 +264,7 @@ def test_the_scale_of_columns_is_chosen_inside_the_fold():
     told = (labels == "sad") + random.normal(0, 0.2, 80)
     rows = np.stack([random.normal(0, 1000, 80), told], axis=1)
     model, folds = MeasuredSvm(("jawOpen", "AU12_r"), n_splits=4), grouped_folds(labels, clips)
-    shares, chosen = cross_validate(rows, labels, clips, folds, model=model)
+    shares, chosen = out_of_fold(asked(model), rows, labels, clips, folds)
     assert all(choice["features__scale__with_std"] for choice in chosen)
     assert (named(shares.argmax(axis=2)) == labels).mean() > 0.9
     rows[:, 1] = 0

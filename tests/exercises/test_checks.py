@@ -10,9 +10,9 @@ from sklearn.pipeline import make_pipeline
 from mien.data.person import load_person
 from mien.data.summary import person_counts
 from mien.designed.descriptors import Pixels
-from mien.designed.measured_svm import MeasuredSvm, cross_validate
+from mien.designed.measured_svm import MeasuredSvm, asked
 from mien.emotions import EMOTIONS, spread
-from mien.evaluation.cross_validation import grouped_folds, plain_folds
+from mien.evaluation.cross_validation import grouped_folds, out_of_fold, plain_folds
 from mien.exercises import checks
 from mien.synthetic.dataset import write_demo
 
@@ -47,7 +47,7 @@ def test_folds_that_keep_clips_whole_pass_and_others_leak(given):
 
 def test_answers_of_a_model_that_has_seen_the_faces_are_told(given):
     rows, truth, clips, dealt, model = given
-    right, _ = cross_validate(rows, truth, clips, dealt, model=model)
+    right, _ = out_of_fold(asked(model), rows, truth, clips, dealt)
     checks.out_of_fold(right, dealt, model, rows, truth, clips)
     fitted = clone(model).fit(rows, truth, groups=clips)
     seen = spread(fitted.predict_proba(rows), fitted.classes_)[None]

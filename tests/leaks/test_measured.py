@@ -13,7 +13,7 @@ from mien.data.measured import UNITS
 from mien.data.person import Labelled
 from mien.designed import measured_analysis, measured_svm
 from mien.emotions import EMOTIONS
-from mien.evaluation.cross_validation import grouped_folds, plain_folds
+from mien.evaluation.cross_validation import grouped_folds, out_of_fold, plain_folds
 from mien.evaluation.probing import clip_orders, label_curve
 
 #: Between what guessing reaches here and what a leak reaches.
@@ -49,7 +49,7 @@ def name(request):
 
 def answers(rows, labels, clips, folds, model):
     """Return what the chapter gets."""
-    return measured_svm.cross_validate(rows, labels, clips, folds, model=model)[0]
+    return out_of_fold(measured_svm.asked(model), rows, labels, clips, folds)[0]
 
 
 def accuracy(rows, labels, clips, folds, model):

@@ -11,9 +11,9 @@ from sklearn.ensemble import RandomForestClassifier
 
 from mien.designed import measured_analysis, measured_svm, storage
 from mien.emotions import EMOTIONS, named, probability_of, restrict
-from mien.evaluation import heat_maps
+from mien.evaluation import cross_validation, heat_maps
 from mien.evaluation.calibration import apply_temperature
-from mien.evaluation.probing import linear_probe
+from mien.evaluation.probing import by_probe
 from mien.models import MODELS, RIVALS
 from mien.network import architecture, fine_tuning, inference, pretrained, saliency
 from mien.study import results
@@ -77,14 +77,15 @@ def test_a2_learns_from_labelled_rows_in_the_persons_own_folds(
     asked = []
 
     def noted(function):
-        def noting(rows, truth, clips, folds, **how):
+        def noting(*given, **how):
+            *_, rows, truth, clips, folds = given
             asked.append((rows, truth, clips, np.atleast_2d(folds)))
-            return function(rows, truth, clips, folds, **how)
+            return function(*given, **how)
 
         return noting
 
     for room, function in (
-        (measured_svm, "cross_validate"),
+        (cross_validation, "out_of_fold"),
         (measured_analysis, "chance_test"),
         (measured_analysis, "unit_importance"),
     ):
@@ -141,9 +142,8 @@ def test_a2_reads_what_the_study_declares_and_shows_the_rest_beside_it(
         alone = measured_svm.MeasuredSvm(
             units.names, **names["chapter"].setting("unit_model"), seed=names["seed"]
         )
-        expected, _ = measured_svm.cross_validate(
-            units.values[both.rows], both.truth, both.clips, names["beside"], model=alone
-        )
+        given = units.values[both.rows], both.truth, both.clips, names["beside"]
+        expected, _ = cross_validation.out_of_fold(measured_svm.asked(alone), *given)
         np.testing.assert_allclose(names["rivals"]["SVM-OpenFace"], expected, atol=1e-6)
     else:
         assert metrics["model"] == names["svm"] == "SVM-Blendshapes" and rivals.empty
@@ -316,7 +316,8 @@ def test_b3_tunes_every_network_in_the_persons_own_folds(
     for rival, score in names["rival_scores"].items():
         assert score["accuracy"] == pytest.approx(mean_right(rivals[rivals["model"] == rival]))
     read_by_first, read = (inference.embed(one, person.images[labelled.rows]) for one in networks)
-    probed = linear_probe(read, labelled.truth, names["dealt"])
+    given = read, labelled.truth, labelled.clips, names["dealt"]
+    probed, _ = cross_validation.out_of_fold(by_probe, *given)
     np.testing.assert_allclose(names["rivals"]["NN-FER2013 + LR"][1], probed, atol=1e-5)
     for tuner, features in zip(names["tuners"], (read_by_first, read), strict=True):
         np.testing.assert_allclose(tuner.features, features, atol=1e-5)

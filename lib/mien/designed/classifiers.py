@@ -13,8 +13,8 @@ from mien.designed.descriptors import Pixels
 from mien.errors import ParameterError
 
 
-class NearestName(BaseEstimator):
-    """Lets an estimator say which of its parameters was meant."""
+class Steps(Pipeline):
+    """A pipeline that says which of its parameters was meant."""
 
     def set_params(self, **parameters):
         """Set parameters; `ParameterError` names the nearest one where there is none such."""
@@ -22,22 +22,8 @@ class NearestName(BaseEstimator):
             return super().set_params(**parameters)
         except ValueError as error:
             known = self.get_params()
-            for name in parameters:
-                if name not in known:
-                    raise ParameterError(unknown(name, known)) from None
-            raise ParameterError(str(error)) from None
-
-
-class Steps(NearestName, Pipeline):
-    """A pipeline that says which of its parameters was meant.
-
-    Examples
-    --------
-    >>> from sklearn.svm import SVC
-    >>> Steps([("svm", SVC())]).set_params(svc__kernel="linear")
-    Traceback (most recent call last):
-    mien.errors.ParameterError: the model has no 'svc__kernel'; did you mean 'svm__kernel'?
-    """
+            wrong = [name for name in parameters if name not in known]
+            raise ParameterError(unknown(wrong[0], known) if wrong else str(error)) from None
 
 
 def unknown(name: str, known) -> str:
@@ -47,14 +33,8 @@ def unknown(name: str, known) -> str:
     return f"the model has no {name!r}; {hint}"
 
 
-def checked(model: Any) -> BaseEstimator:
-    """Return the model, which must be a classifier of scikit-learn, or a pipeline that ends in one.
-
-    Raises
-    ------
-    ParameterError
-        If it is none; the text names the nearest classifier.
-    """
+def _checked(model: Any) -> BaseEstimator:
+    """The model, if it is a classifier; else `ParameterError`, with the nearest classifier."""
     if not isinstance(model, type) and is_classifier(model):
         return model
     name = model.__name__ if isinstance(model, type) else type(model).__name__
@@ -66,7 +46,8 @@ def checked(model: Any) -> BaseEstimator:
 
 def of_images(model: Any) -> BaseEstimator:
     """Return a classifier that takes images (n, 48, 48): one of rows gets the pixels, 0 to 1."""
-    first = _steps(checked(model))[0][1]
+    first = _steps(_checked(model))[0][1]
+    first = getattr(first, "transformer_list", [("", first)])[0][1]  # of a FeatureUnion
     if type(first).__module__.startswith("mien."):
         return model
     return Steps([("pixels", Pixels()), *_steps(model)])
@@ -74,7 +55,7 @@ def of_images(model: Any) -> BaseEstimator:
 
 def of_measured(model: Any) -> BaseEstimator:
     """Return a classifier that takes rows with missing values: where it cannot, their means."""
-    steps = _steps(checked(model))
+    steps = _steps(_checked(model))
     for _, step in steps:
         if type(step).__module__.startswith(("mien.", "sklearn.impute")):
             return model  # from here on nothing is missing
@@ -101,17 +82,13 @@ def decisions(model: BaseEstimator, rows) -> np.ndarray:
     Its decision values; where it has none, logarithms of its probabilities; where it has none of
     these either, 1 for its answer and 0 for the others.
     """
-    values, last = None, _steps(model)[-1][1]
-    pairwise = getattr(last, "decision_function_shape", "") == "ovo"
+    pairwise = getattr(_steps(model)[-1][1], "decision_function_shape", "") == "ovo"
     if hasattr(model, "decision_function") and not pairwise:
         values = np.asarray(model.decision_function(rows), np.float64)
-        if values.ndim == 1:
-            return np.column_stack([-values, values])
-    elif hasattr(model, "predict_proba"):
-        values = np.log(np.clip(model.predict_proba(rows), 1e-6, None, dtype=np.float64))
-    if values is None:
-        values = np.asarray(model.predict(rows)[:, None] == model.classes_, np.float64)
-    return values
+        return np.column_stack([-values, values]) if values.ndim == 1 else values
+    if hasattr(model, "predict_proba"):
+        return np.log(np.clip(model.predict_proba(rows), 1e-6, None, dtype=np.float64))
+    return np.asarray(model.predict(rows)[:, None] == model.classes_, np.float64)
 
 
 def _steps(model: BaseEstimator) -> list[tuple[str, Any]]:

@@ -22,9 +22,6 @@ PROTOTYPES: dict[str, tuple[str, ...]] = {
     "surprise": ("AU01", "AU02", "AU05", "AU26"),
 }
 
-#: The name of the row that averages over all faces, whatever their emotion.
-ALL = "all"
-
 
 def unit_importance(
     rows: np.ndarray,
@@ -41,15 +38,13 @@ def unit_importance(
     Breiman's permutation importance (2001, "Random forests"), on the faces that the model was not
     fitted on. A unit is an Action Unit or a blendshape; its intensity and presence, its left and
     right side are exchanged together (`mien.data.measured.unit_of`), ``shuffles`` times in each
-    fold. Other arguments are those of :func:`mien.designed.measured_svm.cross_validate`.
+    fold. Other arguments are those of
+    `mien.evaluation.cross_validation.out_of_fold`, and an unfitted model.
 
-    Returns
-    -------
-    DataFrame
-        One row per emotion (and ``"all"``) and unit: ``emotion``, ``unit``, ``drop`` (how much the
-        accuracy on the faces of that emotion falls, 0..1, mean over the repeats),
-        ``probability_drop`` (the same for the probability of the true emotion, smoother) and
-        ``prototype`` (the unit is an Action Unit of the emotion's EMFACS prototype).
+    Returns one row per emotion (and ``"all"``) and unit: ``emotion``, ``unit``, ``drop`` (how much
+    the accuracy on the faces of that emotion falls, 0..1, mean over the repeats),
+    ``probability_drop`` (the same for the probability of the true emotion, smoother) and
+    ``prototype`` (the unit is an Action Unit of the emotion's EMFACS prototype).
     """
     rows, labels, clips = np.asarray(rows, np.float32), np.asarray(labels), np.asarray(clips)
     of_column = np.array([unit_of(name) for name in model.names])
@@ -59,12 +54,15 @@ def unit_importance(
     answers, _ = out_of_fold(procedure, rows, labels, clips, folds)
     of_truth = answers[:, np.arange(len(labels)), ..., codes(labels)]  # (n, repeats, 2, 1 + units)
     drops = (of_truth[..., :1] - of_truth[..., 1:]).mean(axis=1)
-    emotions = list(dict.fromkeys([ALL, *PROTOTYPES, *np.unique(labels)]))
     parts = []
-    for emotion in emotions:
-        of_it = np.full(len(labels), True) if emotion == ALL else labels == emotion
+    for emotion in dict.fromkeys(["all", *PROTOTYPES, *np.unique(labels)]):
+        of_it = (labels == emotion) | (emotion == "all")
         if of_it.any():
-            parts.append(_summary(emotion, units, *drops[of_it].mean(axis=0)))
+            drop, probability_drop = drops[of_it].mean(axis=0)
+            found = {"emotion": emotion, "unit": units, "drop": drop}
+            found |= {"probability_drop": probability_drop}
+            found |= {"prototype": np.isin(units, PROTOTYPES.get(emotion, ()))}
+            parts.append(pd.DataFrame(found))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -85,17 +83,10 @@ def textbook_agreement(importance: pd.DataFrame) -> pd.DataFrame:
             continue
         top = part.sort_values("probability_drop", ascending=False, kind="stable").unit[:size]
         test = mannwhitneyu(drops[inside], drops[~inside], alternative="greater")
-        found.append(
-            {
-                "emotion": emotion,
-                "prototype": ", ".join(part.unit[inside]),
-                "top": ", ".join(top),
-                "hits": len(set(top) & set(PROTOTYPES[emotion])),
-                "size": size,
-                "auc": float(test.statistic / (size * (len(part) - size))),
-                "p": float(test.pvalue),
-            }
-        )
+        hits = len(set(top) & set(PROTOTYPES[emotion]))
+        auc = float(test.statistic / (size * (len(part) - size)))
+        units = ", ".join(part.unit[inside]), ", ".join(top)
+        found.append((emotion, *units, hits, size, auc, float(test.pvalue)))
     columns = ["emotion", "prototype", "top", "hits", "size", "auc", "p"]
     return pd.DataFrame(found, columns=columns)
 
@@ -128,18 +119,6 @@ def _shuffled(answer, together, shuffles, random):
         return np.stack([said, given]).mean(axis=2).transpose(2, 0, 1, 3), chosen
 
     return answers
-
-
-def _summary(emotion, units, drop, probability_drop):
-    return pd.DataFrame(
-        {
-            "emotion": emotion,
-            "unit": units,
-            "drop": drop,
-            "probability_drop": probability_drop,
-            "prototype": [unit in PROTOTYPES.get(emotion, ()) for unit in units],
-        }
-    )
 
 
 def shuffled_by_clip(labels: np.ndarray, clips: np.ndarray, random) -> np.ndarray:
@@ -178,11 +157,8 @@ def chance_test(
     ``fold`` (n,) is one repeat of the folds, the same for the true and the shuffled faces; the
     smallest p value is 1 / (permutations + 1).
 
-    Returns
-    -------
-    dict
-        ``accuracy``, ``mean`` and ``best`` (of the accuracies on shuffled faces), ``permutations``,
-        ``p`` (share of shuffles at least as good, the true order counted among them).
+    Returns ``accuracy``, ``mean`` and ``best`` (of the accuracies on shuffled faces),
+    ``permutations``, ``p`` (share of shuffles at least as good, the true order counted among them).
     """
     labels, clips = np.asarray(labels), np.asarray(clips)
     random = np.random.default_rng(seed)
@@ -204,10 +180,5 @@ def chance_test(
     orders = [own] + [shuffled_by_clip(own, clips, random) for _ in range(permutations)]
     found, *chance = map(accuracy, orders)
     as_good = sum(mixed >= found - 1e-9 for mixed in chance)
-    return {
-        "accuracy": found,
-        "mean": float(np.mean(chance)),
-        "best": max(chance),
-        "permutations": permutations,
-        "p": (as_good + 1) / (permutations + 1),
-    }
+    told = {"accuracy": found, "mean": float(np.mean(chance)), "best": max(chance)}
+    return told | {"permutations": permutations, "p": (as_good + 1) / (permutations + 1)}

@@ -5,6 +5,7 @@ of the k columns, as `mien.data.measured.Measured` has them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from itertools import product
 from typing import Any
 
@@ -19,14 +20,7 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 from sklearn.utils.validation import check_is_fitted
 
-from mien.designed.classifiers import (
-    NearestName,
-    Steps,
-    decisions,
-    described,
-    of_measured,
-    unknown,
-)
+from mien.designed.classifiers import Steps, decisions, described, of_measured, unknown
 from mien.emotions import spread
 from mien.errors import DataError, ParameterError
 from mien.evaluation.calibration import fit_temperature
@@ -52,30 +46,15 @@ class UnitFeatures(TransformerMixin, BaseEstimator):
     rare, noisy ones. Missing intensities take the training rows' median, missing presences count as
     absent.
 
-    Parameters
-    ----------
-    names : sequence of str
-        Of the k columns: ``AU01_r`` or ``AU01`` an intensity, ``AU01_c`` a presence, used beside
-        its intensity, or where there is no intensity at all.
-    noise : sequence of float
-        Threshold of each of the views, as many as `NOISE` has.
-    presence : bool
-        Use the presences; the intensities alone where False.
-
-    Attributes
-    ----------
-    medians_ : array (units,), float32
-        Median intensities of the training rows; 0 for a unit that was never measured.
-    scales_ : array (views, 1, 1), float32
-        What each view is divided by, so that the mean squared distance of two faces is about 2.
+    Of the ``names`` of the k columns ``AU01_r`` or ``AU01`` is an intensity, ``AU01_c`` a presence,
+    used beside its intensity, or where there is no intensity at all. After the fit ``medians_``
+    (units,) are those of the training rows, 0 for a unit that was never measured, and ``scales_``
+    (views, 1, 1) what each view is divided by, so that the mean squared distance of two faces is
+    about 2.
     """
 
-    def __init__(
-        self, names: Sequence[str], *, noise: Sequence[float] = NOISE, presence: bool = True
-    ):
+    def __init__(self, names: Sequence[str]):
         self.names = names
-        self.noise = noise
-        self.presence = presence
 
     def fit(self, rows, labels=None):
         """Learn the medians of ``rows`` (n, k) and the scales of their views."""
@@ -103,9 +82,8 @@ class UnitFeatures(TransformerMixin, BaseEstimator):
         intensities = rows[:, self.units_]
         intensities = np.where(np.isnan(intensities), self.medians_, intensities)
         absent = np.zeros((len(rows), 1), np.float32)
-        presences = np.hstack([np.nan_to_num(rows), absent])[:, self.doubling_]
-        gain = 1 + presences if self.presence else np.float32(1)
-        return np.stack([np.maximum(intensities - level, 0) * gain for level in self.noise])
+        gain = 1 + np.hstack([np.nan_to_num(rows), absent])[:, self.doubling_]
+        return np.stack([np.maximum(intensities - level, 0) * gain for level in NOISE])
 
 
 def mean_rbf(left: np.ndarray, right: np.ndarray) -> np.ndarray:
@@ -114,11 +92,6 @@ def mean_rbf(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     Every view votes with its own distances (Gonen and Alpaydin 2011, "Multiple kernel learning
     algorithms": the plain mean is hard to beat). ``left`` (m, units * views), ``right`` (n, units *
     views), as many views as `NOISE` has.
-
-    Examples
-    --------
-    >>> mean_rbf(np.zeros((1, 33)), np.array([[0.0] * 33, [1.0] * 33])).round(3).tolist()
-    [[1.0, 0.0]]
     """
     views = len(NOISE)
     pairs = zip(np.split(left, views, axis=1), np.split(right, views, axis=1), strict=True)
@@ -132,16 +105,15 @@ def of_units(names: Sequence[str]) -> bool:
 
 def measured_pipeline(names: Sequence[str], *, kernel: str = "") -> Pipeline:
     """Return ``features`` and ``svm`` for such columns; by default with `mean_rbf`, or RBF."""
-    # break_ties makes predict the argmax of decision_function
-    if of_units(names):
-        svm = SVC(kernel=kernel or mean_rbf, break_ties=True)
-        return Steps([("features", UnitFeatures(names)), ("svm", svm)])
     known = SimpleImputer(strategy="median", keep_empty_features=True)
-    features = Steps([("missing", known), ("scale", StandardScaler(with_std=False))])
-    return Steps([("features", features), ("svm", SVC(kernel=kernel or "rbf", break_ties=True))])
+    plain = Steps([("missing", known), ("scale", StandardScaler(with_std=False))])
+    features, usual = (UnitFeatures(names), mean_rbf) if of_units(names) else (plain, "rbf")
+    # break_ties makes predict the argmax of decision_function
+    return Steps([("features", features), ("svm", SVC(kernel=kernel or usual, break_ties=True))])
 
 
-class MeasuredSvm(ClassifierMixin, NearestName):
+@dataclass(eq=False, repr=False)
+class MeasuredSvm(ClassifierMixin, BaseEstimator):
     """An SVM on measured features, or another classifier: inner folds that keep clips whole choose.
 
     Where all columns are Action Units it sees them as `UnitFeatures`, whose constants were set with
@@ -149,64 +121,36 @@ class MeasuredSvm(ClassifierMixin, NearestName):
     other columns it takes as they are, the missing ones as the training rows' medians, and chooses
     the penalty and whether each column gets a scale of its own.
 
-    Parameters
-    ----------
-    names : sequence of str
-        Of the k columns that it reads.
-    pipeline : classifier of scikit-learn, optional
-        Unfitted; by default `measured_pipeline`. It gets means where it takes no missing values.
-    candidates : mapping, optional
-        Parameter of the pipeline -> values to try; by default those of `UNIT_CHOICES` or
-        `PLAIN_CHOICES` that it has.
-    n_splits : int
-        Inner folds; fewer where there are fewer clips.
-    seed : int
-        Of the inner folds.
+    ``names`` are those of the k columns that it reads. ``pipeline`` is an unfitted classifier of
+    scikit-learn, by default `measured_pipeline`; it gets means where it takes no missing values.
+    ``candidates`` are values to try by parameter of the pipeline, by default those of
+    `UNIT_CHOICES` or `PLAIN_CHOICES` that it has; ``n_splits`` and ``seed`` are of the inner folds,
+    of which there are fewer where there are fewer clips.
 
-    Attributes
-    ----------
-    chosen_ : dict
-        The combination with the highest accuracy out of the inner folds; the first where equal.
-    inner_accuracy_ : float
-        That accuracy: optimistic, because it was chosen.
-    temperature_ : float
-        Divides the decision values before the softmax; fitted on the held-out values of the inner
-        folds (Guo et al. 2017).
-    model_ : Pipeline
-        The chosen combination, fitted on all rows.
+    After the fit ``model_`` is the combination ``chosen_`` (dict), fitted on all rows: that with
+    the highest accuracy out of the inner folds, the first where equal (``inner_accuracy_``,
+    optimistic, because it was chosen). ``temperature_``, fitted on their held-out decision values
+    (Guo et al. 2017), divides decision values before the softmax.
     """
 
-    def __init__(
-        self,
-        names: Sequence[str],
-        *,
-        pipeline: BaseEstimator | None = None,
-        candidates: Mapping[str, Sequence] | None = None,
-        n_splits: int = 5,
-        seed: int = 0,
-    ):
-        self.names = names
-        self.pipeline = pipeline
-        self.candidates = candidates
-        self.n_splits = n_splits
-        self.seed = seed
+    names: Sequence[str]
+    _: KW_ONLY
+    pipeline: BaseEstimator | None = None
+    candidates: Mapping[str, Sequence] | None = None
+    n_splits: int = 5
+    seed: int = 0
 
     def fit(self, rows, labels, groups=None):
         """Choose, calibrate and fit to rows (n, k) with labels (n,) of str.
 
         ``groups`` (n,) are the clips; each row is its own clip where left out. `DataError` if there
-        are no rows, nothing in them, or labels and rows differ in number; `ParameterError` if the
-        rows have not the columns that are named.
+        are no such rows, or nothing in them.
         """
         rows, labels = np.asarray(rows, np.float32), np.asarray(labels)
-        if not len(rows) or len(rows) != len(labels):
+        if not len(rows) or rows.shape != (len(labels), len(self.names)):
             raise DataError(
-                f"a model of measured features needs labelled rows; got {len(rows)} rows and "
-                f"{len(labels)} labels"
-            )
-        if rows.ndim != 2 or rows.shape[1] != len(self.names):
-            raise ParameterError(
-                f"measured features must be an array (n, {len(self.names)}), not {rows.shape}"
+                f"a model of measured features needs labelled rows (n, {len(self.names)}); got "
+                f"{rows.shape} and {len(labels)} labels"
             )
         if np.isnan(rows).all():
             raise DataError("none of the labelled faces was measured (OpenFace, mien measure …)")
@@ -239,11 +183,10 @@ class MeasuredSvm(ClassifierMixin, NearestName):
     def choices(self) -> dict[str, Sequence]:
         """What the inner folds choose among; `ParameterError` if the pipeline has no such name."""
         known = self._made({}).get_params()
-        usual = UNIT_CHOICES if of_units(self.names) else PLAIN_CHOICES
-        for name in self.candidates or {}:
+        tried = self.candidates or (UNIT_CHOICES if of_units(self.names) else PLAIN_CHOICES)
+        for name in tried:
             if name not in known and name not in PLAIN_CHOICES:
                 raise ParameterError(unknown(name, known))
-        tried = self.candidates or usual
         return {name: values for name, values in tried.items() if name in known}
 
     def reading(self, names: Sequence[str]) -> "MeasuredSvm":
@@ -256,18 +199,10 @@ class MeasuredSvm(ClassifierMixin, NearestName):
         return other
 
     def describe(self) -> dict[str, Any]:
-        """Return ``views`` (thresholds of noise; none of other columns), ``choices``, ``n_splits``.
-
-        With ``presence``: whether intensities grow by what is called present.
-        """
+        """Return ``views`` (thresholds of noise, if any), ``choices`` and ``n_splits``."""
         seen = getattr(self._made({}), "named_steps", {}).get("features")
-        units = seen if isinstance(seen, UnitFeatures) else None
-        return {
-            "views": list(units.noise) if units else [],
-            "presence": bool(units and units.presence),
-            "choices": self.choices,
-            "n_splits": self.n_splits,
-        }
+        views = list(NOISE) if isinstance(seen, UnitFeatures) else []
+        return {"views": views, "choices": self.choices, "n_splits": self.n_splits}
 
     def kernel(self, rows) -> np.ndarray:
         """Return how alike rows are before anything is chosen, (n, n), 0..1, no label looked at."""
@@ -312,31 +247,17 @@ class MeasuredSvm(ClassifierMixin, NearestName):
 
 
 def asked(model: MeasuredSvm) -> Callable:
-    """Return a model's procedure for `out_of_fold`: probabilities (k, 7), and its choice."""
+    """Return an unfitted model's procedure for `mien.evaluation.cross_validation.out_of_fold`.
+
+    It answers with probabilities (k, 7) and `MeasuredSvm.chosen_`; clips keep its inner folds
+    apart, too.
+    """
 
     def answer(rows, labels, clips, others):
         fitted = clone(model).fit(rows, labels, groups=clips)
         return spread(fitted.predict_proba(others), fitted.classes_), fitted.chosen_
 
     return answer
-
-
-def cross_validate(
-    rows: np.ndarray,
-    labels: np.ndarray,
-    clips: np.ndarray,
-    folds: np.ndarray,
-    *,
-    model: MeasuredSvm,
-) -> tuple[np.ndarray, list[dict]]:
-    """Return probabilities of every labelled row by models that saw neither it nor its clip.
-
-    ``rows`` (n, k), ``labels`` and ``clips`` (n,) of str (clips also keep the inner folds apart),
-    ``folds`` int (repeats, n) of :func:`mien.evaluation.cross_validation.grouped_folds`, or
-    ``plain_folds``, to show the leak; ``model`` is unfitted. Float (repeats, n, 7) as `asked` has
-    them, and `MeasuredSvm.chosen_` of every fold of every repeat.
-    """
-    return out_of_fold(asked(model), rows, labels, clips, folds)
 
 
 def nearest_faces(model: MeasuredSvm, rows: np.ndarray, labelled: np.ndarray) -> np.ndarray:
@@ -346,8 +267,7 @@ def nearest_faces(model: MeasuredSvm, rows: np.ndarray, labelled: np.ndarray) ->
     (m, 2).
     """
     here, there = described(model.model_, rows), described(model.model_, labelled)
-    distances = np.linalg.norm(here[:, None] - there[None], axis=2)
-    return distances.argsort(axis=1, kind="stable")[:, :2]
+    return cdist(here, there).argsort(axis=1, kind="stable")[:, :2]
 
 
 def _decisions(model, rows, classes):

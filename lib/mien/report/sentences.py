@@ -329,7 +329,7 @@ def measured_procedure(described: Mapping[str, Any]) -> str:
     if described["views"]:
         levels = listed([f"{level:g}" for level in described["views"]])
         seen = f"Its {count(len(described['views']), 'view')} take up to {levels} of 1 for noise"
-        seen += ", and what is called present counts double." if described["presence"] else "."
+        seen += ", and what is called present counts double."
     if not described["choices"]:
         return f"{seen} Nothing is chosen inside a training fold."
     names = [f"*{_parameter(name)}*" for name in described["choices"]]
