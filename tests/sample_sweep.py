@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mien.evaluation.scores import repeated_scores, score_set
+from mien.evaluation.scores import score_set
 from mien.study import results
 from mien.sweep import planning
 from mien.sweep.runs import Status
@@ -56,8 +56,14 @@ def _repeated(random, skill: float) -> tuple[dict, pd.DataFrame]:
     folds = np.array([random.permutation(np.arange(FACES) % FOLDS) for _ in range(REPEATS)])
     right = random.random((REPEATS, FACES)) < skill
     answers = np.where(right, truth, random.choice(LABELS, (REPEATS, FACES)))
-    score = repeated_scores(
-        truth, answers, folds, labels=LABELS, set="target-labelled", clips=clips, resamples=100
+    score = score_set(
+        truth,
+        answers,
+        folds=folds,
+        labels=LABELS,
+        set="target-labelled",
+        clips=clips,
+        resamples=100,
     )
     faces = pd.DataFrame({"file_name": [f"{n}.jpg" for n in range(FACES)], "clip": clips})
     tables = [

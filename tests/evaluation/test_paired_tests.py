@@ -11,8 +11,6 @@ from mien.evaluation.paired_tests import (
     all_alike,
     compare,
     detectable_difference,
-    holm,
-    mcnemar_exact,
     pair,
     paired_folds,
 )
@@ -38,15 +36,11 @@ def answers_with(only_a: int, only_b: int, both: int = 3, neither: int = 2):
      (2, 10, 2 * (1 + 12 + 66) / 2**12)],
 )  # fmt: skip
 def test_exact_mcnemar_by_hand(only_a, only_b, p):
-    result = mcnemar_exact(*answers_with(only_a, only_b))
+    truth, a, b = answers_with(only_a, only_b)
+    answers = {"one": a, "two": b}
+    result = compare(truth, answers, np.arange(len(truth)), pairs=[("one", "two")]).iloc[0]
     assert (result["only_a"], result["only_b"]) == (only_a, only_b)
-    assert result["p"] == pytest.approx(p)
-
-
-def test_holm_by_hand():
-    # sorted .005 .01 .03 .04, times 4 3 2 1, and never under the one before
-    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
-    assert holm([]).size == 0
+    assert result["p_mcnemar"] == pytest.approx(p)
 
 
 def test_a_family_by_hand():
@@ -214,6 +208,11 @@ def test_holm_decides_what_is_separated():
     together = compare(truth, answers, clips, pairs=family)
     assert alone.loc[0, "p"] == together.loc[0, "p"] < 0.05 < together.loc[0, "p_holm"]
     assert alone.loc[0, "separated"] and not together.loc[0, "separated"]
+    # the smallest p times 3, the next times 2
+    answers["third"] = np.where(np.arange(len(truth)) < 8, b, a)
+    three = compare(truth, answers, clips, pairs=[("one", "third"), ("one", "two"), family[1]])
+    assert three["p_holm"].tolist() == pytest.approx((three["p"] * [3, 2, 1]).tolist())
+    assert compare(truth, answers, clips, pairs=[])["p_holm"].empty
 
 
 def test_all_models_at_once_are_tested_by_cochrans_q_over_clips():

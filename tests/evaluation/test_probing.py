@@ -19,7 +19,6 @@ from mien.evaluation.probing import (
     gains,
     head,
     label_curve,
-    linear_probe,
 )
 
 
@@ -34,6 +33,10 @@ def faces():
     return labels, folds, own
 
 
+def probed(features, labels, folds):
+    return out_of_fold(by_probe, features, labels, labels, folds)[0]
+
+
 def accuracy(probabilities, labels) -> float:
     return float((named(probabilities.argmax(axis=-1)) == labels).mean())
 
@@ -41,7 +44,7 @@ def accuracy(probabilities, labels) -> float:
 def test_what_features_say_is_found(faces):
     labels, folds, noise = faces
     telling = np.where(labels[:, None] == ["happy", "sad"], 2.0, 0.0)
-    found = linear_probe(np.hstack([telling, noise[:, :3]]), labels, folds)
+    found = probed(np.hstack([telling, noise[:, :3]]), labels, folds)
     assert found.shape == (2, 60, 7)
     assert accuracy(found, labels) > 0.95
     assert found.sum(axis=2) == pytest.approx(np.ones((2, 60)))
@@ -51,23 +54,23 @@ def test_what_features_say_is_found(faces):
 
 def test_what_only_the_clip_says_does_not_help(faces):
     labels, folds, noise = faces
-    assert accuracy(linear_probe(noise, labels, folds), labels) < 0.5
+    assert accuracy(probed(noise, labels, folds), labels) < 0.5
     leaking = np.stack([np.arange(60) % 2] * 2)
-    assert accuracy(linear_probe(noise, labels, leaking), labels) > 0.9
+    assert accuracy(probed(noise, labels, leaking), labels) > 0.9
 
 
 def test_more_copies_of_the_same_features_change_little(faces):
     labels, folds, noise = faces
     features = noise + np.where(labels[:, None] == "sad", 0.5, 0.0)
-    once = linear_probe(features, labels, folds[:1])
-    often = linear_probe(np.tile(features, 20), labels, folds[:1])
+    once = probed(features, labels, folds[:1])
+    often = probed(np.tile(features, 20), labels, folds[:1])
     assert often == pytest.approx(once, abs=0.02)
 
 
 def test_a_fold_that_teaches_one_emotion_answers_it():
     labels = np.array(["sad"] * 4 + ["happy"] * 2)
     folds = np.array([[0, 0, 0, 0, 1, 1]])
-    found = linear_probe(np.arange(6.0)[:, None], labels, folds)
+    found = probed(np.arange(6.0)[:, None], labels, folds)
     assert named(found[0].argmax(axis=1)).tolist() == ["happy"] * 4 + ["sad"] * 2
 
 
@@ -76,7 +79,7 @@ def test_the_scale_of_a_feature_does_not_matter(faces):
     telling = np.where(labels[:, None] == ["happy", "sad"], 2.0, 0.0)
     features = np.hstack([telling, noise[:, :3]])
     scaled = features * [1e-3, 1e3, 1.0, 1e2, 1e-2]
-    found, again = (linear_probe(given, labels, folds[:1]) for given in (features, scaled))
+    found, again = (probed(given, labels, folds[:1]) for given in (features, scaled))
     assert again == pytest.approx(found, abs=1e-3)
 
 

@@ -10,7 +10,7 @@ from sklearn.metrics import f1_score
 from mien.emotions import EMOTIONS
 from mien.errors import DataError
 from mien.evaluation.intervals import accuracy_interval, clustered_mean
-from mien.evaluation.scores import fold_means, private_scores, repeated_scores, score_set
+from mien.evaluation.scores import fold_means, private_scores, score_set
 
 TRUTH = np.array(["happy"] * 5 + ["sad"] * 3 + ["angry"] * 2)
 ANSWER = np.array(["happy"] * 4 + ["sad"] + ["sad"] * 2 + ["happy"] + ["angry", "fear"])
@@ -126,7 +126,7 @@ def test_repeated_scores_by_hand():
     truth = np.array(["sad", "sad", "happy", "happy"])
     answers = np.array([truth, ["sad", "happy", "happy", "happy"]])
     folds = np.array([[0, 1, 0, 1], [0, 1, 1, 0]])
-    result = repeated_scores(truth, answers, folds, labels=["sad", "happy"], set="target-labelled")
+    result = score_set(truth, answers, folds=folds, labels=["sad", "happy"], set="target-labelled")
     assert result["accuracy"] == pytest.approx((1 + 0.75) / 2)
     assert result["labels"] == ["happy", "sad"]
     assert result["confusion_matrix"] == [[2, 0], [0.5, 1.5]]
@@ -144,7 +144,7 @@ def test_repeated_scores_count_clips_of_mean_correctness():
     answers = np.array([["sad"] * 6, ["happy"] * 3 + ["sad"] * 3])
     folds = np.array([[0, 0, 0, 1, 1, 1]] * 2)
     clips = np.array(list("aaabbb"))
-    result = repeated_scores(truth, answers, folds, labels=["sad"], set="x", clips=clips)
+    result = score_set(truth, answers, folds=folds, labels=["sad"], set="x", clips=clips)
     assert result["accuracy_ci95"] == accuracy_interval(clustered_mean([0.5] * 3 + [1] * 3, clips))
     assert result["accuracy_ci95_method"] == "t over clips"
 
@@ -152,19 +152,19 @@ def test_repeated_scores_count_clips_of_mean_correctness():
 def test_repeated_scores_of_one_repeat_are_its_scores():
     folds = np.arange(10)[None] % 5
     one = score_set(TRUTH, ANSWER, labels=LABELS, set="x", clips=np.arange(10))
-    repeated = repeated_scores(
-        TRUTH, ANSWER[None], folds, labels=LABELS, set="x", clips=np.arange(10)
+    repeated = score_set(
+        TRUTH, ANSWER[None], folds=folds, labels=LABELS, set="x", clips=np.arange(10)
     )
     assert one.items() <= repeated.items()
 
 
 def test_repeated_scores_refuse_folds_of_another_shape():
     with pytest.raises(DataError, match="shape"):
-        repeated_scores(TRUTH, ANSWER[None], np.zeros(10), labels=LABELS, set="x")
+        score_set(TRUTH, ANSWER[None], folds=np.zeros(10), labels=LABELS, set="x")
     with pytest.raises(DataError, match="two folds"):
-        repeated_scores(TRUTH, ANSWER[None], np.zeros((1, 10)), labels=LABELS, set="x")
+        score_set(TRUTH, ANSWER[None], folds=np.zeros((1, 10)), labels=LABELS, set="x")
     with pytest.raises(DataError, match="each repeat needs at least two folds"):
-        repeated_scores(TRUTH, [ANSWER] * 2, np.zeros((2, 10)), labels=LABELS, set="x")
+        score_set(TRUTH, [ANSWER] * 2, folds=np.zeros((2, 10)), labels=LABELS, set="x")
 
 
 def test_trainings_are_averaged_and_told_apart():
@@ -195,7 +195,7 @@ def test_trainings_of_repeats_are_averaged_over_both():
     truth = np.array(["sad"] * 6)
     answers = np.array([[["sad"] * 6, ["sad"] * 3 + ["happy"] * 3], [["happy"] * 6] * 2])
     folds = np.array([[0, 0, 0, 1, 1, 1]] * 2)
-    result = repeated_scores(truth, answers, folds, labels=["sad"], set="x", clips=list("aabbcc"))
+    result = score_set(truth, answers, folds=folds, labels=["sad"], set="x", clips=list("aabbcc"))
     assert (result["accuracy"], result["repeats"], result["trainings"]) == (0.375, 2, 2)
     assert result["accuracy_by_training"] == [0.75, 0.0]
     correct = (answers == truth).mean(axis=1)

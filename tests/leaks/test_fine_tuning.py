@@ -12,7 +12,6 @@ import pytest
 from mien.emotions import EMOTIONS, codes, in_order, named
 from mien.evaluation import probing
 from mien.evaluation.cross_validation import grouped_folds, out_of_fold, plain_folds
-from mien.evaluation.probing import linear_probe
 from mien.network import architecture, fine_tuning, inference
 from mien.network.training import Augment
 
@@ -164,7 +163,8 @@ def test_a_tested_face_changes_no_other_answer_of_the_linear_probe(network, face
     folds = grouped_folds(labels, clips, n_splits=2)
 
     def probed(images):
-        return linear_probe(inference.embed(network, images), labels, folds)
+        features = inference.embed(network, images)
+        return out_of_fold(probing.by_probe, features, labels, clips, folds)[0]
 
     alarm(
         "linear probe: the mean of all faces is taken from each",
@@ -178,10 +178,11 @@ def test_a_tested_face_changes_no_other_answer_of_the_linear_probe(network, face
 def test_the_linear_probe_can_only_guess(network, faces, alarm):
     images, labels, clips = faces
     features = inference.embed(network, images)
-    honest, leaking = (
-        (named(linear_probe(features, labels, folds).argmax(axis=2)) == labels).mean()
+    shares = (
+        out_of_fold(probing.by_probe, features, labels, clips, folds)[0]
         for folds in (grouped_folds(labels, clips, n_splits=4), plain_folds(labels, n_splits=4))
     )
+    honest, leaking = ((named(each.argmax(axis=2)) == labels).mean() for each in shares)
     alarm(
         "linear probe: a clip on both sides of a fold",
         "accuracy out of fold",

@@ -74,12 +74,9 @@ def answered_at(curve: pd.DataFrame, errors: Sequence[float]) -> pd.DataFrame:
 
     Where even its surest answers are wrong more often, it has no threshold and a coverage of 0.
     """
-    rows = []
-    for allowed in errors:
-        fit = curve[curve["error"] <= allowed]
-        silent = {"threshold": np.nan, "coverage": 0.0, "error": np.nan}
-        most = fit.iloc[-1].to_dict() if len(fit) else silent
-        rows.append({"allowed": allowed, **most})
+    silent = pd.DataFrame([{"threshold": np.nan, "coverage": 0.0, "error": np.nan}])
+    curve = pd.concat([silent, curve])
+    rows = [{"allowed": most, **curve[~(curve["error"] > most)].iloc[-1]} for most in errors]
     return pd.DataFrame(rows)
 
 
@@ -96,16 +93,12 @@ def reliability(
     probabilities = np.asarray(probabilities, dtype=float)
     confidence, place = _placed(probabilities)
     right = np.asarray(labels)[probabilities.argmax(axis=1)] == np.asarray(truth)
-    frame = (
-        pd.DataFrame({"bin": place, "confidence": confidence, "accuracy": right})
-        .groupby("bin")
-        .agg(n=("bin", "size"), confidence=("confidence", "mean"), accuracy=("accuracy", "mean"))
-        .reset_index()
-    )
-    frame.insert(0, "lower", frame["bin"] / _BINS)
-    frame.insert(1, "upper", (frame["bin"] + 1) / _BINS)
+    bins = pd.DataFrame({"confidence": confidence, "accuracy": right}).groupby(place)
+    frame = bins.mean()
     gap = (frame["confidence"] - frame["accuracy"]).abs()
-    return frame.drop(columns="bin"), float((gap * frame["n"]).sum() / len(right))
+    error = float((gap * bins.size()).sum() / len(right))
+    edges = {"lower": frame.index / _BINS, "upper": (frame.index + 1) / _BINS, "n": bins.size()}
+    return pd.DataFrame(edges).join(frame).reset_index(drop=True), error
 
 
 def calibration_error(truth: Sequence[str], probabilities: np.ndarray) -> float:

@@ -37,9 +37,8 @@ def grouped_folds(
     labels, clips = np.asarray(labels).astype(str), np.asarray(clips).astype(str)
     if labels.shape != clips.shape:
         raise DataError(f"there are {len(labels)} labels but {len(clips)} clips")
-    _check(n_splits, n_repeats, len(np.unique(clips)), "clips")
     makers = [StratifiedGroupKFold, GroupKFold]
-    return _repeat(makers, labels, clips, n_splits, n_repeats, seed)
+    return _dealt(makers, labels, clips, n_splits, n_repeats, seed)
 
 
 def plain_folds(
@@ -51,8 +50,7 @@ def plain_folds(
     has fewer images than there are folds). Which image goes where depends on their order.
     """
     labels = np.asarray(labels).astype(str)
-    _check(n_splits, n_repeats, len(labels), "labelled images")
-    return _repeat([StratifiedKFold, KFold], labels, None, n_splits, n_repeats, seed)
+    return _dealt([StratifiedKFold, KFold], labels, None, n_splits, n_repeats, seed)
 
 
 def out_of_fold(
@@ -83,21 +81,20 @@ def out_of_fold(
     return np.stack(repeats), chosen
 
 
-def _check(n_splits: int, n_repeats: int, available: int, what: str) -> None:
+def _dealt(makers, labels, clips, n_splits, n_repeats, seed) -> np.ndarray:
     if n_splits < 2 or n_repeats < 1:
         raise ParameterError(
             f"cross-validation needs at least 2 folds and 1 repeat, not {n_splits} and {n_repeats}"
         )
+    what = "labelled images" if clips is None else "clips"
+    available = len(labels) if clips is None else len(np.unique(clips))
     if available < n_splits:
         raise DataError(
             f"{n_splits} folds need at least {n_splits} {what}, but there are {available}; "
             "label more images or ask for fewer folds"
         )
-
-
-def _repeat(makers, labels, clips, n_splits, n_repeats, seed) -> np.ndarray:
-    dealt = [_deal(makers, labels, clips, n_splits, seed + repeat) for repeat in range(n_repeats)]
-    return np.stack(dealt)
+    every = range(n_repeats)
+    return np.stack([_deal(makers, labels, clips, n_splits, seed + repeat) for repeat in every])
 
 
 def _deal(makers, labels, clips, n_splits, seed) -> np.ndarray:

@@ -55,9 +55,8 @@ def clustered_mean(values: np.ndarray, clips: Sequence[str]) -> Mean:
     """
     sums, sizes = per_clip(np.atleast_2d(values), clips)
     means, count = sums.sum(axis=1) / sizes.sum(), len(sizes)
-    value = float(means.mean())
     if count < 2:
-        return Mean(value, float("nan"), 0, count)
+        return Mean(float(means.mean()), float("nan"), 0, count)
     left_out = (sums.sum(axis=1, keepdims=True) - sums) / (sizes.sum() - sizes)
     away = left_out - means[:, None]
     return _crossed(means, (count - 1) / count * away @ away.T, count)

@@ -28,27 +28,6 @@ _COLUMNS = ["a", "b", "n", "clips", "trainings", "accuracy_a", "accuracy_b", "di
 _COLUMNS += ["ci_low", "ci_high", "error", "design_effect", "p", "only_a", "only_b", "p_mcnemar"]
 
 
-def mcnemar_exact(truth: Sequence[str], a: Sequence[str], b: Sequence[str]) -> dict:
-    """Test whether two models are equally often right on the same images.
-
-    Of the truth and the two models' answers, each (n,) of emotion names: ``only_a`` and ``only_b``,
-    the images that only one of the two got right, and ``p``, the two-sided exact p value of
-    McNemar's test (1947, Psychometrika 12:153; statsmodels). 1 without disagreement.
-    """
-    truth, a, b = (np.asarray(given).astype(str) for given in (truth, a, b))
-    right_a, right_b = truth == a, truth == b
-    only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
-    test = contingency_tables.mcnemar([[0, only_a], [only_b, 0]], exact=True)
-    return {"only_a": only_a, "only_b": only_b, "p": float(test.pvalue)}
-
-
-def holm(p_values: Sequence[float]) -> np.ndarray:
-    """Adjust p values for their number (Holm 1979, Scand. J. Statistics 6:65; statsmodels)."""
-    if len(p_values) == 0:
-        return np.array([])
-    return multipletests(p_values, method="holm")[1]
-
-
 def compare(
     truth: Sequence[str],
     predictions: Mapping[str, np.ndarray],
@@ -67,8 +46,10 @@ def compare(
     ``trainings``, ``accuracy_a``, ``accuracy_b``, ``difference`` (a - b), ``ci_low`` and
     ``ci_high`` (95 %, of this pair alone), ``error`` (the difference's standard error),
     ``design_effect`` (its square by that of independent images), ``p`` (`clustered_p`, of this pair
-    alone), ``only_a``, ``only_b`` and ``p_mcnemar`` (`mcnemar_exact`), ``p_holm`` (`holm` over the
-    rows' ``p``), and ``separated``: whether ``p_holm`` is under 0.05.
+    alone), ``only_a`` and ``only_b`` (images that only one of the two got right), ``p_mcnemar``
+    (two-sided and exact; McNemar 1947, Psychometrika 12:153; statsmodels), ``p_holm`` (the rows'
+    ``p`` adjusted for their number; Holm 1979, Scand. J. Statistics 6:65; statsmodels), and
+    ``separated``: whether ``p_holm`` is under 0.05.
 
     `DataError` if lengths differ or two models share no image.
     """
@@ -87,7 +68,7 @@ def compare(
         kept = [what[..., both] for what in (truth, answers[a], answers[b], clips)]
         rows.append({"a": a, "b": b, **_compare(*kept)})
     frame = pd.DataFrame(rows, columns=_COLUMNS)
-    frame["p_holm"] = holm(frame["p"].to_numpy(dtype=float))
+    frame["p_holm"] = multipletests(frame["p"], method="holm")[1] if rows else frame["p"]
     frame["separated"] = frame["p_holm"] < 0.05
     return frame
 
@@ -127,21 +108,14 @@ def all_alike(
 
 def pair(pairs: pd.DataFrame, a: str, b: str) -> dict:
     """Return the row of two models of `compare`, seen from ``a``; `KeyError` if there is none."""
+    other = {"a": "b", "accuracy_a": "accuracy_b", "only_a": "only_b", "ci_low": "ci_high"}
+    other |= {theirs: own for own, theirs in other.items()}
     for row in pairs.to_dict("records"):
         if (row["a"], row["b"]) == (a, b):
             return row
         if (row["a"], row["b"]) == (b, a):
-            return row | {
-                "a": a,
-                "b": b,
-                "accuracy_a": row["accuracy_b"],
-                "accuracy_b": row["accuracy_a"],
-                "difference": -row["difference"],
-                "ci_low": -row["ci_high"],
-                "ci_high": -row["ci_low"],
-                "only_a": row["only_b"],
-                "only_b": row["only_a"],
-            }
+            row = {other.get(name, name): value for name, value in row.items()}
+            return row | {name: -row[name] for name in ("difference", "ci_low", "ci_high")}
     raise KeyError(f"{a} and {b} were not compared")
 
 
@@ -193,7 +167,9 @@ def _compare(truth, a, b, clips) -> dict:
     mean = clustered_mean(difference, clips)
     low, high = difference_interval(mean)
     independent = clustered_mean(difference, np.arange(len(truth)))
-    test = mcnemar_exact(truth, a[0, 0], b[0, 0])
+    once_a, once_b = truth == a[0, 0], truth == b[0, 0]
+    only_a, only_b = int((once_a & ~once_b).sum()), int((once_b & ~once_a).sum())
+    test = contingency_tables.mcnemar([[0, only_a], [only_b, 0]], exact=True)
     return {
         "n": len(truth),
         "clips": mean.clips,
@@ -206,9 +182,9 @@ def _compare(truth, a, b, clips) -> dict:
         "error": mean.error,
         "design_effect": (mean.error / independent.error) ** 2 if independent.varies else np.nan,
         "p": clustered_p(difference, clips),
-        "only_a": test["only_a"],
-        "only_b": test["only_b"],
-        "p_mcnemar": test["p"],
+        "only_a": only_a,
+        "only_b": only_b,
+        "p_mcnemar": float(test.pvalue),
     }
 
 

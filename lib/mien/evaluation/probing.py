@@ -26,12 +26,6 @@ SHRINKAGE, SHARPNESS = 8.0, 0.04
 _NEVER = -30.0
 
 
-def linear_probe(features: np.ndarray, labels: Sequence[str], folds: np.ndarray) -> np.ndarray:
-    """Return what `by_probe` answers to features (n, d) out of fold, (repeats, n, 7)."""
-    labels = np.asarray(labels).astype(str)
-    return out_of_fold(by_probe, features, labels, labels, folds)[0]  # clips are nothing to it
-
-
 def by_probe(features, labels, _, others) -> tuple[np.ndarray, None]:
     """Answer by logistic regression on standardised features; missing ones take the mean."""
     features, others = _filled(features, others)
@@ -102,7 +96,9 @@ def by_prototypes(features, labels, _, others) -> tuple[np.ndarray, None]:
     faces as if `SHRINKAGE` more of its faces stood there. arXiv:1703.05175.
     """
     scale, classes = StandardScaler().fit(features), np.unique(labels)
-    known, asked = (_unit(scale.transform(rows)) for rows in (features, others))
+    rows = scale.transform(np.concatenate([features, others]))
+    rows /= np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+    known, asked = np.split(rows, [len(features)])
     sums = np.stack([known[labels == each].sum(axis=0) for each in classes])
     sizes = np.array([(labels == each).sum() for each in classes])[:, None]
     likeness = asked @ (sums / (sizes + SHRINKAGE)).T
@@ -127,10 +123,6 @@ def _filled(rows: np.ndarray, others: np.ndarray) -> tuple[np.ndarray, np.ndarra
     empty = np.isnan(rows).all(axis=0)
     means = np.nanmean(np.where(empty, 0, rows), axis=0)
     return np.where(np.isnan(rows), means, rows), np.where(np.isnan(others), means, others)
-
-
-def _unit(rows: np.ndarray) -> np.ndarray:
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
 
 
 def label_curve(
@@ -165,19 +157,11 @@ def label_curve(
             ]
             shares = np.concatenate([given for given, _ in found])
             right = np.array(EMOTIONS)[shares.argmax(axis=2)] == labels
-            parts.append(
-                pd.DataFrame(
-                    {
-                        "model": model,
-                        "size": size,
-                        "file_name": names,
-                        "clip": clips,
-                        "learned": np.mean([faces for _, faces in found]),
-                        "right": right.mean(axis=0),
-                        "loss": -np.log(probability_of(labels, shares)).mean(axis=0),
-                    }
-                )
-            )
+            part = {"model": model, "size": size, "file_name": names, "clip": clips}
+            part["learned"] = np.mean([faces for _, faces in found])
+            part["right"] = right.mean(axis=0)
+            part["loss"] = -np.log(probability_of(labels, shares)).mean(axis=0)
+            parts.append(pd.DataFrame(part))
     return pd.concat(parts, ignore_index=True)
 
 
@@ -253,8 +237,7 @@ def best_at(points: pd.DataFrame, faces: Sequence[int], *, start: float) -> pd.D
         found = {"": start}
         for model, own in points.sort_values("faces").groupby("model", sort=False):
             if own["faces"].min() <= count <= own["faces"].max():
-                known = np.log(own["faces"]), own["accuracy"]
-                found[model] = float(np.interp(np.log(count), *known))
+                found[model] = np.interp(np.log(count), np.log(own["faces"]), own["accuracy"])
         best = max(found, key=found.get)
         rows.append({"faces": count, "model": best, "accuracy": found[best]})
     return pd.DataFrame(rows)

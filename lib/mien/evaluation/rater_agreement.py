@@ -4,8 +4,8 @@ A kappa is the agreement beyond chance: 1 is perfect, 0 is what two people would
 the labels as often but at random. Where everybody used one and the same label it is 0/0: NaN.
 """
 
+from collections import namedtuple
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
 import numpy as np
@@ -22,20 +22,7 @@ ONE_LABEL = "undefined: everybody used the same one label"
 NO_IMAGE = "undefined: no image was labelled by all of them"
 
 
-@dataclass(frozen=True)
-class Agreement:
-    """Agreement of raters and models.
-
-    ``pairs`` has a row for every two: ``a``, ``b``, ``n`` (images that both labelled), ``agree``
-    (how many alike), ``agreement`` (share), ``kappa`` (Cohen's), ``note`` (why it is NaN).
-    ``groups`` has one for the raters together, where there are two or more, and one for every model
-    as one more rater: ``raters``, ``added`` (the model, if any), ``n_raters``, ``n``, ``unanimous``
-    (how many alike), ``kappa`` (Fleiss'), ``change`` (what the model adds to the raters' own kappa
-    on the same images), ``change_low``, ``change_high`` (95 %, percentile bootstrap), ``note``.
-    """
-
-    pairs: pd.DataFrame
-    groups: pd.DataFrame
+Agreement = namedtuple("Agreement", ["pairs", "groups"])
 
 
 def rater_agreement(
@@ -45,34 +32,42 @@ def rater_agreement(
 
     ``ratings`` have ``file_name, rater, label``; raters need not have labelled the same images. Of
     several labels by one rater for one image the last counts. ``models`` have the answers by file
-    name (a dict or a Series for each); an empty string is no answer. Both frames are empty where
-    nobody rated. `DataError` if a model has the name of a rater.
+    name (a dict or a Series for each); an empty string is no answer. `DataError` if a model has the
+    name of a rater. Returns two frames, empty where nobody rated.
+
+    ``pairs`` has a row for every two: ``a``, ``b``, ``n`` (images that both labelled), ``agree``
+    (how many alike), ``agreement`` (share), ``kappa`` (Cohen's), ``note`` (why it is NaN).
+    ``groups`` has one for the raters together, where there are two or more, and one for every model
+    as one more rater: ``raters``, ``added`` (the model, if any), ``n_raters``, ``n``, ``unanimous``
+    (how many alike), ``kappa`` (Fleiss'), ``change`` (what the model adds to the raters' own kappa
+    on the same images), ``change_low``, ``change_high`` (95 %, percentile bootstrap), ``note``.
     """
-    columns = {
-        str(rater): dict(zip(rows["file_name"], rows["label"], strict=True))
-        for rater, rows in ratings.groupby("rater", sort=True)
-    }
-    models = {name: dict(answers) for name, answers in (models or {}).items()}
-    taken = sorted(columns.keys() & models.keys())
+    models, ratings = models or {}, ratings.astype({"rater": str})
+    ratings = ratings.sort_values("rater", kind="stable")
+    once = ratings.drop_duplicates(["file_name", "rater"], keep="last")
+    wide = once.pivot(index="file_name", columns="rater", values="label")
+    wide, raters = wide.reindex(ratings["file_name"].unique()), list(wide)
+    taken = sorted(models.keys() & set(raters))
     if taken:
         raise DataError(f"{taken[0]!r} is the name of a rater and of a model; rename the rater")
-    pairs = [
-        _pair(a, b, columns[a], (columns | models)[b])
-        for a, b in [*combinations(columns, 2), *((r, m) for m in models for r in columns)]
-    ]
-    groups = [_group(columns, "")] if len(columns) > 1 else []
-    if columns:
-        groups += [_group(columns | {name: models[name]}, name) for name in models]
-    return Agreement(
-        pd.DataFrame(pairs, columns=["a", "b", "n", "agree", "agreement", "kappa", "note"]),
-        pd.DataFrame(
-            groups,
-            columns=[
-                *("raters", "added", "n_raters", "n", "unanimous", "kappa"),
-                *("change", "change_low", "change_high", "note"),
-            ],
-        ),
+    for name, answers in models.items():
+        wide[name] = pd.Series(dict(answers), dtype=object)
+    wide = wide.where(wide != "")
+    two = [*combinations(raters, 2), *((rater, model) for model in models for rater in raters)]
+    pairs = [_pair(wide[[a, b]].dropna()) for a, b in two]
+    groups = [_group(wide[raters].dropna(), "")] if len(raters) > 1 else []
+    if raters:
+        groups += [_group(wide[[*raters, name]].dropna(), name) for name in models]
+    columns = ["raters", "added", "n_raters", "n", "unanimous", "kappa"]
+    columns += ["change", "change_low", "change_high"]
+    found = Agreement(
+        pd.DataFrame(pairs, columns=["a", "b", "n", "agree", "agreement", "kappa"]),
+        pd.DataFrame(groups, columns=columns),
     )
+    for frame in found:
+        undefined = [frame["n"] == 0, frame["kappa"].isna()]
+        frame["note"] = np.select(undefined, [NO_IMAGE, ONE_LABEL], "")
+    return found
 
 
 def with_voters(
@@ -162,36 +157,24 @@ def strength(kappa: float) -> str:
     return words[int(np.searchsorted([0.2, 0.4, 0.6, 0.8], kappa))]
 
 
-def _pair(a: str, b: str, labels_a: dict, labels_b: dict) -> dict:
-    both = [name for name in labels_a if labels_a[name] and labels_b.get(name)]
-    first, second = [labels_a[name] for name in both], [labels_b[name] for name in both]
-    agree = sum(x == y for x, y in zip(first, second, strict=True))
-    kappa = cohen_kappa(first, second)
-    return {
-        "a": a,
-        "b": b,
-        "n": len(both),
-        "agree": agree,
-        "agreement": agree / len(both) if both else float("nan"),
-        "kappa": kappa,
-        "note": _note(len(both), kappa),
-    }
+def _pair(both: pd.DataFrame) -> dict:
+    (a, first), (b, second) = both.items()
+    agree = int((first == second).sum())
+    share = agree / len(both) if len(both) else float("nan")
+    found = {"a": a, "b": b, "n": len(both), "agree": agree, "agreement": share}
+    return found | {"kappa": cohen_kappa(first, second)}
 
 
-def _group(columns: dict[str, dict], added: str) -> dict:
-    first = next(iter(columns.values()))
-    shared = [name for name in first if all(labels.get(name) for labels in columns.values())]
-    table = [[labels[name] for labels in columns.values()] for name in shared]
-    kappa = fleiss_kappa(table)
+def _group(labels: pd.DataFrame, added: str) -> dict:
+    table = labels.to_numpy(str)
     return {
-        "raters": ", ".join(columns),
+        "raters": ", ".join(labels),
         "added": added,
-        "n_raters": len(columns),
-        "n": len(shared),
-        "unanimous": sum(len(set(row)) == 1 for row in table),
-        "kappa": kappa,
-        **(_change(np.array(table)) if added and shared else {}),
-        "note": _note(len(shared), kappa),
+        "n_raters": len(labels.columns),
+        "n": len(labels),
+        "unanimous": int((labels.nunique(axis=1) == 1).sum()),
+        "kappa": fleiss_kappa(table),
+        **(_change(table) if added and len(table) else {}),
     }
 
 
@@ -202,9 +185,3 @@ def _change(table: np.ndarray, resamples: int = 1000) -> dict[str, float]:
     drawn = [change for change in found[1:] if not np.isnan(change)]
     low, high = np.quantile(drawn, TAILS) if drawn else (np.nan, np.nan)
     return {"change": found[0], "change_low": float(low), "change_high": float(high)}
-
-
-def _note(n: int, kappa: float) -> str:
-    if n == 0:
-        return NO_IMAGE
-    return ONE_LABEL if np.isnan(kappa) else ""

@@ -29,6 +29,7 @@ def score_set(
     *,
     labels: Sequence[str],
     set: str,
+    folds: np.ndarray | None = None,
     clips: Sequence[str] | None = None,
     of_truth: np.ndarray | None = None,
     seed: int = 0,
@@ -39,7 +40,8 @@ def score_set(
     ``truth`` are emotion names (n,), ``predicted`` the answers (n,), of a network (trainings, n),
     be it a single one, ``of_truth`` in the same shape the probabilities of the true emotion, and
     ``clips`` (n,) the clip of every image: without it they count as independent. ``labels`` are the
-    emotions that the set may hold, in the result with what was answered beside.
+    emotions that the set may hold, in the result with what was answered beside. Answers out of
+    ``folds``, int (repeats, n), are (repeats, n) or (trainings, repeats, n).
 
     Returns plain Python values, ready for JSON. Rates are in 0..1, ``confusion_matrix`` has the
     truth in rows and the answers in columns, both in the order of ``labels``. A rate without a
@@ -53,12 +55,57 @@ def score_set(
     these are several, ``accuracy_by_training`` and their standard deviation ``accuracy_sd`` tell
     them apart.
 
-    `DataError` if there is nothing to score, lengths differ, or a truth or answer is no emotion.
+    Of folds every rate and count is the mean over the ``repeats``, so the confusion matrix holds
+    fractions, and ``accuracy_ci95`` takes each image's mean correctness: it covers which faces
+    happened to be filmed. ``accuracy_ci95_corrected`` comes from the folds' accuracies
+    (`mien.evaluation.intervals.corrected_resampled`): it covers which faces happened to be trained
+    on.
+
+    `DataError` if there is nothing to score, shapes differ, a truth or answer is no emotion, or a
+    repeat has fewer than two folds.
     """
-    predicted = _emotions(predicted, "answer", set)
-    every = predicted.reshape(-1, 1, predicted.shape[-1])
-    result = _summary(truth, every, labels, set, clips, of_truth, seed, resamples)
-    return result | (_by_training(truth, every) if predicted.ndim == 2 else {})
+    truth, predicted = _emotions(truth, "truth", set), _emotions(predicted, "answer", set)
+    wanted = truth.shape if folds is None else (len(folds), *truth.shape)
+    alone = predicted.ndim == len(wanted)
+    shape = predicted.shape if alone else predicted.shape[1:]
+    if shape != wanted or np.shape(folds) not in ((), wanted):
+        raise DataError(
+            f"{set}: {len(truth)} truths but answers of shape {predicted.shape}"
+            + ("" if folds is None else f" and folds of shape {np.shape(folds)}")
+        )
+    every = predicted.reshape(-1, *(1, *wanted)[-2:])  # (trainings, repeats, n)
+    labels = in_order([*labels, *np.unique(truth), *np.unique(every)])
+    points = [_point(truth, answers, labels) for answers in every.reshape(-1, len(truth))]
+    right = truth == every
+    correct = right.mean(axis=1)
+    over = (["images"] if clips is None else ["clips"]) + ["trainings"] * (len(every) > 1)
+    clips = np.arange(len(truth)) if clips is None else clips
+    if over == ["images"] and len(points) == 1:
+        interval, method = wilson_interval(correct.sum(), len(truth)), "Wilson"
+    else:
+        interval = accuracy_interval(clustered_mean(correct, clips))
+        method = "t over " + " and ".join(over)
+    result = {
+        "set": set,
+        "n": len(truth),
+        "accuracy": float(correct.mean()),
+        "accuracy_ci95": interval,
+        "accuracy_ci95_method": method,
+        **(points[0] if len(points) == 1 else _mean(points)),
+        "f1_macro_ci95": _f1_interval(truth, every, clips, labels, seed, resamples),
+        "labels": labels,
+    }
+    if of_truth is not None:
+        result["log_loss"] = float(-np.log(np.maximum(of_truth, 1e-7)).mean())
+    if folds is not None:
+        result |= _over_folds(result["accuracy"], right.mean(axis=0), np.asarray(folds))
+    if not alone:
+        result["trainings"] = len(every)
+    if len(every) > 1:
+        accuracies = right.mean(axis=(1, 2))
+        result["accuracy_by_training"] = accuracies.tolist()
+        result["accuracy_sd"] = float(accuracies.std(ddof=1))
+    return result
 
 
 def private_scores(
@@ -85,48 +132,6 @@ def private_scores(
         )
         for name, kept in sets.items()
     ]
-
-
-def repeated_scores(
-    truth: Sequence[str],
-    predicted: np.ndarray,
-    folds: np.ndarray,
-    *,
-    labels: Sequence[str],
-    set: str,
-    clips: Sequence[str] | None = None,
-    of_truth: np.ndarray | None = None,
-    seed: int = 0,
-    resamples: int = 2000,
-) -> dict:
-    """Score a model that was cross-validated several times: the mean over the repeats.
-
-    As `score_set`, of out-of-fold answers (repeats, n) or (trainings, repeats, n) and the ``folds``
-    int (repeats, n) in which they were given. Every rate and count is the mean over the repeats, so
-    the confusion matrix holds fractions. ``accuracy_ci95`` takes each image's mean correctness: it
-    covers which faces happened to be filmed. ``accuracy_ci95_corrected`` comes from the folds'
-    accuracies (`mien.evaluation.intervals.corrected_resampled`): it covers which faces happened to
-    be trained on. ``repeats`` and ``n_splits`` say how often. `DataError` also if a repeat has
-    fewer than two folds.
-    """
-    predicted, folds = _emotions(predicted, "answer", set), np.asarray(folds)
-    if predicted.ndim not in (2, 3) or folds.shape != predicted.shape[-2:]:
-        raise DataError(
-            f"{set}: answers and folds must both have the shape (repeats, images), "
-            f"but have {predicted.shape} and {folds.shape}"
-        )
-    every = predicted.reshape(-1, *folds.shape)
-    result = _summary(truth, every, labels, set, clips, of_truth, seed, resamples)
-    by_fold, tested = fold_means(_right(truth, every).mean(axis=0), folds)
-    corrected = corrected_resampled(
-        by_fold, n_train=result["n"] - tested.mean(), n_test=tested.mean()
-    )
-    half = (corrected["ci95"][1] - corrected["ci95"][0]) / 2
-    middle = result["accuracy"]
-    result["accuracy_ci95_corrected"] = [max(0.0, middle - half), min(1.0, middle + half)]
-    result["repeats"] = len(folds)
-    result["n_splits"] = round(len(by_fold) / len(folds))
-    return result | (_by_training(truth, every) if predicted.ndim == 3 else {})
 
 
 def fold_means(values: np.ndarray, folds: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -157,62 +162,27 @@ def _emotions(names: Sequence[str], what: str, where: str) -> np.ndarray:
     return names
 
 
-def _right(truth, every) -> np.ndarray:
-    return np.asarray(truth).astype(str) == every
-
-
-def _by_training(truth, every) -> dict:
-    """What tells the trainings of a network apart; ``every`` is (trainings, repeats, n)."""
-    accuracies = _right(truth, every).mean(axis=(1, 2))
-    found = {"trainings": len(every)}
-    if len(every) > 1:
-        found["accuracy_by_training"] = accuracies.tolist()
-        found["accuracy_sd"] = float(accuracies.std(ddof=1))
-    return found
-
-
-def _summary(truth, every, labels, set, clips, of_truth, seed, resamples) -> dict:
-    """Mean of the scores over answers (trainings, repeats, n), with their intervals."""
-    truth = _emotions(truth, "truth", set)
-    if every.shape[2:] != truth.shape:
-        raise DataError(f"{set}: {len(truth)} truths but answers of shape {every.shape}")
-    labels = in_order([*labels, *np.unique(truth), *np.unique(every)])
-    flat = every.reshape(-1, len(truth))
-    points = [_point(truth, answers, labels) for answers in flat]
-    correct = _right(truth, every).mean(axis=1)
-    over = (["images"] if clips is None else ["clips"]) + ["trainings"] * (len(every) > 1)
-    clips = np.arange(len(truth)) if clips is None else clips
-    if over == ["images"] and len(flat) == 1:
-        interval, method = wilson_interval(correct.sum(), len(truth)), "Wilson"
-    else:
-        interval = accuracy_interval(clustered_mean(correct, clips))
-        method = "t over " + " and ".join(over)
-    result = {
-        "set": set,
-        "n": len(truth),
-        "accuracy": float(correct.mean()),
-        "accuracy_ci95": interval,
-        "accuracy_ci95_method": method,
-        **(points[0] if len(points) == 1 else _mean(points)),
-        "f1_macro_ci95": _f1_interval(truth, every, clips, labels, seed, resamples),
-        "labels": labels,
+def _over_folds(accuracy: float, right: np.ndarray, folds: np.ndarray) -> dict:
+    """What cross-validation adds to a score, of how often (repeats, n) the answers are right."""
+    by_fold, tested = fold_means(right, folds)
+    n_test = tested.mean()
+    corrected = corrected_resampled(by_fold, n_train=right.shape[1] - n_test, n_test=n_test)
+    half = (corrected["ci95"][1] - corrected["ci95"][0]) / 2
+    return {
+        "accuracy_ci95_corrected": [max(0.0, accuracy - half), min(1.0, accuracy + half)],
+        "repeats": len(folds),
+        "n_splits": round(len(by_fold) / len(folds)),
     }
-    if of_truth is not None:
-        result["log_loss"] = float(-np.log(np.maximum(of_truth, 1e-7)).mean())
-    return result
 
 
 def _point(truth: np.ndarray, predicted: np.ndarray, labels: list[str]) -> dict:
-    occurring = [label for label in labels if label in truth]
-    result = {}
-    for average in ("macro", "weighted"):
-        *rates, _ = precision_recall_fscore_support(
-            truth, predicted, labels=occurring, average=average, zero_division=0
-        )
-        for name, rate in zip(("precision", "recall", "f1"), rates, strict=True):
-            result[f"{name}_{average}"] = float(rate)
-    result["balanced_accuracy"] = result["recall_macro"]
     each = precision_recall_fscore_support(truth, predicted, labels=labels, zero_division=0)
+    occurs, rates = each[3] > 0, dict(zip(("precision", "recall", "f1"), each[:3], strict=True))
+    result = {}
+    for average, weights in (("macro", None), ("weighted", each[3][occurs])):
+        for name, rate in rates.items():
+            result[f"{name}_{average}"] = float(np.average(rate[occurs], weights=weights))
+    result["balanced_accuracy"] = result["recall_macro"]
     result["per_class"] = {
         label: {"precision": float(p), "recall": float(r), "f1": float(f), "support": int(s)}
         for label, p, r, f, s in zip(labels, *each, strict=True)
@@ -235,11 +205,10 @@ def _mean(points: list):
 def _f1_interval(truth, every, clips, labels, seed, resamples) -> list[float] | None:
     """Bootstrap macro F1 from confusion matrices that are summed over the drawn clips."""
     names, clip = np.unique(np.asarray(clips).astype(str), return_inverse=True)
-    codes = {label: code for code, label in enumerate(labels)}
-    true, answered = np.vectorize(codes.get)(truth), np.vectorize(codes.get)(every)
     trainings, repeats, size = len(every), every.shape[1], len(labels)
-    cells = np.zeros((len(names), trainings * repeats, size, size))
-    rows = answered.reshape(-1, len(truth))
+    true, rows = (pd.Index(labels).get_indexer(given.ravel()) for given in (truth, every))
+    rows = rows.reshape(-1, len(truth))
+    cells = np.zeros((len(names), len(rows), size, size))
     np.add.at(cells, (clip, np.arange(len(rows))[:, None], true, rows), 1)
     drawn = resampled_sums(cells.reshape(len(names), -1), seed=seed, resamples=resamples)
     drawn = drawn.reshape(resamples, trainings, repeats, size, size)

@@ -22,7 +22,7 @@ from mien.emotions import SHARES, named, probability_of
 from mien.errors import DataError, ParameterError
 from mien.evaluation.calibration import calibration_error
 from mien.evaluation.cross_validation import grouped_folds
-from mien.evaluation.scores import private_scores, repeated_scores, score_set
+from mien.evaluation.scores import private_scores, score_set
 from mien.models import DESIGNED, name_of
 from mien.study import profiles, provenance, results
 from mien.study.data_check import designed, gaps, person_of
@@ -289,10 +289,10 @@ class Chapter:
         ``probabilities`` have the shape (repeats, k, 7), of a network (trainings, repeats, k, 7);
         the first repeats of the folds are theirs. With ``calibration_error``.
         """
-        found = repeated_scores(
+        found = score_set(
             labelled.truth,
             named(probabilities.argmax(axis=-1)),
-            folds[: probabilities.shape[-3]],
+            folds=folds[: probabilities.shape[-3]],
             labels=person.emotions,
             set=set,
             clips=labelled.clips,

@@ -127,15 +127,13 @@ def labelled_scores(answers: Answers, **how: Any) -> dict[str, dict[str, Any]]:
     """
     how |= {"set": "target-labelled", "clips": answers.clip}
     found = {}
-    for model in answers.given:
-        fitted = model in answers.folds
-        of = (np.s_[:] if is_network(model) else 0, np.s_[:] if fitted else 0)
-        given, of_truth = answers.given[model][of], answers.of_truth[model][of]
-        if fitted:
-            folds = answers.folds[model]
-            score = scores.repeated_scores(answers.truth, given, folds, of_truth=of_truth, **how)
-        else:
-            score = scores.score_set(answers.truth, given, of_truth=of_truth, **how)
+    for model, given in answers.given.items():
+        of_truth, folds = answers.of_truth[model], answers.folds.get(model)
+        if folds is None:
+            given, of_truth = given[:, 0], of_truth[:, 0]
+        if not is_network(model):
+            given, of_truth = given[0], of_truth[0]
+        score = scores.score_set(answers.truth, given, folds=folds, of_truth=of_truth, **how)
         found[model] = {"model": model, **score}
     return found
 
