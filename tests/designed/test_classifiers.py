@@ -107,5 +107,6 @@ def test_any_classifier_reads_images_and_is_calibrated(other):
 
 
 def test_a_pipeline_of_ours_keeps_the_images():
-    hog = image_svm.hog_svm()
-    assert classifiers.of_images(hog) is hog
+    recipe = {"atoms": 2, "even": 1, "odd": 1, "sample": 1, "gamma": 1.0, "penalty": 1.0}
+    for ours in (image_svm.hog_svm(), image_svm.strong_svm(patches={6: 4, 8: 4}, **recipe)):
+        assert classifiers.of_images(ours) is ours

@@ -288,7 +288,7 @@ def test_the_mirror_kernel_by_hand():
 
 
 def test_the_kernel_of_faces_among_themselves_is_the_whole_kernel():
-    rows = np.random.default_rng(0).normal(size=(2100, 6)).astype(np.float32)  # three tiles
+    rows = np.random.default_rng(0).normal(size=(2100, 6)).astype(np.float32)  # many tiles
     for odd in (np.zeros(6, bool), np.arange(6) % 3 == 1):
         whole = mirror_kernel(rows, rows.copy(), odd=odd, gamma=0.3)
         np.testing.assert_allclose(mirror_kernel(rows, rows, odd=odd, gamma=0.3), whole, atol=1e-6)

@@ -25,7 +25,7 @@ from mien.errors import DataError, ParameterError
 from mien.evaluation.calibration import fit_temperature
 
 #: Rows of a kernel matrix that are computed together.
-_TILE = 512
+_TILE = 256
 #: Columns of the kernel that the solver's preconditioner is made of, which change its time only,
 #: and the relative residual at which it stops.
 _LANDMARKS, _TOLERANCE = 1500, 1e-3
@@ -202,7 +202,7 @@ class MirrorSvm(ClassifierMixin, BaseEstimator):
 
         `DataError` if there are not two classes; `ParameterError` if a parameter is out of range.
         """
-        rows = np.ascontiguousarray(rows, np.float32)
+        rows = self.rows_ = np.ascontiguousarray(rows, np.float32)
         self.classes_, codes = np.unique(labels, return_inverse=True)
         if len(self.classes_) < 2:
             raise DataError("an SVM needs images of at least two classes; the labels name one")
@@ -210,7 +210,6 @@ class MirrorSvm(ClassifierMixin, BaseEstimator):
             raise ParameterError(
                 f"MirrorSvm needs a gamma and a penalty over 0, not {self.gamma} and {self.penalty}"
             )
-        self.rows_ = rows
         places = np.arange(len(self.classes_))
         targets = np.where(codes[:, None] == places, 1, -1 / places[-1]).astype(np.float32)
         kernel = mirror_kernel(rows, rows, odd=self.odd, gamma=self.gamma)

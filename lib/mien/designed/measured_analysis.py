@@ -58,11 +58,10 @@ def unit_importance(
     for emotion in dict.fromkeys(["all", *PROTOTYPES, *np.unique(labels)]):
         of_it = (labels == emotion) | (emotion == "all")
         if of_it.any():
-            drop, probability_drop = drops[of_it].mean(axis=0)
-            found = {"emotion": emotion, "unit": units, "drop": drop}
-            found |= {"probability_drop": probability_drop}
-            found |= {"prototype": np.isin(units, PROTOTYPES.get(emotion, ()))}
-            parts.append(pd.DataFrame(found))
+            part = pd.DataFrame({"emotion": emotion, "unit": units})
+            part["drop"], part["probability_drop"] = drops[of_it].mean(axis=0)
+            part["prototype"] = part["unit"].isin(PROTOTYPES.get(emotion, ()))
+            parts.append(part)
     return pd.concat(parts, ignore_index=True)
 
 

@@ -37,8 +37,7 @@ def grouped_folds(
     labels, clips = np.asarray(labels).astype(str), np.asarray(clips).astype(str)
     if labels.shape != clips.shape:
         raise DataError(f"there are {len(labels)} labels but {len(clips)} clips")
-    makers = [StratifiedGroupKFold, GroupKFold]
-    return _dealt(makers, labels, clips, n_splits, n_repeats, seed)
+    return _dealt([StratifiedGroupKFold, GroupKFold], labels, clips, n_splits, n_repeats, seed)
 
 
 def plain_folds(

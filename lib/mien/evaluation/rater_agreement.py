@@ -22,6 +22,7 @@ ONE_LABEL = "undefined: everybody used the same one label"
 NO_IMAGE = "undefined: no image was labelled by all of them"
 
 
+#: What `rater_agreement` returns.
 Agreement = namedtuple("Agreement", ["pairs", "groups"])
 
 
@@ -47,8 +48,7 @@ def rater_agreement(
     once = ratings.drop_duplicates(["file_name", "rater"], keep="last")
     wide = once.pivot(index="file_name", columns="rater", values="label")
     wide, raters = wide.reindex(ratings["file_name"].unique()), list(wide)
-    taken = sorted(models.keys() & set(raters))
-    if taken:
+    if taken := sorted(models.keys() & set(raters)):
         raise DataError(f"{taken[0]!r} is the name of a rater and of a model; rename the rater")
     for name, answers in models.items():
         wide[name] = pd.Series(dict(answers), dtype=object)
