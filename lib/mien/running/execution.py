@@ -28,12 +28,11 @@ _leaving = threading.Event()
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a notebook failed: the cell (counted from 1), its source, the error and its text."""
+    """Why a notebook failed; of a cell that did, its place (counted from 1) and its source, too."""
 
-    cell: int
-    source: str
-    error: str
     message: str
+    cell: int = 0
+    source: str = ""
 
 
 def execute(job: dict[str, Any]) -> Failure | None:
@@ -51,16 +50,16 @@ def execute(job: dict[str, Any]) -> Failure | None:
             return None
         except PapermillExecutionError as failed:
             cell = (failed.cell_index or 0) + 1
-            return Failure(cell, failed.source, failed.ename, str(failed.evalue))
+            return Failure(f"{failed.ename}: {failed.evalue}", cell, failed.source)
         except DeadKernelError:
-            return Failure(0, "", "DeadKernel", "the notebook's kernel died (out of memory?)")
+            return Failure("the notebook's kernel died (out of memory?)")
         except OSError as error:
-            return Failure(0, "", type(error).__name__, str(error))
+            return Failure(str(error))
         except RuntimeError as error:
             # Several kernels that start at once may pick the same port (papermill issue 511);
             # the one that loses it dies before it answers.
             if attempt + 1 == _ATTEMPTS or _leaving.is_set():
-                return Failure(0, "", "NoKernel", f"the notebook's kernel does not start: {error}")
+                return Failure(f"the notebook's kernel does not start: {error}")
             time.sleep(attempt)
     return None
 
@@ -128,14 +127,14 @@ def in_child(
                 process.stdin.flush()
             while process.poll() is None and not stopping.wait(_LOOK_SECONDS):
                 if time.monotonic() > late:
-                    text = f"it was not done after {minutes:g} minutes, the limit (--minutes)"
-                    return Failure(0, "", "TimeLimit", text)
+                    told = f"it was not done after {minutes:g} minutes, the limit (--minutes)"
+                    return Failure(told)
         finally:
             system.end(process, _PATIENCE_SECONDS)
-        if told := _lines(answer):
-            failure = json.loads(told[-1])
+        if answers := _lines(answer):
+            failure = json.loads(answers[-1])
             return Failure(**failure) if failure else None
-        return Failure(0, "", "Died", (_lines(complaints) or ["the process was killed"])[-1])
+        return Failure((_lines(complaints) or ["the process was killed"])[-1])
 
 
 def _lines(file: IO[bytes]) -> list[str]:

@@ -79,13 +79,12 @@ def harmless_html(html: str) -> str:
 
 
 def _allowed(tag: str, name: str, value: str) -> bool:
-    if name == "id":
-        return tag in _HEADINGS
-    if name == "src":
-        return tag == "img" and value.startswith("data:image/")
-    if name == "href":
-        return tag == "a" and not value.lstrip().lower().startswith("data:")
-    return name in _ATTRIBUTES or name.startswith(("aria-", "data-"))
+    on_some = {
+        "id": tag in _HEADINGS,
+        "src": tag == "img" and value.startswith("data:image/"),
+        "href": tag == "a" and not value.lstrip().lower().startswith("data:"),
+    }
+    return on_some.get(name, name in _ATTRIBUTES or name.startswith(("aria-", "data-")))
 
 
 TEMPLATES = Path(__file__).parent / "templates"

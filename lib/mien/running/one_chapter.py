@@ -72,12 +72,8 @@ def leave_chapter_out(study: Study, plan: ChapterPlan, missing: Mapping[str, str
     target = results.notebook_path(study.folder, plan.notebook)
     target.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(_cells_that_can_run(plan, missing), target)
-    metrics = {
-        "part": plan.part,
-        "model": name_of(plan.part, study.designed or "openface"),
-        "scores": [],
-        "seconds": {},
-    }
+    model = name_of(plan.part, study.designed or "openface")
+    metrics = {"part": plan.part, "model": model, "scores": [], "seconds": {}}
     results.save(study.folder, plan.part, metrics | {"skipped": missing[plan.part]})
 
 
@@ -88,7 +84,7 @@ def failure_text(folder: Path, plan: ChapterPlan, failure: execution.Failure) ->
         return f"{title} stopped: {failure.message}"
     cell = "\n".join(f"    {line}" for line in failure.source.rstrip().splitlines())
     return (
-        f"{title} stopped in cell {failure.cell}:\n{cell}\n\n{failure.error}: {failure.message}\n"
+        f"{title} stopped in cell {failure.cell}:\n{cell}\n\n{failure.message}\n"
         f"the executed notebook is shown in {folder / pages.FAILURE}"
     )
 
