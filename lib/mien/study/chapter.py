@@ -28,6 +28,9 @@ from mien.study import profiles, provenance, results
 from mien.study.data_check import designed, gaps, person_of
 from mien.study.parameters import BY_PART, Study, data_paths, make_study, without_folders
 
+#: Modules on whose code results may depend, with their folder; drawn faces are compared by content.
+_FOLDER = re.compile(r"^mien\.(?!synthetic|exercises)(\w+)\.", re.MULTILINE)
+
 
 class Chapter:
     """One chapter of a study, from its parameters to its results.
@@ -332,7 +335,7 @@ class Chapter:
     ) -> None:
         """Write this chapter's results: metrics and ``more``, predictions, what was put aside."""
         if get_ipython() is not None:  # a kernel of its own: what is loaded, the notebook loaded
-            for folder in sorted({name.split(".")[1] for name in sys.modules if _in_folder(name)}):
+            for folder in sorted(set(_FOLDER.findall("\n".join(sys.modules)))):
                 self._declared("library", folder)
         for score in scores:
             if score["set"].startswith("PrivateTest") and score not in self._private_scores:
@@ -372,8 +375,3 @@ def _writes_to(study: Study) -> Path:
     if not (study.out or here.is_relative_to(project.project_root())):
         folder = here / "reports" / study.name
     return folder / "interactive"
-
-
-def _in_folder(name: str) -> bool:
-    """Whether a result may depend on a module's code: drawn faces are compared by content."""
-    return bool(re.match(r"mien\.(?!synthetic|exercises)\w+\.", name))

@@ -16,20 +16,8 @@ import pandas as pd
 from mien import project, system
 
 #: The packages whose versions can change a number.
-PACKAGES = (
-    "mien",
-    "numpy",
-    "pandas",
-    "scipy",
-    "scikit-learn",
-    "scikit-learn-intelex",
-    "statsmodels",
-    "tensorflow",
-    "keras",
-    "Pillow",
-    "papermill",
-    "nbconvert",
-)
+PACKAGES = ["mien", "numpy", "pandas", "scipy", "scikit-learn", "scikit-learn-intelex"]
+PACKAGES += ["statsmodels", "tensorflow", "keras", "Pillow", "papermill", "nbconvert"]
 
 
 def private_reads() -> pd.DataFrame:
@@ -91,15 +79,8 @@ def git_state() -> dict[str, Any]:
 
 def thread_variables(threads: int) -> dict[str, str]:
     """Return the environment variables that cap the threads of every numerical library at this."""
-    names = (
-        "OMP_NUM_THREADS",
-        "OPENBLAS_NUM_THREADS",
-        "MKL_NUM_THREADS",
-        "NUMEXPR_NUM_THREADS",
-        "LOKY_MAX_CPU_COUNT",
-        "TF_NUM_INTRAOP_THREADS",
-        "TF_NUM_INTEROP_THREADS",
-    )
+    names = [f"{library}_NUM_THREADS" for library in ("OMP", "OPENBLAS", "MKL", "NUMEXPR")]
+    names += ["LOKY_MAX_CPU_COUNT", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"]
     return {**dict.fromkeys(names, str(threads)), "OMP_WAIT_POLICY": "PASSIVE"}
 
 
