@@ -7,6 +7,7 @@ import pandas as pd
 
 from mien.evaluation.scores import score_set
 from mien.study import results
+from mien.study.parameters import Study
 from mien.sweep import planning
 from mien.sweep.runs import Status
 
@@ -16,21 +17,20 @@ FACES, REPEATS, FOLDS = 60, 2, 5
 
 def write_sweep(out: Path, *items: str, failed: str = "") -> tuple[planning.Sweep, dict]:
     """Write the runs of a sweep of the demo study; the run called ``failed`` has failed."""
-    planned = planning.plan("notebooks/studies/demo.yaml", planning.read_grid(items), out=str(out))
+    planned = planning.plan("notebooks/studies/demo.yaml", items, out=str(out))
     statuses = {}
     for run in planned.runs:
-        status = Status(run.label, "done", 61.5, "", "here")
-        if run.label == failed:
-            status = Status(run.label, "failed", 3, "chapter B1 stopped in cell 4:\n<b>no</b>")
+        status = Status(run.name, "done", 61.5, "", "here")
+        if run.name == failed:
+            status = Status(run.name, "failed", 3, "chapter B1 stopped in cell 4:\n<b>no</b>")
         else:
-            write_run(Path(run.study.out), run)
-        statuses[run.label] = status
+            write_run(Path(run.out), run)
+        statuses[run.name] = status
     return planned, statuses
 
 
-def write_run(folder: Path, run: planning.Run) -> None:
+def write_run(folder: Path, study: Study) -> None:
     """Write the results of a run; its skill grows with fine_tune_rate (B3) and hog_cell (A1)."""
-    study = run.study
     crowd = np.random.default_rng(study.seed)
     private = _answers(crowd, 200, 0.6 + 0.02 * study.hog_cell, "PrivateTest-deduplicated")
     public = _answers(crowd, 200, 0.6 + 0.02 * study.hog_cell, "PublicTest")

@@ -145,9 +145,7 @@ def sweep(
 
     if scheduler and jobs > 1:
         raise ParameterError("--jobs is for this machine, --scheduler for a cluster; leave one out")
-    planned = planning.plan(
-        study_file, planning.read_grid(grid), settings=settings or [], out=out, only=only
-    )
+    planned = planning.plan(study_file, grid, settings=settings or [], out=out, only=only)
     if not scheduler:
         threads = threads or max(1, system.cores() // jobs)
     pool = runs.dask_cluster(scheduler) if scheduler else ThreadPoolExecutor(jobs)

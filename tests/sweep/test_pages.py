@@ -50,9 +50,10 @@ def test_every_finished_run_is_linked_and_the_failed_one_says_why(page, parsed):
 
 def test_figures_say_what_they_show(parsed):
     alts = [image["alt"] for image in parsed.select("img")]
-    assert any(
-        "NN-FineTuned on target-labelled" in alt and "fine_tune_rate 0.3 " in alt for alt in alts
-    )
+    (alt,) = (alt for alt in alts if "NN-FineTuned on target-labelled" in alt)
+    rows = [row for row in parsed.select("tr") if "fine_tune_rate" in row.get_text()]
+    told = [row.select("td")[2].get_text() for row in rows if "labelled" in row.get_text()]
+    assert len(told) == 2 and all(f"{accuracy[:-1]} %" in alt for accuracy in told)
 
 
 def test_a_sweep_without_a_finished_run_still_has_a_page(tmp_path):
@@ -66,6 +67,12 @@ def test_many_settings_are_drawn_as_the_best_twenty(tmp_path):
     swept = sample_sweep.write_sweep(tmp_path, f"fine_tune_rate={rates}")
     text = pages.render(*swept).read_text(encoding="utf-8")
     assert "The 20 best settings of NN-FineTuned" in text
+
+
+def test_who_is_not_ahead_is_told_a_tie(tmp_path):
+    swept = sample_sweep.write_sweep(tmp_path, "fine_tune_rate=0.01,0.010001")
+    text = BeautifulSoup(pages.render(*swept).read_text("utf-8"), "html.parser").get_text()
+    assert "a tie with fine_tune_rate 0.010001" in text and "0.0 points over" not in text
 
 
 @pytest.fixture(scope="module")

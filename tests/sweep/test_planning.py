@@ -5,27 +5,20 @@ import errno
 import signal
 import subprocess
 import sys
-from dataclasses import replace
 
 import filelock
 import pytest
 import tiny_project
 
 from mien.errors import MienError, ParameterError
+from mien.running.scheduler import ChapterFailed
 from mien.sweep import planning, runs
-from mien.sweep.planning import Task
-from mien.sweep.runs import run_task
 
 STUDY = "notebooks/studies/demo.yaml"
 
 
 def planned(tmp_path, *items, **options) -> planning.Sweep:
-    return planning.plan(STUDY, planning.read_grid(items), out=str(tmp_path), **options)
-
-
-def script(task: Task, code: str) -> Task:
-    """Return the task with another program in the place of ``mien run``."""
-    return replace(task, command=("-c", code))
+    return planning.plan(STUDY, items, out=str(tmp_path), **options)
 
 
 @pytest.mark.parametrize(
@@ -39,9 +32,8 @@ def script(task: Task, code: str) -> Task:
         (["seed=0", "seed=1"], [], "twice"),
         (["learning_rate=0.1,1e-1"], [], "twice"),
         (["out=a,b"], [], "places its runs"),
-        (["target=a,b"], [], "mien compare STUDY STUDY"),
+        (["target=a,b"], [], "by mien compare STUDY STUDY"),
         (["seed=0,1"], ["seed=3"], "both"),
-        ([], [], "--grid"),
     ],
 )
 def test_what_is_not_allowed_is_refused_before_anything_runs(tmp_path, items, settings, said):
@@ -52,10 +44,10 @@ def test_what_is_not_allowed_is_refused_before_anything_runs(tmp_path, items, se
 
 def test_a_grid_is_a_product_of_checked_studies(tmp_path):
     found = planned(tmp_path, "seed=0,1", "learning_rate=1e-3,0.01", settings=["epochs=2"])
-    points = {(run.study.seed, run.study.learning_rate, run.study.epochs) for run in found.runs}
+    points = {(run.seed, run.learning_rate, run.epochs) for run in found.runs}
     assert points == {(0, 0.001, 2), (1, 0.001, 2), (0, 0.01, 2), (1, 0.01, 2)}
-    folders = {run.study.folder for run in found.runs}
-    assert folders == {tmp_path / "runs" / run.label for run in found.runs}
+    folders = {run.folder for run in found.runs}
+    assert folders == {tmp_path / "runs" / run.name for run in found.runs}
     assert found.command == (
         "mien sweep demo --grid seed=0,1 --grid learning_rate=1e-3,0.01 --set epochs=2"
     )
@@ -63,7 +55,7 @@ def test_a_grid_is_a_product_of_checked_studies(tmp_path):
 
 def test_labels_are_names_of_folders_and_never_the_same(tmp_path):
     found = planned(tmp_path, "fer2013=demo,/home/a b/c,/home/a-b/c", "seed=0,1")
-    labels = [run.label for run in found.runs]
+    labels = [run.name for run in found.runs]
     assert len(set(labels)) == 6
     assert all("/" not in label and " " not in label and len(label) <= 64 for label in labels)
 
@@ -71,7 +63,7 @@ def test_labels_are_names_of_folders_and_never_the_same(tmp_path):
 def test_neighbours_have_little_in_common(tmp_path):
     """B3 alone depends on its rate, everything on the seed: seeds start side by side."""
     found = planned(tmp_path, "seed=0,1", "fine_tune_rate=0.001,0.01")
-    assert [run.study.seed for run in found.runs] == [0, 1, 0, 1]
+    assert [run.seed for run in found.runs] == [0, 1, 0, 1]
 
 
 def test_a_parameter_concerns_its_chapter_and_those_that_read_it():
@@ -82,49 +74,57 @@ def test_a_parameter_concerns_its_chapter_and_those_that_read_it():
 
 
 @pytest.fixture
-def task(tmp_path) -> Task:
-    return Task("one", (), str(tmp_path), tmp_path / "one.log", tmp_path / "stop", threads=1)
+def folder(tmp_path):
+    (tmp_path / "logs").mkdir()
+    return tmp_path
 
 
-def test_a_run_says_how_it_ended_and_how_many_threads_it_had(task):
-    assert run_task(script(replace(task, threads=3), "import sys; print(sys.argv)")).state == "done"
-    assert task.log.read_text() == "['-c', '--threads', '3']\n"
-    failed = run_task(script(task, "print('x\\nmien: chapter B1 stopped\\nbecause'); exit(1)"))
+def run_code(folder, code, *, here=".", threads=0):
+    """Run a program in the place of ``mien run``."""
+    return runs.run_task("one", ("-c", code), folder, here, threads)
+
+
+def test_a_run_says_how_it_ended_and_how_many_threads_it_had(folder):
+    assert run_code(folder, "import sys; print(sys.argv)", threads=3).state == "done"
+    assert (folder / "logs" / "one.log").read_text() == "['-c', '--threads', '3']\n"
+    failed = run_code(folder, "print('x\\nmien: chapter B1 stopped\\nbecause'); exit(1)")
     assert (failed.state, failed.message) == ("failed", "chapter B1 stopped\nbecause")
-    killed = run_task(script(task, "import os; print('last', flush=True); os.kill(os.getpid(), 9)"))
+    killed = run_code(folder, "import os; print('last', flush=True); os.kill(os.getpid(), 9)")
     assert killed.message == "last\nmien run ended with signal 9"
 
 
-def test_a_run_on_a_worker_without_the_folder_fails_in_words(task):
-    lost = run_task(script(replace(task, cwd="/no/such/folder"), "pass"))
+def test_a_run_on_a_worker_without_the_folder_fails_in_words(folder):
+    lost = run_code(folder, "pass", here="/no/such/folder")
     assert lost.state == "failed" and "/no/such/folder" in lost.message
-
-
-WORKING = "from mien import system; system.end_with_stdin(); print('on', flush=True); import time;"
-WORKING += "time.sleep(600)"
-
-
-def test_a_run_ends_when_the_sweep_says_so(task):
-    with cf.ThreadPoolExecutor() as pool:
-        future = pool.submit(run_task, script(task, WORKING))
-        tiny_project.wait_until(lambda: task.log.exists() and task.log.read_text())
-        task.stop.touch()
-        assert future.result().state == "stopped"
-    assert run_task(script(task, "raise SystemExit('must not begin')")).state == "stopped"
-
-
-def test_a_run_dies_with_its_worker(task):
-    code = "from pathlib import *; from mien.sweep.runs import *; "
-    code += f"run_task({script(task, ONLY_PID)!r})"
-    with subprocess.Popen([sys.executable, "-c", code]) as worker:
-        tiny_project.wait_until(lambda: task.log.exists() and task.log.read_text().endswith("\n"))
-        child = int(task.log.read_text())
-        worker.send_signal(signal.SIGKILL)
-    tiny_project.wait_until(lambda: not tiny_project.lives(child))
 
 
 ONLY_PID = "import os, time; from mien import system; system.end_with_stdin();"
 ONLY_PID += "print(os.getpid(), flush=True); time.sleep(600)"
+
+
+def pid_in(log) -> int:
+    """Return what a run has printed, as soon as it has."""
+    tiny_project.wait_until(lambda: log.exists() and log.read_text().endswith("\n"))
+    return int(log.read_text())
+
+
+def test_a_run_ends_when_the_sweep_says_so(folder):
+    with cf.ThreadPoolExecutor() as pool:
+        future = pool.submit(run_code, folder, ONLY_PID)
+        child = pid_in(folder / "logs" / "one.log")
+        (folder / runs.STOP).touch()
+        assert future.result().state == "stopped"
+    assert not tiny_project.lives(child)
+    assert run_code(folder, "raise SystemExit('must not begin')").state == "stopped"
+
+
+def test_a_run_dies_with_its_worker(folder):
+    code = "from pathlib import *; from mien.sweep.runs import *; "
+    code += f"run_task('one', ('-c', {ONLY_PID!r}), {folder!r}, '.', 0)"
+    with subprocess.Popen([sys.executable, "-c", code]) as worker:
+        child = pid_in(folder / "logs" / "one.log")
+        worker.send_signal(signal.SIGKILL)
+    tiny_project.wait_until(lambda: not tiny_project.lives(child))
 
 
 def test_a_second_sweep_in_the_same_folder_is_refused(tmp_path):
@@ -139,17 +139,20 @@ def test_a_second_sweep_in_the_same_folder_is_refused(tmp_path):
 
 def test_a_full_disk_ends_the_runs_and_is_told_in_words(tmp_path, monkeypatch):
     found = planned(tmp_path, "seed=0,1")
-    scripts = [script(task, ONLY_PID) for task in found.tasks(1, "t")]
-    monkeypatch.setattr(planning.Sweep, "tasks", lambda *arguments: scripts)
+    monkeypatch.setattr(planning.Sweep, "arguments", lambda *_: ("-c", ONLY_PID))
+    children = []
 
     def full(status):
-        tiny_project.wait_until(lambda: scripts[0].log.read_text().endswith("\n"))
+        children.append(pid_in(tmp_path / "logs" / "seed-0.log"))
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with cf.ThreadPoolExecutor(1) as pool, pytest.raises(runs.DiskTrouble, match="No space"):
+    with (
+        cf.ThreadPoolExecutor(1) as pool,
+        pytest.raises(ChapterFailed, match="No space left"),
+    ):
         runs.run(found, pool, tell=full)
-    assert not tiny_project.lives(int(scripts[0].log.read_text().split()[0]))
-    assert not scripts[1].log.exists()
+    assert not tiny_project.lives(children[0])
+    assert not (tmp_path / "logs" / "seed-1.log").exists()
 
 
 @pytest.fixture(scope="module")
@@ -182,9 +185,8 @@ def test_ctrl_c_ends_every_run_and_the_rest_can_be_taken_up(project, tmp_path):
     process.send_signal(signal.SIGINT)
     out, error = process.communicate(timeout=tiny_project.PATIENCE)
     assert process.returncode == 130
-    assert error.strip().startswith("mien: stopped"), out + error
+    assert error.strip() == "mien: stopped", out + error
     tiny_project.wait_until(lambda: not tiny_project.lives(kernel))
-    assert not list(tmp_path.glob(".stop-*"))
     project.release()
     assert project.sweep(tmp_path, *grid).returncode == 0
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import sample_sweep
 from scipy import stats
+from scipy.special import expit, logit
 
 from mien.evaluation.intervals import (
     accuracy_interval,
@@ -14,8 +15,13 @@ from mien.evaluation.intervals import (
     mean_of_rates,
 )
 from mien.study import results
-from mien.sweep.planning import dependants
-from mien.sweep.scores import Board, boards, held_out
+from mien.sweep import scores
+
+
+def boards_of(planned) -> dict:
+    """The boards of a sweep by part and set."""
+    found = scores.boards(scores.read(planned.runs, planned.grid))
+    return {(board["part"].iloc[0], board["set"].iloc[0]): board for board in found}
 
 
 @pytest.fixture(scope="module")
@@ -24,30 +30,33 @@ def swept(tmp_path_factory):
     planned, _ = sample_sweep.write_sweep(
         out, "seed=0,1,2", "hog_cell=4,8", "fine_tune_rate=0.01,0.3"
     )
-    return planned.runs, boards(planned.runs, dependants(list(planned.grid)))
+    return planned, boards_of(planned)
 
 
 def test_runs_that_share_a_chapter_count_once(swept):
     _, found = swept
-    assert found["A1", "PublicTest"].settings["runs"].to_dict() == {
-        "hog_cell 4": 3,
-        "hog_cell 8": 3,
-    }
-    assert found["B1", "PublicTest"].settings["runs"].to_dict() == {"as the study says": 3}
-    assert found["B3", "target-labelled"].names == ("fine_tune_rate",)
-    assert len(found["B3", "target-labelled"].draws) == 6
+    runs = {key: scores.settings(board)["runs"].to_dict() for key, board in found.items()}
+    assert runs["A1", "PublicTest"] == {"hog_cell 4": 3, "hog_cell 8": 3}
+    assert runs["B1", "PublicTest"] == {"as the study says": 3}
+    assert runs["B3", "target-labelled"] == {"fine_tune_rate 0.01": 3, "fine_tune_rate 0.3": 3}
 
 
 def test_only_publictest_and_labelled_faces_are_looked_at(swept):
     _, found = swept
     assert {set_ for _, set_ in found} == {"PublicTest", "target-labelled"}
-    assert found["A1", "PublicTest"].chooses and found["B3", "target-labelled"].chooses
+    assert scores.chooses(found["A1", "PublicTest"])
+    assert scores.chooses(found["B3", "target-labelled"])
+
+
+def test_of_the_models_that_a1_tries_the_best_counts(swept):
+    _, found = swept
+    assert found["A1", "PublicTest"]["accuracy"].min() > 0.6  # another one has about 0.5
 
 
 def test_seeds_on_the_same_images_get_the_images_part_too(swept):
     board = swept[1]["A1", "PublicTest"]
-    values = board.draws.loc[board.draws["setting"] == "hog_cell 8", "accuracy"]
-    row = board.settings.loc["hog_cell 8"]
+    values = board.loc[board["setting"] == "hog_cell 8", "accuracy"]
+    row = scores.settings(board).loc["hog_cell 8"]
     assert row["interval"] == "t over images and seeds"
     assert [row["low"], row["high"]] == pytest.approx(accuracy_interval(mean_of_rates(values, 200)))
     assert row["spread"] == pytest.approx(values.std(ddof=1))
@@ -57,8 +66,8 @@ def answers_of(runs, part: str, rate: float) -> tuple[np.ndarray, np.ndarray]:
     """Mean correctness (seeds, faces) of the runs of a setting, and the faces' clips."""
     rows = []
     for run in runs:
-        if run.study.fine_tune_rate == rate and run.study.hog_cell == 4:
-            table = results.load_table(run.study.folder, part, "repeats")
+        if run.fine_tune_rate == rate and run.hog_cell == 4:
+            table = results.load_table(run.folder, part, "repeats")
             right = (table["truth"] == table["predicted"]).groupby(table["file_name"]).mean()
             rows.append(right)
             clips = (
@@ -68,9 +77,9 @@ def answers_of(runs, part: str, rate: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def test_the_interval_on_the_person_is_over_clips_and_seeds(swept):
-    runs, found = swept
-    row = found["B3", "target-labelled"].settings.loc["fine_tune_rate 0.3"]
-    right, clips = answers_of(runs, "B3", 0.3)
+    planned, found = swept
+    row = scores.settings(found["B3", "target-labelled"]).loc["fine_tune_rate 0.3"]
+    right, clips = answers_of(planned.runs, "B3", 0.3)
     assert right.shape == (3, 60)
     assert row["interval"] == "t over clips and seeds"
     expected = accuracy_interval(clustered_mean(right, clips))
@@ -81,10 +90,10 @@ def test_the_interval_on_the_person_is_over_clips_and_seeds(swept):
 
 
 def test_the_lead_is_paired_over_clips_and_seeds(swept):
-    runs, found = swept
-    second, gap, bounds = found["B3", "target-labelled"].lead()
-    best, clips = answers_of(runs, "B3", 0.3)
-    other, _ = answers_of(runs, "B3", 0.01)
+    planned, found = swept
+    second, gap, bounds = scores.lead(found["B3", "target-labelled"])
+    best, clips = answers_of(planned.runs, "B3", 0.3)
+    other, _ = answers_of(planned.runs, "B3", 0.01)
     assert second == "fine_tune_rate 0.01"
     expected = clustered_mean(best - other, clips)
     assert gap == pytest.approx(expected.value)
@@ -93,23 +102,27 @@ def test_the_lead_is_paired_over_clips_and_seeds(swept):
 
 def test_seeds_that_read_other_faces_are_independent(swept):
     _, found = swept
-    draws = found["B3", "target-labelled"].draws.copy()
-    draws["data"] = draws["seed"].astype(str)
-    board = Board("B3", "target-labelled", ("fine_tune_rate",), draws)
-    row = board.settings.loc["fine_tune_rate 0.3"]
-    values = draws.loc[draws["setting"] == "fine_tune_rate 0.3", "accuracy"]
-    expected = stats.t.interval(0.95, 2, values.mean(), stats.sem(values))
-    assert row["interval"] == "Student's t over seeds"
-    assert row["low"] == pytest.approx(max(0, expected[0]))
-    assert row["high"] == pytest.approx(min(1, expected[1]))
+    board = found["B3", "target-labelled"].assign(data=lambda runs: runs["seed"].astype(str))
+    row = scores.settings(board).loc["fine_tune_rate 0.3"]
+    by_seed = board.pivot(index="seed", columns="setting", values="accuracy")
+    values = by_seed["fine_tune_rate 0.3"].to_numpy()
+    half = stats.t.ppf(0.975, 2) * stats.sem(values)  # on the log odds, which stay in 0..1
+    slope = values.mean() * (1 - values.mean())
+    expected = expit(logit(values.mean()) + np.array([-half, half]) / slope)
+    assert row["interval"] == "t over seeds"
+    assert [row["low"], row["high"]] == pytest.approx(expected)
+    gaps = values - by_seed["fine_tune_rate 0.01"]
+    _, gap, bounds = scores.lead(board)
+    assert gap == pytest.approx(gaps.mean())
+    assert bounds == pytest.approx(stats.t.interval(0.95, 2, gaps.mean(), stats.sem(gaps)))
 
 
 def test_one_run_keeps_its_own_interval(tmp_path):
     planned, _ = sample_sweep.write_sweep(tmp_path, "hog_cell=4,8")
-    board = boards(planned.runs, dependants(["hog_cell"]))["A1", "PublicTest"]
-    assert set(board.settings["interval"]) == {"Wilson"}
-    assert board.settings["spread"].isna().all()
-    assert board.lead()[2] is None
+    board = boards_of(planned)["A1", "PublicTest"]
+    assert set(scores.settings(board)["interval"]) == {"Wilson"}
+    assert scores.settings(board)["spread"].isna().all()
+    assert scores.lead(board)[2] is None
 
 
 def _rewrite(folder: Path, part: str, change) -> None:
@@ -126,25 +139,29 @@ def _rewrite(folder: Path, part: str, change) -> None:
 def test_what_is_held_out_never_chooses(tmp_path, set_):
     """The chosen settings stay the same when held-out scores say the opposite."""
     planned, _ = sample_sweep.write_sweep(tmp_path, "hog_cell=4,8", "fine_tune_rate=0.01,0.3")
-    runs, parts = planned.runs, dependants(list(planned.grid))
-    before = {key: board.best for key, board in boards(runs, parts).items() if board.chooses}
-    for run in runs:
+
+    def chosen() -> dict:
+        found = boards_of(planned)
+        return {key: scores.best(own) for key, own in found.items() if scores.chooses(own)}
+
+    before = chosen()
+    for run in planned.runs:
         for part in ("A1", "A2", "B1", "B3"):
 
             def turn(score):
                 if score["set"] == set_:
                     score["accuracy"] = 1 - score["accuracy"]
 
-            _rewrite(run.study.folder, part, turn)
-    after = {key: board.best for key, board in boards(runs, parts).items() if board.chooses}
-    assert before == after
+            _rewrite(run.folder, part, turn)
+    assert before == chosen()
     assert before["A1", "PublicTest"] == "hog_cell 8"
     assert before["B3", "target-labelled"] == "fine_tune_rate 0.3"
 
 
 def test_of_held_out_sets_only_the_chosen_settings_are_read(swept):
-    runs, found = swept
-    board = found["A1", "PublicTest"]
-    read = held_out(board, runs, "A1")
-    assert list(read) == ["PrivateTest-deduplicated"]
-    assert list(read["PrivateTest-deduplicated"].settings.index) == [board.best]
+    planned, found = swept
+    known = scores.read(planned.runs, planned.grid)
+    (read,) = scores.held_out(found["A1", "PublicTest"], known)
+    assert set(read["set"]) == {"PrivateTest-deduplicated"} and len(read) == 3
+    assert all("hog_cell-8" in label for label in read["label"])
+    assert list(scores.settings(read).index) == ["hog_cell 8"]

@@ -70,6 +70,13 @@ def test_enough_persons_are_pooled_by_random_effects(persons, tmp_path):
     assert "pooled by random effects" in page.main.get_text()
 
 
+def test_a_tie_is_told_as_one(tmp_path):
+    given = [write_study(tmp_path / name, name, skill=(0.8, 0.8)) for name in ("ann", "bob")]
+    _, page = page_of(given, tmp_path / "to")
+    text = " ".join(page.main.get_text().split())
+    assert text.count(f"a tie with {FOUND[1]}") == 2 and "0.0 points" not in text
+
+
 def test_what_is_not_another_person_alone_is_not_pooled(persons, tmp_path):
     other = write_study(tmp_path / "full", "full", profile="full")
     _, page = page_of([persons[0], other], tmp_path / "one")

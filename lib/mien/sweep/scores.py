@@ -5,15 +5,12 @@ are draws of one setting. It is chosen by PublicTest, or by the answers out of f
 labelled faces; `held_out` reads other sets for the chosen settings only.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+import itertools
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 
 from mien.errors import DataError
 from mien.evaluation.intervals import (
@@ -24,197 +21,156 @@ from mien.evaluation.intervals import (
 )
 from mien.models import MODELS, name_of
 from mien.study import results
-from mien.study.parameters import CHAPTERS
-from mien.sweep.planning import Run
+from mien.study.parameters import BY_PART, Study
+from mien.sweep.planning import dependants
 
-#: The sets that choose nothing.
+#: The sets that may be looked at for every setting, and those that choose nothing.
+LOOKED_AT = ("PublicTest", "target-labelled")
 HELD_OUT = ("PrivateTest-deduplicated", "target-unknown")
 
-#: How an interval was made: from clips and seeds, from images and seeds, from the seeds alone.
-CLIPS_AND_SEEDS = "t over clips and seeds"
-IMAGES_AND_SEEDS = "t over images and seeds"
-OVER_SEEDS = "Student's t over seeds"
+#: What a setting is called where nothing of the grid but the seed concerns a chapter.
+UNVARIED = "as the study says"
 
 
-@dataclass(frozen=True)
-class Board:
-    """The scores of one part on one set.
+def read(runs: Sequence[Study], grid: Iterable[str]) -> pd.DataFrame:
+    """Return the scores of runs: a row for every run of every part on every set.
 
-    ``names`` are the parameters of the grid, the seed aside, that can change these scores.
-    ``draws`` has one row for every setting and seed: the values of ``names``, ``seed``, ``label``,
-    ``model``, ``folder``, ``n``, ``data`` (fingerprints of what was read), ``accuracy``,
-    ``f1_macro`` and the run's own interval (``low``, ``high``, ``method``).
+    ``part``, ``set``, ``model``; ``setting``, the values of those parameters of the ``grid``, the
+    seed aside, that can change these scores; ``seed``, ``label``, ``folder``, ``data``
+    (fingerprints of what was read), ``n``, ``accuracy``, ``f1_macro`` and the run's own 95 %
+    interval (``low``, ``high``, ``method``). What no run has is left out.
     """
-
-    part: str
-    set: str
-    names: tuple[str, ...]
-    draws: pd.DataFrame
-
-    @property
-    def model(self) -> str:
-        """The name of the model that was scored, of several where the grid varies it."""
-        return " / ".join(dict.fromkeys(self.draws["model"]))
-
-    @property
-    def chooses(self) -> bool:
-        """Whether the settings of the model are chosen by this score."""
-        return MODELS[name_of(self.part)].chosen_on == (self.part, self.set)
-
-    @cached_property
-    def settings(self) -> pd.DataFrame:
-        """One row for every setting, in the grid's order, by the setting's name.
-
-        ``runs``, ``accuracy`` and ``f1_macro`` (means over the runs), ``spread`` and ``f1_spread``
-        (standard deviations), ``low``, ``high``, ``interval`` (95 %, and how it was made).
-        """
-        rows = {}
-        for name, runs in self.draws.groupby("setting", sort=False):
-            low, high, kind = self._interval(runs)
-            rows[name] = {
-                "runs": len(runs),
-                "accuracy": runs["accuracy"].mean(),
-                "spread": runs["accuracy"].std(ddof=1),
-                "low": low,
-                "high": high,
-                "interval": kind,
-                "f1_macro": runs["f1_macro"].mean(),
-                "f1_spread": runs["f1_macro"].std(ddof=1),
-            }
-        return pd.DataFrame.from_dict(rows, orient="index").rename_axis("setting")
-
-    @property
-    def best(self) -> str:
-        """The setting of the highest mean accuracy; of equals the first in the grid."""
-        return str(self.settings["accuracy"].idxmax())
-
-    def lead(self) -> tuple[str, float, list[float] | None] | None:
-        """Return by how much the best setting leads the next: its name, difference, interval.
-
-        The interval (95 %) is that of the differences over the seeds that both ran with, and over
-        the clips where the answers to each face were kept; None with fewer than two seeds. None
-        where there is no other setting.
-        """
-        others = self.settings["accuracy"].drop(self.best)
-        if others.empty:
-            return None
-        second = str(others.idxmax())
-        by_seed = self.draws.pivot(index="seed", columns="setting", values="accuracy")
-        gap = float(self.settings["accuracy"][self.best] - others[second])
-        shared = by_seed[[self.best, second]].dropna().index
-        if len(shared) < 2:
-            return second, gap, None
-        runs = self.draws[self.draws["seed"].isin(shared)].sort_values("seed")
-        first, other = (runs[runs["setting"] == name] for name in (self.best, second))
-        faces = self._faces(pd.concat([first, other]))
-        if faces is None:
-            gaps = (by_seed[self.best] - by_seed[second])[shared].to_numpy()
-            return second, gap, _t_interval(gaps)
-        right, clips = faces
-        return second, gap, difference_interval(
-            clustered_mean(right[: len(shared)] - right[len(shared) :], clips)
-        )  # fmt: skip
-
-    def _interval(self, runs: pd.DataFrame) -> tuple[float, float, str]:
-        if len(runs) == 1:
-            run = runs.iloc[0]
-            return run["low"], run["high"], run["method"]
-        faces = self._faces(runs)
-        if faces is not None:
-            return *accuracy_interval(clustered_mean(*faces)), CLIPS_AND_SEEDS
-        if runs["data"].nunique() == 1 and not self.set.startswith("target"):
-            mean = mean_of_rates(runs["accuracy"], int(runs["n"].iloc[0]))
-            return *accuracy_interval(mean), IMAGES_AND_SEEDS
-        low, high = _t_interval(runs["accuracy"].to_numpy())
-        return max(0.0, low), min(1.0, high), OVER_SEEDS
-
-    def _faces(self, runs: pd.DataFrame) -> tuple[np.ndarray, np.ndarray] | None:
-        """Correctness (runs, faces) of the same faces, and their clips; None where not kept."""
-        if self.set != "target-labelled" or runs["data"].nunique() > 1:
-            return None
-        found = [_face_means(folder, self.part) for folder in runs["folder"]]
-        if any(face is None or not face.index.equals(found[0].index) for face in found):
-            return None
-        return np.stack(found), found[0].index.get_level_values("clip").to_numpy()
-
-
-def boards(
-    runs: Sequence[Run], dependants: Mapping[str, frozenset[str]]
-) -> dict[tuple[str, str], Board]:
-    """Return the scores of every part on the sets that may be looked at for every setting.
-
-    Runs that differ in nothing that a part depends on (`mien.sweep.planning.dependants`) count
-    once. By part and set, in reading order; what no run has is left out.
-    """
-    found = {}
-    for part in [plan.part for plan in CHAPTERS if name_of(plan.part)]:
-        names = tuple(
-            name for name, parts in dependants.items() if part in parts and name != "seed"
-        )
-        for set_ in ("PublicTest", "target-labelled"):
-            draws = _draws(runs, part, set_, names)
-            if len(draws):
-                found[part, set_] = Board(part, set_, names, draws)
-    return found
-
-
-def held_out(board: Board, runs: Sequence[Run], part: str) -> dict[str, Board]:
-    """Return what the setting that a board chose scored, by ``part``, on what chooses nothing."""
-    chosen = set(board.draws.loc[board.draws["setting"] == board.best, "label"])
-    runs = [run for run in runs if run.label in chosen]
-    found = {}
-    for set_ in HELD_OUT:
-        draws = _draws(runs, part, set_, board.names)
-        if len(draws):
-            found[set_] = Board(part, set_, board.names, draws)
-    return found
-
-
-def _draws(runs: Sequence[Run], part: str, set_: str, names: tuple[str, ...]) -> pd.DataFrame:
-    rows: dict[tuple, dict[str, Any]] = {}
-    for run in runs:
+    concerned, rows = dependants(grid), []
+    for part, run in itertools.product(filter(name_of, BY_PART), runs):
         try:
-            metrics = results.load_metrics(run.study.folder, part)
+            metrics = results.load_metrics(run.folder, part)
         except DataError:
             continue
-        score = _score(metrics, set_)
-        seed = run.values.get("seed", 0)
-        values = {name: run.values[name] for name in names}
-        if score is None or (key := (*values.values(), seed)) in rows:
-            continue
-        low, high = score["accuracy_ci95"]
-        rows[key] = {
-            **values,
-            "setting": ", ".join(f"{name} {value}" for name, value in values.items())
-            or "as the study says",
-            "seed": seed,
-            "label": run.label,
+        varied = [name for name in concerned if name != "seed" and part in concerned[name]]
+        told = {
+            "part": part,
             "model": metrics.get("model") or name_of(part),
-            "folder": run.study.folder,
+            "setting": ", ".join(f"{name} {getattr(run, name)}" for name in varied) or UNVARIED,
+            "seed": run.seed,
+            "label": run.name,
+            "folder": run.folder,
             "data": str(metrics.get("provenance", {}).get("data")),
-            **{key: score[key] for key in ("n", "accuracy", "f1_macro")},
-            **{"low": low, "high": high, "method": score["accuracy_ci95_method"]},
         }
-    return pd.DataFrame(rows.values())
+        # Of the several models that A1 tries, the one that it chose counts.
+        tried = sorted(metrics.get("public", []), key=lambda score: -score["accuracy"])[:1]
+        for name, score in {s["set"]: s for s in (*tried, *metrics["scores"])}.items():
+            (low, high), method = score["accuracy_ci95"], score["accuracy_ci95_method"]
+            rates = {name: score[name] for name in ("n", "accuracy", "f1_macro")}
+            rows.append(told | {"set": name, **rates, "low": low, "high": high, "method": method})
+    return pd.DataFrame(rows)
 
 
-def _score(metrics: Mapping[str, Any], set_: str) -> Mapping[str, Any] | None:
-    """Return the score of a part on a set; of A1's several models the one that it chose."""
-    known = results.scores_by_set(metrics)
-    tried = [score for score in metrics.get("public", []) if score["set"] == set_]
-    return known.get(set_) or max(tried, key=lambda score: score["accuracy"], default=None)
+def boards(scores: pd.DataFrame) -> list[pd.DataFrame]:
+    """Return the rows (`read`) of every part on the sets that may be looked at, in reading order.
+
+    Runs that differ in nothing that a part depends on count once.
+    """
+    if scores.empty:
+        return []
+    rows = scores[scores["set"].isin(LOOKED_AT)]
+    rows = rows.drop_duplicates(["part", "set", "setting", "seed"])
+    return [board for _, board in rows.groupby(["part", "set"], sort=False)]
 
 
-def _face_means(folder: Path, part: str) -> pd.Series | None:
-    """Return the mean correctness of every face, by ``file_name`` and ``clip``."""
+def chooses(board: pd.DataFrame) -> bool:
+    """Return whether the settings of a model are chosen by these scores."""
+    part, set_ = board[["part", "set"]].iloc[0]
+    return MODELS[name_of(part)].chosen_on == (part, set_)
+
+
+def settings(board: pd.DataFrame) -> pd.DataFrame:
+    """Return a row for every setting of a board, in the order of its runs, by the setting's name.
+
+    ``model``, ``set``, ``n``, ``runs``; ``accuracy`` and ``f1_macro`` (means over the runs),
+    ``spread`` and ``f1_spread`` (standard deviations); ``low``, ``high``, ``interval`` (95 %, and
+    how it was made).
+    """
+    groups = board.groupby("setting", sort=False)
+    found = groups.agg(
+        model=("model", "first"),
+        set=("set", "first"),
+        n=("n", "first"),
+        runs=("seed", "size"),
+        accuracy=("accuracy", "mean"),
+        spread=("accuracy", "std"),
+        f1_macro=("f1_macro", "mean"),
+        f1_spread=("f1_macro", "std"),
+    )
+    found[["low", "high", "interval"]] = [_interval(runs) for _, runs in groups]
+    return found
+
+
+def best(board: pd.DataFrame) -> str:
+    """Return the setting of the highest mean accuracy; of equals the first."""
+    return str(_means(board).idxmax())
+
+
+def lead(board: pd.DataFrame) -> tuple[str, float, list[float] | None]:
+    """Return by how much the best setting leads the next: its name, difference, interval.
+
+    The interval (95 %) is that of the differences over the seeds that both ran with, and over the
+    clips where the answers to each face were kept; None with fewer than two seeds.
+    """
+    means = _means(board).nlargest(2)
+    second, gap = str(means.index[1]), float(means.iloc[0] - means.iloc[1])
+    ours, others = (board[board["setting"] == name].set_index("seed") for name in means.index)
+    shared = sorted({*ours.index} & {*others.index})
+    if len(shared) < 2:
+        return second, gap, None
+    (a, b), clusters, _ = _answers(ours.loc[shared], others.loc[shared])
+    return second, gap, difference_interval(clustered_mean(a - b, clusters))
+
+
+def held_out(board: pd.DataFrame, scores: pd.DataFrame) -> list[pd.DataFrame]:
+    """Return what the chosen setting of a board scored on sets that choose nothing."""
+    chosen = best(board)
+    labels = board.loc[board["setting"] == chosen, "label"]
+    rows = scores[scores["label"].isin(labels) & scores["set"].isin(HELD_OUT)]
+    rows = rows[rows["model"].isin(board["model"])].assign(setting=chosen)
+    return [own for _, own in rows.groupby(["part", "set"], sort=False)]
+
+
+def _means(board: pd.DataFrame) -> pd.Series:
+    return board.groupby("setting", sort=False)["accuracy"].mean()
+
+
+def _interval(runs: pd.DataFrame) -> tuple[float, float, str]:
+    first = runs.iloc[0]
+    if len(runs) == 1:
+        return first["low"], first["high"], first["method"]
+    (values,), clusters, how = _answers(runs)
+    mean = clustered_mean(values, clusters)
+    if first["set"].startswith("P") and runs["data"].nunique() == 1:
+        mean, how = mean_of_rates(values, int(first["n"])), "t over images and seeds"
+    return *accuracy_interval(mean), how
+
+
+def _answers(*several: pd.DataFrame) -> tuple[list[np.ndarray], np.ndarray, str]:
+    """Return what each of several settings averages, the clusters of these values, and their name.
+
+    The correctness (runs, faces) of the same labelled faces, by clips; where that was not kept, or
+    each seed read other faces, the runs' accuracies, by seeds.
+    """
+    runs = pd.concat(several)
+    if (runs["set"] == "target-labelled").all() and runs["data"].nunique() == 1:
+        faces = [_face_means(*place) for place in zip(runs["folder"], runs["part"], strict=True)]
+        if all(len(face) and face.index.equals(faces[0].index) for face in faces):
+            clips = faces[0].index.get_level_values("clip").to_numpy()
+            return np.split(np.stack(faces), len(several)), clips, "t over clips and seeds"
+    seeds = np.arange(len(several[0]))
+    return [own["accuracy"].to_numpy() for own in several], seeds, "t over seeds"
+
+
+def _face_means(folder: Path, part: str) -> pd.Series:
+    """Return the mean correctness of every face, by ``file_name`` and ``clip``; empty: not kept."""
     try:
         answers = results.load_table(folder, part, "repeats")
     except DataError:
-        return None
+        return pd.Series()
     right = answers["truth"] == answers["predicted"]
     return right.groupby([answers["file_name"], answers["clip"]]).mean()
-
-
-def _t_interval(values: np.ndarray) -> list[float]:
-    half = stats.t.ppf(0.975, len(values) - 1) * stats.sem(values)
-    return [float(np.mean(values) - half), float(np.mean(values) + half)]

@@ -14,19 +14,15 @@ from statsmodels.stats.meta_analysis import combine_effects
 from mien.errors import DataError, ParameterError
 from mien.report.figures import accuracies
 from mien.report.tables import scoreboard, table
-from mien.report.text import count, escape, interval, listed, percent, points
+from mien.report.text import bullets, count, escape, interval, listed, percent
 from mien.running import pages
-from mien.running.record import Record, now
-from mien.study import provenance, results
+from mien.running.record import Record
+from mien.study import results
 from mien.study.parameters import finished, make_study
+from mien.sweep.pages import SETS, ahead, origin
 
 #: From so many persons on, differences are pooled by random effects; of fewer, persons are counted.
 ENOUGH = 5
-_SETS = {
-    "target-labelled": "the person's labelled faces",
-    "target-unknown": "the unknown faces",
-    "PrivateTest-deduplicated": "PrivateTest without copies",
-}
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,7 @@ def read(given: str) -> Compared:
     scores: dict[str, dict] = {}
     for part in ("A1", "B1", "C"):
         for score in results.load_metrics(folder, part)["scores"] if part in known["parts"] else ():
-            if score["set"] in _SETS and (part == "C" or score["set"].startswith("Private")):
+            if score["set"] in SETS and (part == "C" or score["set"].startswith("Private")):
                 model = score.get("model") or results.load_metrics(folder, part)["model"]
                 scores.setdefault(score["set"], {})[model] = score
     if "target-labelled" not in scores:
@@ -98,17 +94,15 @@ def render(given: Sequence[str], to: Path) -> Path:
     names = [study.name for study in studies]
     if len(set(names)) < len(names):
         raise ParameterError(f"two of {listed(names)} have one name; run one with --set name=…")
-    known = {"written": now(), "git": provenance.git_state(), "versions": provenance.versions()}
-    known["parameters"] = {"name": listed(names)}
-    cells = [*_opening(studies), *_scores(studies), *_pooled(studies)]
-    return pages.write_page(to, "The comparison", cells, known)
+    cells = [_opening(studies), *_scores(studies), *_pooled(studies)]
+    return pages.write_page(to, "The comparison", cells, origin({"name": listed(names)}))
 
 
-def _opening(studies: Sequence[Compared]) -> Iterator[NotebookNode]:
-    told = [f"- {_leader(study)}" for study in studies]
-    yield pages.prose(
+def _opening(studies: Sequence[Compared]) -> NotebookNode:
+    return pages.prose(
         f"# {count(len(studies), 'study', 'studies')} side by side\n\nWhich model has the highest "
-        "accuracy on the person's labelled faces, study by study:\n\n" + "\n".join(told)
+        "accuracy on the person's labelled faces, study by study:\n\n"
+        + bullets([_leader(study) for study in studies])
     )
 
 
@@ -119,31 +113,29 @@ def _leader(study: Compared) -> str:
     told += f"{scores[first]['n']:,} faces ({interval(scores[first]['accuracy_ci95'])})"
     if not others:
         return f"{told}."
-    gap = scores[first]["accuracy"] - scores[others[0]]["accuracy"]
-    pair = study.pairs[
-        study.pairs["a"].isin([first, others[0]]) & study.pairs["b"].isin([first, others[0]])
-    ]
-    apart = "separates them" if pair["separated"].any() else "does not separate them"
-    said = f"the study's paired test {apart}" if len(pair) else "the study did not test this pair"
-    return f"{told}, {points(gap)} over {others[0]}; {said}."
+    lead = ahead(scores[first]["accuracy"] - scores[others[0]]["accuracy"], others[0])
+    both = study.pairs[["a", "b"]].isin([first, others[0]]).all(axis="columns")
+    apart = "separates them" if study.pairs["separated"][both].any() else "does not separate them"
+    said = f"the study's paired test {apart}" if both.any() else "the study did not test this pair"
+    return f"{told}, {lead}; {said}."
 
 
 def _scores(studies: Sequence[Compared]) -> Iterator[NotebookNode]:
-    for set_, where in _SETS.items():
-        models = dict.fromkeys(model for study in studies for model in study.scores.get(set_, {}))
+    for name in SETS:
+        models = dict.fromkeys(model for study in studies for model in study.scores.get(name, {}))
         board = {
-            (model, study.name): study.scores[set_][model]
+            (model, study.name): study.scores[name][model]
             for model in models
             for study in studies
-            if model in study.scores.get(set_, {})
+            if model in study.scores.get(name, {})
         }
         if not board:
             continue
-        yield pages.prose(f"## {where[0].upper()}{where[1:]}")
+        yield pages.prose(f"## {SETS[name][0].upper()}{SETS[name][1:]}")
         yield pages.shown(
-            accuracies({f"{m} · {name}": score for (m, name), score in board.items()})
+            accuracies({f"{m} · {study}": score for (m, study), score in board.items()})
         )
-        caption = f"By model and study, on {where} (95 % intervals)"
+        caption = f"By model and study, on {SETS[name]} (95 % intervals)"
         yield pages.shown(scoreboard(board, names=["model", "study"], caption=caption))
 
 

@@ -6,7 +6,6 @@ OpenFace measures them: with noise, with the person's resting face as a bias, wi
 missed, and with presences that do not always agree.
 """
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -14,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mien import system
 from mien.data.measured import UNITS
 from mien.emotions import EMOTIONS, UNKNOWN, index
 from mien.errors import ParameterError
@@ -123,26 +121,19 @@ person/       one person: images/LABEL/CLIP_FRAME.jpg, person_AU.csv, ratings.cs
 def demo_folder(seed: int = 0) -> Path:
     """Return the folder of the demo data in the user's cache, drawn there if it is missing.
 
-    It appears whole or not at all, also where several processes draw at once. Where the cache
-    cannot be written, the system's folder for temporary files takes its place, with a warning.
+    It appears whole or not at all, also where several processes draw at once. `ParameterError` if
+    the cache cannot be written.
     """
-    try:
-        return _drawn_in(cache_dir(), seed)
-    except OSError as error:
-        spare = system.spare_folder()
-        warnings.warn(
-            f"{cache_dir()} cannot be written ({error.strerror or error}), so the faces are drawn "
-            f"in {spare}; set MIEN_CACHE_DIR to a folder that can be written",
-            stacklevel=2,
-        )
-        return _drawn_in(spare, seed)
-
-
-def _drawn_in(place: Path, seed: int) -> Path:
-    folder = place / f"demo-{VERSION}-{seed}"
+    folder = cache_dir() / f"demo-{VERSION}-{seed}"
     if not folder.is_dir():
-        with whole_folder(folder, replace=False) as temporary:
-            write_demo(temporary, seed=seed)
+        try:
+            with whole_folder(folder, replace=False) as temporary:
+                write_demo(temporary, seed=seed)
+        except OSError as error:
+            raise ParameterError(
+                f"the faces of the demo cannot be drawn in {folder.parent} "
+                f"({error.strerror or error}); set MIEN_CACHE_DIR to a folder that can be written"
+            ) from None
     return folder
 
 
@@ -194,7 +185,10 @@ def _write_crowd(path: Path, count: int, rng: np.random.Generator) -> None:
     pixels = []
     for label in labels:
         wrong = rng.random() < _WRONG_LABELS
-        pixels.append(_crowd_face(str(rng.choice(CONFUSED[label])) if wrong else label, rng))
+        emotion = str(rng.choice(CONFUSED[label])) if wrong else label
+        units, who = random_units(emotion, rng), Identity.random(rng)
+        face = draw_face(units, who, view=View.random(rng, spread=_SPREAD))
+        pixels.append(np.asarray(face.convert("L")))
     for row, source in _copies(np.array(usages), np.array(labels), rng):
         pixels[row] = pixels[source]
     pixels[int(rng.integers(usages.count("Training")))] = np.zeros((48, 48), np.uint8)
@@ -216,15 +210,14 @@ def _copies(
     return pairs
 
 
-def _crowd_face(emotion: str, rng: np.random.Generator) -> np.ndarray:
-    units, who = random_units(emotion, rng), Identity.random(rng)
-    view = View.random(rng, spread=_SPREAD)
-    return np.asarray(draw_face(units, who, size=48, view=view).convert("L"))
-
-
 def _write_person(folder: Path, labelled: int, rng: np.random.Generator) -> None:
     rest = rng.exponential(0.5, len(UNITS)) * (rng.random(len(UNITS)) < 0.5)
-    films = [(emotion, emotion, frames) for emotion, frames in _clips(labelled, rng)]
+    films = []
+    for emotion, wanted in quotas(labelled, PERSON_SHARES).items():
+        while wanted > 0:
+            frames = min(int(rng.choice([1, 2, 3], p=[0.4, 0.4, 0.2])), wanted)
+            films.append((emotion, emotion, frames))
+            wanted -= frames
     films += [(name, UNKNOWN, frames) for name, clips in UNKNOWN_CLIPS.items() for frames in clips]
     rows, shown = [], {}
     for clip, film in enumerate(rng.permutation(len(films)), start=1):
@@ -241,17 +234,6 @@ def _write_person(folder: Path, labelled: int, rng: np.random.Generator) -> None
 
 def _write_table(frame: pd.DataFrame, path: Path) -> None:
     frame.to_csv(path, index=False, lineterminator="\n", encoding="utf-8")
-
-
-def _clips(labelled: int, rng: np.random.Generator) -> list[tuple[str, int]]:
-    """Return the emotion and the number of frames (1..3) of every labelled clip."""
-    clips = []
-    for emotion, wanted in quotas(labelled, PERSON_SHARES).items():
-        while wanted > 0:
-            frames = min(int(rng.choice([1, 2, 3], p=[0.4, 0.4, 0.2])), wanted)
-            clips.append((emotion, frames))
-            wanted -= frames
-    return clips
 
 
 def _film(
