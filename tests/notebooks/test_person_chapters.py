@@ -430,10 +430,10 @@ def answered(given, networks, tmp_path, monkeypatch):
 
 
 def test_c_compares_what_the_chapters_said(execute, given, answered, monkeypatch):
-    from mien.report import curves, sentences
+    from mien.report import figures, sentences
 
     monkeypatch.setattr(sentences, "textbook", lambda _: "")
-    monkeypatch.setattr(curves, "unit_importance", lambda _: None)
+    monkeypatch.setattr(figures, "unit_importance", lambda _: None)
     a2 = json.loads((answered / "results/A2/metrics.json").read_text()) | {"textbook": {}}
     (answered / "results/A2/metrics.json").write_text(json.dumps(a2))
     (answered / "results/A2/importance.csv").write_text("a\n1\n")

@@ -269,3 +269,18 @@ def test_a_curve_rises_only_where_the_data_say_so():
         "9 faces m gained +20.0 points (95 % interval −10.0 to +50.0 points): whether it still "
         "rises, the data do not say."
     )
+
+
+def test_how_many_labels_a_model_needs_is_said_with_the_best_guess_for_few():
+    ahead = {"model": "NN-FineTuned", "faces": 20, "ahead": 0.04, "ahead_low": -0.01,
+             "ahead_high": 0.09}  # fmt: skip
+    guesses = pd.DataFrame({"faces": [10, 40], "model": ["", "m"], "accuracy": [0.7, 0.8]})
+    assert conclusions.labels_needed(ahead, guesses) == (
+        "NN-FineTuned, the best with all labels, is ahead of NN-FER2013 from 20 labelled faces on; "
+        "with all of them by +4.0 points (95 % interval −1.0 to +9.0 points, paired, over clips, "
+        "of this pair alone; the data cannot tell the two apart). The best guess is, with 10 "
+        "NN-FER2013 as it is (70.0 %) and with 40 m (80.0 %)."
+    )
+    never = conclusions.labels_needed(ahead | {"faces": None, "ahead_low": 0.01}, guesses[:0])
+    assert "is never ahead of NN-FER2013 to stay; with all of them by +4.0 points" in never
+    assert never.endswith("of this pair alone).")
