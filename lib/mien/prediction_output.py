@@ -75,19 +75,16 @@ def as_json(answers: pd.DataFrame) -> str:
     """Return what was read in pictures as a JSON list with one object a face or a problem."""
     found = []
     for row in answers.to_dict("records"):
-        read, searched = not row["problem"], not pd.isna(row["left"])
-        place = [row[side] for side in _PLACE]
-        shares = {emotion: row[f"p_{emotion}"] for emotion in EMOTIONS}
+        box = [row[side] for side in _PLACE]
+        shares = {emotion: round(row[f"p_{emotion}"], 4) for emotion in EMOTIONS}
         found.append(
             {
                 "file": row["file"],
                 "face": row["face"] or None,
-                "box": [int(side) for side in place] if searched else None,
+                "box": None if pd.isna(box[0]) else list(map(int, box)),
                 "emotion": row["emotion"] or None,
-                "probability": round(row["probability"], 4) if read else None,
-                "probabilities": {name: round(share, 4) for name, share in shares.items()}
-                if read
-                else None,
+                "probability": None if row["problem"] else round(row["probability"], 4),
+                "probabilities": None if row["problem"] else shares,
                 "problem": row["problem"] or None,
             }
         )

@@ -6,14 +6,17 @@ import math
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+import numpy as np
+import pandas as pd
 
 
 @dataclass
 class Sheet:
-    """A text file as a table; its rows are read one by one, for it may hold a video's frames."""
+    """A text file as a table."""
 
     path: Path
     encoding: str
@@ -22,9 +25,13 @@ class Sheet:
     header: list[str]  # names of the columns, without blanks around them
     problem: str = ""  # why the rest of the file could not be read; known once it was
 
-    def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """Yield number (from 1) and fields of rows that are neither blank nor the header's."""
-        number = 0
+    def cells(self, places: Sequence[int]) -> tuple[pd.DataFrame, list[int]]:
+        """Return the texts of some columns, by number of row and place, and the rows to doubt.
+
+        Rows count from 1; what is blank or the header again is none. To doubt are those with more
+        or fewer fields than the header; what they lack is ``""``.
+        """
+        rows, odd, width = {}, [], len(self.header)
         with self.path.open(encoding=self.encoding, errors="replace") as stream:
             for _ in self.preamble:
                 stream.readline()
@@ -32,10 +39,17 @@ class Sheet:
             try:
                 first = next(lines)
                 for number, fields in enumerate(lines, start=1):
-                    if any(map(str.strip, fields)) and fields != first:
-                        yield number, fields
+                    if not any(map(str.strip, fields)) or fields == first:
+                        continue
+                    if len(fields) < width or any(map(str.strip, fields[width:])):
+                        odd.append(number)
+                        fields += [""] * width
+                    rows[number] = [fields[place].strip() for place in places]
             except csv.Error as error:
-                self.problem = f"cannot be read beyond row {number}: {error}"
+                last = max(rows, default=0)
+                self.problem = f"cannot be read beyond row {last}: {error}"
+        cells = np.array(list(rows.values()), dtype=object).reshape(-1, len(places))
+        return pd.DataFrame(cells, list(rows), list(places)), odd
 
 
 #: So many lines may come before the header; a line has at most so many characters.
@@ -43,7 +57,7 @@ _PREAMBLE, _LONGEST = 100, 1 << 20
 
 
 def read_sheet(path: Path, score: Callable[[list[str]], int]) -> Sheet | None:
-    """Read a table of any delimiter, encoding and line end.
+    """Find the header of a table of any delimiter, encoding and line end.
 
     ``score`` tells of the fields of a line how many are columns that are looked for. The first line
     with any is the header, the delimiter the one that gives most of them. None where no line of the
@@ -56,38 +70,42 @@ def read_sheet(path: Path, score: Callable[[list[str]], int]) -> Sheet | None:
             scores = {mark: score(_fields(line, mark)) for mark in ",;\t| "}
             if any(scores.values()):
                 mark = max(scores, key=scores.__getitem__)
-                sheet = Sheet(path, encoding, mark, before, _fields(line, mark))
-                _, first = next(sheet.rows(), (0, [""]))
-                if len(first) == len(sheet.header) + 1 and first[-1].strip():
-                    sheet.header.insert(0, "")
-                return sheet
+                header = _fields(line, mark)
+                first = _fields(stream.readline(_LONGEST), mark)
+                if len(first) == len(header) + 1 and first[-1]:
+                    header.insert(0, "")
+                return Sheet(path, encoding, mark, before, header)
             before.append(line)
     return None
 
 
+#: What a text of some encodings begins with, the longest first.
+_MARKS = {
+    codecs.BOM_UTF32_LE: "utf-32",
+    codecs.BOM_UTF32_BE: "utf-32",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+    codecs.BOM_UTF8: "utf-8-sig",
+}
+
+
 def _encoding(path: Path) -> str:
     """Return the encoding of a text file: UTF-8, UTF-16, UTF-32 or a Western code page."""
-    marks = {codecs.BOM_UTF32_LE: "utf-32", codecs.BOM_UTF32_BE: "utf-32"}  # longest first
-    marks |= {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
-    marks[codecs.BOM_UTF8] = "utf-8-sig"
-    decoder, lines = codecs.getincrementaldecoder("utf-8")(), False
     with path.open("rb") as file:
-        start = file.read(400)
-        for mark, name in marks.items():
-            if start.startswith(mark):
-                return name
-        if start.count(0) > len(start) // 3:
-            little = start[1::2].count(0) > start[::2].count(0)
-            return "utf-16-le" if little else "utf-16-be"
-        file.seek(0)
-        try:
-            while block := file.read(_LONGEST):
-                lines = lines or b"\n" in block
-                decoder.decode(block)
-            decoder.decode(b"", final=True)
-            return "utf-8"
-        except UnicodeDecodeError:
-            return "cp1252" if lines else "mac_roman"
+        start = file.read(_LONGEST)
+    marked = next((name for mark, name in _MARKS.items() if start.startswith(mark)), "")
+    if marked:
+        return marked
+    odd, even = start[1:400:2].count(0), start[:400:2].count(0)
+    if odd + even > len(start[:400]) // 3:
+        return "utf-16-le" if odd > even else "utf-16-be"
+    try:
+        with path.open(encoding="utf-8") as stream:
+            while stream.read(_LONGEST):
+                pass
+        return "utf-8"
+    except UnicodeDecodeError:
+        return "cp1252" if b"\n" in start else "mac_roman"
 
 
 def _fields(line: str, delimiter: str) -> list[str]:
@@ -140,41 +158,38 @@ class Pictures:
     def __init__(self, paths: Sequence[tuple[str, ...]]) -> None:
         self._paths = [tuple(map(name_key, path)) for path in paths]
         self._names = [path[-1] for path in paths]
-        self._by_name, self._by_stem = defaultdict(list), defaultdict(list)
-        self._by_number = defaultdict(list)
-        for number, path in enumerate(self._paths):
-            self._by_name[path[-1]].append(number)
-            self._by_stem[_stem(path[-1])].append(number)
-            if _stem(path[-1]).isdecimal():
-                self._by_number[int(_stem(path[-1]))].append(number)
+        self._stems = [_stem(path[-1]) for path in self._paths]
+        self._called = defaultdict(list)
+        for number, stem in enumerate(self._stems):
+            for key in {self._paths[number][-1], stem, int(stem) if stem.isdecimal() else stem}:
+                self._called[key].append(number)
 
     def called(self, text: str) -> list[int]:
         """Return the pictures that a path, name, stem or number (``7`` for ``007.jpg``) fits."""
         *folders, name = _parts(text)
-        stem = _stem(name)
-        found = self._by_name.get(name) or self._by_stem.get(name)
-        found = found or self._by_stem.get(stem) or self._by_name.get(stem, [])  # a.csv, a.jpg.csv
-        if not found and stem.isdecimal() and name in (stem, f"{stem}.0"):  # as Excel writes 007
-            found = self._by_number.get(int(stem), [])
-        if len(found) > 1:
-            shared = [_common_end(self._paths[number][:-1], folders) for number in found]
-            found = [n for n, common in zip(found, shared, strict=True) if common == max(shared)]
+        keys = [name, _stem(name)]  # a.jpg, a; of a.jpg.csv and a.csv, too
+        keys += map(int, re.findall(r"^(\d+)(?:\.0)?$", name))  # as Excel writes 007
+        found = next((self._called[key] for key in keys if key in self._called), [])
+        for depth, folder in enumerate(reversed(folders), start=2):
+            near = [n for n in found if folder in self._paths[n][-depth : 1 - depth]]
+            if len(found) < 2 or not near:
+                break
+            found = near
         return found
 
-    def frames_of(self, text: str) -> dict[int, int]:
-        """Return the pictures that are frames of a video, ``<video>_<frame>``, by frame."""
-        video = _parts(text)[-1]
-        begin = [name for name in {video, _stem(video)} if name]
-        stems = [(number, _stem(path[-1])) for number, path in enumerate(self._paths)]
-        return _by_frame(
-            (n, stem[len(v) :]) for n, stem in stems for v in begin if stem.startswith(v)
-        )
+    def frames_of(self, text: str, *, inside: bool = False) -> dict[int, int]:
+        """Return the pictures that are frames of a video, by frame.
 
-    def numbered_in(self, text: str) -> dict[int, int]:
-        """Return the pictures in a folder that is called as a video, by the number of the frame."""
-        video = _stem(_parts(text)[-1])
-        inside = [(n, _stem(path[-1])) for n, path in enumerate(self._paths) if video in path[:-1]]
-        return _by_frame(inside)
+        They are called ``<video>_<frame>``, or lie ``inside`` a folder that is called as the video.
+        """
+        video = _parts(text)[-1]
+        found = {}
+        for number, stem in enumerate(self._stems):
+            for begin in {video, _stem(video)} - {""}:
+                there = begin in self._paths[number][:-1] if inside else stem.startswith(begin)
+                if there and (match := _FRAME.fullmatch(stem if inside else stem[len(begin) :])):
+                    found[int(match[1])] = number
+        return found
 
     def in_order(self, text: str, count: int) -> list[int]:
         """Return the pictures of a folder as their names sort, if there are ``count`` of them.
@@ -196,10 +211,7 @@ class Pictures:
         return sorted(fitting, key=lambda number: self._names[number])
 
 
-def _by_frame(stems: Iterable[tuple[int, str]]) -> dict[int, int]:
-    """Return numbered pictures by the frame that the rest of their stem tells."""
-    frame = re.compile(r"[\W_]*(?:frame|img|image)?[\W_]*([0-9]+)")
-    return {int(match[1]): number for number, stem in stems if (match := frame.fullmatch(stem))}
+_FRAME = re.compile(r"[\W_]*(?:frame|img|image)?[\W_]*([0-9]+)")
 
 
 def name_key(name: str) -> str:
@@ -215,9 +227,3 @@ def _parts(text: str) -> list[str]:
 
 def _stem(name: str) -> str:
     return name.rpartition(".")[0] or name
-
-
-def _common_end(left: Sequence[str], right: Sequence[str]) -> int:
-    """Return how many folders two paths share, counted from their ends."""
-    pairs = zip(reversed(left), reversed(right), strict=False)
-    return next((n for n, (a, b) in enumerate(pairs) if a != b), min(len(left), len(right)))

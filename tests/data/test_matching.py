@@ -110,7 +110,7 @@ def test_any_way_to_write_a_table_gives_the_same_faces_and_numbers(how, tmp_path
     findings = [finding for _, found in read for finding in found]
     sources = match(faces, [table for tables, _ in read for table in tables], 0.0, findings)
     assert list(sources) == [how["tool"]] and len(faces) == len(PLACES)
-    own = sources[how["tool"]].measured(how["tool"], faces, findings)
+    own = sources[how["tool"]]
     columns, _, called = TOOLS[how["tool"]]
     expected = [called.format(n) for n in UNITS] if called else columns
     assert sorted(own.names) == sorted(expected)

@@ -642,7 +642,7 @@ def test_without_ratings_there_is_no_majority(folder):
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("99_1.jpg,b,sad", "rates '99_1.jpg', which is no face of this person"),
+        ("99_1.jpg,b,sad", "names '99_1.jpg', which is no face of this person"),
         ("10_7.jpg,b,bored", "'bored' is no emotion"),
         ("10_7.jpg,b", "'' is no emotion"),
     ],

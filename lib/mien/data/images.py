@@ -110,24 +110,20 @@ def _deep_tiff(data: bytes) -> Image.Image:
 
 
 def _decoded(image: Image.Image) -> Image.Image:
-    pixels = image.width * image.height
-    if pixels > MAX_PIXELS:
+    if image.width * image.height > MAX_PIXELS:
         raise Image.DecompressionBombError
-    if pixels <= LARGE:
+    times = _times_too_large(image)
+    with _one_large if times > 1 else contextlib.nullcontext():
+        if times > 1:
+            image.draft(image.mode, (image.width // times, image.height // times))
         image.load()
-        return plain_image(image)
-    times = math.ceil(math.sqrt(pixels / LARGE))
-    with _one_large:
-        image.draft(image.mode, (image.width // times, image.height // times))
-        image.load()
-        if image.mode in ("L", "RGB", "RGBA", "CMYK"):  # before anything copies it
-            image = _reduced(image)
-        return _reduced(plain_image(image))
+        plain = plain_image(image)
+        times = _times_too_large(plain)
+        return plain.reduce(times) if times > 1 else plain
 
 
-def _reduced(image: Image.Image) -> Image.Image:
-    times = math.ceil(math.sqrt(image.width * image.height / LARGE))
-    return image.reduce(times) if times > 1 else image
+def _times_too_large(image: Image.Image) -> int:
+    return math.ceil(math.sqrt(image.width * image.height / LARGE))
 
 
 #: Names that cameras, phones and screenshots give; the part before their last _ is no clip. Where
@@ -268,11 +264,10 @@ def find_images(
         matches = [m for m in matches if m.is_dir() or m == path or _shown(m, suffixes)]
         if not matches:
             raise DataError(f"nothing is called {printable(name)}")
-        images = [image for match in matches for image in _images_at(match, suffixes)]
+        images = {image: None for match in matches for image in _images_at(match, suffixes)}
         if not images:
-            endings = ", ".join(suffixes)
-            raise DataError(f"{printable(name)} holds no image ({endings})")
-        found |= dict.fromkeys(images)
+            raise DataError(f"{printable(name)} holds no image ({', '.join(suffixes)})")
+        found |= images
     return list(found)
 
 

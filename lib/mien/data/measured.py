@@ -11,15 +11,14 @@ A table is known by its header, whatever its file is called; its values are brou
 - the 51 blendshapes of Google's face landmarker (`mien measure`): 0..1.
 """
 
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 
 from mien.errors import Finding
 from mien.spreadsheets import Sheet, number_in, read_sheet, rows_at
@@ -44,6 +43,8 @@ _BOTH = [name + side for name in _TWO_SIDED.split() for side in ("Left", "Right"
 #: the person's own. The first of the model's 52 values, ``_neutral``, says nothing.
 BLENDSHAPES: tuple[str, ...] = tuple(sorted([*_ALONE.split(), *_BOTH]))
 
+#: Endings of files that should hold a table.
+TABLES = (".csv", ".tsv", ".tab")
 ACTION_UNITS, SHAPES = "Action Units", "blendshapes"
 #: Units of OpenFace 3's one list of numbers.
 _LISTED = (1, 2, 4, 6, 9, 12, 25, 26)
@@ -51,20 +52,10 @@ _LISTED = (1, 2, 4, 6, 9, 12, 25, 26)
 _EVIDENCE, _ANY = -1.0, 0.0
 #: From so many values on, 0 aside and none above 1, a table of 0..5 is taken for one of 0..1.
 _DOUBT = {"LibreFace": 10}
-#: Below this, OpenFace's author calls a frame a failure; a surer face is preferred to it.
-_SURE = 0.7
 _WORDS = {"notactive": 0.0, "a": 0.2, "b": 0.4, "c": 0.6, "d": 0.8, "e": 1.0}
-_FAILURES = ("find_failed", "fit_failed")
+_FAILURES, _NO = ("find_failed", "fit_failed"), ("0", "0.0", "false", "no")
 #: Why a row cannot be used.
 FAILED, NO_NUMBER = "the tool found no face", "holds no number in any measured column"
-
-
-class Columns(NamedTuple):
-    """A family of columns that a tool measures."""
-
-    pattern: str  # of their names, in any case; its group is the number of the Action Unit
-    suffix: str  # what mien adds to AU01: _r for an intensity, _c for a presence
-    top: float  # the highest value
 
 
 @dataclass(frozen=True)
@@ -72,7 +63,9 @@ class Tool:
     """A program that measures faces: what it writes."""
 
     name: str
-    columns: tuple[Columns, ...]
+    #: By pattern, in any case, of columns' names, whose group is the number of the Action Unit:
+    #: what mien adds to AU01 (_r for an intensity, _c for a presence), and the highest value.
+    columns: dict[str, tuple[str, float]]
     beside: str = ".*"  # columns that it writes as well and that mien has no need of
     sign: str = ""  # a column that is there where it was this tool
     kind: str = ACTION_UNITS
@@ -82,18 +75,15 @@ class Tool:
         if self.sign and not any(re.fullmatch(self.sign, name, re.I) for name in header):
             return {}
         found = {}
-        for place, name in enumerate(header):
-            for family in self.columns:
-                if match := re.fullmatch(family.pattern, name, re.I):
-                    found[place] = (self._called(name, match, family.suffix), family.top)
-        return found
-
-    def _called(self, name: str, match: re.Match, suffix: str) -> str:
-        if self.kind == SHAPES:
-            return _SHAPES[name.lower()]
-        side = re.search(r"\b(left|right)\b", name, re.I)
-        number = f"AU{int(match[1]):02d}" if match.re.groups else name
-        return number + (f"_{side[1].lower()}" if side else "") + suffix
+        for pattern, (suffix, top) in self.columns.items():
+            for place, name in enumerate(header):
+                if not (match := re.fullmatch(pattern, name, re.I)):
+                    continue
+                side = re.search(r"\b(left|right)\b", name, re.I)
+                unit = f"AU{int(match[1]):02d}" if match.re.groups else ""
+                called = unit + (f"_{side[1].lower()}" if side else "") + suffix
+                found[place] = (called if unit else _SHAPES.get(name.lower(), name), top)
+        return dict(sorted(found.items()))
 
 
 _SHAPES = {name.lower(): name for name in BLENDSHAPES}
@@ -101,68 +91,56 @@ _POSE = "frame.*|pitch|roll|yaw|[xyz]|[xyz]_[0-9]+"
 TOOLS: tuple[Tool, ...] = (
     Tool(
         "OpenFace 2",
-        (Columns("au([0-9]+)_r", "_r", 5), Columns("au([0-9]+)_c", "_c", 1)),
+        {"au([0-9]+)_r": ("_r", 5), "au([0-9]+)_c": ("_c", 1)},
         f"{_POSE}|face|face_id|timestamp|gaze_.*|eye_lmk_.*|pose_.*|p_.*",
     ),
     Tool(
         "LibreFace",
-        (Columns("au_([0-9]+)_intensity", "_r", 5), Columns("au_([0-9]+)", "_c", 1)),
+        {"au_([0-9]+)_intensity": ("_r", 5), "au_([0-9]+)": ("_c", 1)},
         f"{_POSE}|time.*|.*_path|facial_expression.*|lm_.*|face_.*",
     ),
     Tool(
         "PyAFAR",
-        (Columns("int_au_([0-9]+)", "_r", 5), Columns("occ_au_([0-9]+)", "_c", 1)),
+        {"int_au_([0-9]+)": ("_r", 5), "occ_au_([0-9]+)": ("_c", 1)},
         f"{_POSE}|person_id|face_index|.*aspect ratio|.*landmark.*",
     ),
     Tool(
         "OpenFace 3",
-        (Columns("action_units", "", 1),),
+        {"action_units": ("", 1)},
         "timestamp|image_path|face_id|face_detection|landmarks|emotion|gaze_.*",
     ),
-    Tool("FaceReader", (Columns("(?:left |right )?action unit ([0-9]+) .*", "", 1),)),
-    Tool("iMotions", (Columns("au([0-9]+) evidence", "", _EVIDENCE),)),
+    Tool("FaceReader", {"(?:left |right )?action unit ([0-9]+) .*": ("", 1)}),
+    Tool("iMotions", {"au([0-9]+) evidence": ("", _EVIDENCE)}),
     Tool(
         "py-feat",
-        (Columns("au([0-9]+)", "", 1),),
+        {"au([0-9]+)": ("", 1)},
         f"{_POSE}|face(?:rect.*|score)|identity.*|mesh_.*|gaze_.*|approx_time|valence|arousal|"
         "anger|angry|disgust|fear|happiness|happy|sadness|sad|surprise|neutral|contempt",
         sign="facescore|facerect.*|input",
     ),
-    Tool("blendshapes", (Columns("|".join(BLENDSHAPES), "", 1),), kind=SHAPES),
-    Tool("Action Units", (Columns("au[ _]?([0-9]+)(?:[ _]intensity)?", "", _ANY),), "frame.*"),
+    Tool("blendshapes", {"|".join(BLENDSHAPES): ("", 1)}, kind=SHAPES),
+    Tool("Action Units", {"au[ _]?([0-9]+)(?:[ _]intensity)?": ("", _ANY)}, "frame.*"),
 )
-_MEASURED = re.compile("|".join(f.pattern for tool in TOOLS for f in tool.columns), re.I)
+_MEASURED = re.compile("|".join(pattern for tool in TOOLS for pattern in tool.columns), re.I)
 _LOOKS_MEASURED = re.compile(r".*\b(?:\w+_)?au[ _]?[0-9]+.*|.*action unit.*", re.I)
 
 
-class Row(NamedTuple):
-    """One row of a table: a face, or the failure to find one."""
-
-    number: int  # from 1, after the header
-    texts: dict[str, str]  # what may name the picture, by column
-    frame: int | None
-    label: str  # as it is written, "" where there is none
-    confidence: float  # 0..1, NaN where there is none
-    size: float  # of the face, in any unit; 0 where nobody says
-    failure: str  # why it cannot be used, "" where it can
-    values: np.ndarray  # float64, as they are written; NaN where there is none
-
-    @property
-    def rank(self) -> tuple[bool, bool, int, float]:
-        """What the row of the person has more of than rows of other faces in the picture."""
-        trust = 1.0 if math.isnan(self.confidence) else self.confidence
-        gaps = int(np.isnan(self.values).sum())
-        return not self.failure, trust >= _SURE, -gaps, trust * (self.size or 1.0)
-
-
 class Table(NamedTuple):
-    """What one tool has written into one file."""
+    """What one tool has written into one file, n rows; a row is a face, or a failure to find one.
+
+    ``rows`` has ``number`` (from 1, after the header), ``frame`` (NaN where there is none),
+    ``label`` (as it is written, or ``""``), ``confidence`` (0..1 or NaN), ``size`` of the face (in
+    any unit, 0 where nobody says), ``failure`` (why it cannot be used, ``""`` where it can) and
+    ``gaps``, the count of its values that are no numbers.
+    """
 
     place: str  # of the file, below the person's folder
     tool: Tool
-    names: tuple[str, ...]
-    tops: tuple[float, ...]
-    rows: list[Row]
+    tops: dict[str, float]  # the highest value of every measured column
+    rows: pd.DataFrame
+    values: pd.DataFrame  # float64, as they are written, by name of the column
+    texts: dict[str, list[str]]  # of columns that may name the picture
+    names: list[str]  # those of them that are called as if they did
     subject: str  # the picture or video that the file is about
     spare: dict[str, Finding]  # columns that mien has no use for, unless one names the pictures
 
@@ -202,13 +180,16 @@ class Measured:
 
 
 def read_tables(path: Path, place: str) -> tuple[list[Table], list[Finding]]:
-    """Read a file that may hold tables of tools, called ``place`` in the findings; perhaps none."""
+    """Read the tables of tools in a file, which is called ``place`` in the findings."""
     try:
         sheet = read_sheet(path, lambda names: sum(map(bool, map(_MEASURED.fullmatch, names))))
     except OSError as error:
         return [], [Finding("table", place, f"cannot be read: {error.strerror}", "mend the file")]
     if sheet is None:
-        return [], []
+        what = "table" if path.suffix.lower() in TABLES else "file"
+        reason = "no line of it names columns of a tool that mien knows (AU01_r, au_1, AU1 …)"
+        remedy = "export it anew with its header, or take it out of the folder"
+        return [], [Finding(what, place, reason, remedy)]
     tables, taken, findings = [], set(), []
     for tool in TOOLS:
         measured = tool.measures(sheet.header)
@@ -237,12 +218,11 @@ def _unused_columns(
             found[name] = Finding("column", where, why, "the first is read; rename the other")
         elif number in taken or _plain(name) in known or _NAMES.fullmatch(_plain(name)):
             continue
-        elif _LOOKS_MEASURED.fullmatch(name):
-            why = f"is no column of {tools[0].name}"
-            found[name] = Finding("column", where, why, "name it as the tool does, or leave it")
-        elif not any(re.fullmatch(tool.beside, name, re.I) for tool in tools):
-            why = "mien knows no use for it"
-            found[name] = Finding("column", where, why, "nothing, if that is right")
+        elif _LOOKS_MEASURED.fullmatch(name) or not any(
+            re.fullmatch(tool.beside, name, re.I) for tool in tools
+        ):
+            remedy = f"nothing, or name it as {tools[0].name} does if it is measured"
+            found[name] = Finding("column", where, "mien knows no use for it", remedy)
     return found
 
 
@@ -311,6 +291,9 @@ _NAMES = re.compile(
 )
 _CONFIDENCE = ("confidence", "facescore", "presence", "score", "faceconfidence")
 _FRAME = ("frame", "frameidx", "frameindex", "frameno", "framenumber", "frameid", "videotime")
+_FACTS = {*_CONFIDENCE, *_FRAME, "success", "label", "facedetection"}
+#: Points of the face: columns by the hundred, of which only how wide the face is matters.
+_POINTS = re.compile("(?:eye_lmk|lm|mesh|identity)_.*|[XYZy]_[0-9]+|p_[0-9]+", re.IGNORECASE)
 
 
 def _table(
@@ -326,107 +309,98 @@ def _table(
         first.setdefault(name, number)
     if tool.name == "OpenFace 3":
         first = {f"AU{unit:02d}": next(iter(measured)) for unit in _LISTED}
-    tops = tuple(measured[number][1] for number in first.values())
-    read = _RowReader(sheet, tool, list(first.values()))
-    rows, short = [], []
-    for number, fields in sheet.rows():
-        row = read(number, fields)
-        rows.append(row) if row else short.append(number)
+    plain = list(map(_plain, sheet.header))
+    wide = [n for n, name in enumerate(sheet.header) if re.fullmatch("x_[0-9]+", name)]
+    kept = [n for n, name in enumerate(sheet.header) if n in wide or not _POINTS.fullmatch(name)]
+    cells, short = sheet.cells(kept)
+    cells = cells.drop(index=short)
     if short:
         reason = f"has not the {len(sheet.header)} fields that the header names"
         remedy = "save the table anew; a decimal comma needs another delimiter"
-        what, where = ("row", rows_at(place, short)) if rows else ("table", place)
+        what, where = ("table", place) if cells.empty else ("row", rows_at(place, short))
         findings.append(Finding(what, where, reason, remedy, count=len(short)))
-    named = re.search(r"(?im)^\W*file ?name\W+(.+?)[\s;,\"]*$", "".join(sheet.preamble))
-    return Table(place, tool, tuple(first), tops, rows, named[1] if named else place, {})
+
+    def texts(*names: str) -> pd.Series:
+        """Return the first column that is called like this."""
+        own = next((plain.index(name) for name in names if name in plain), None)
+        return pd.Series("", cells.index, dtype=object) if own is None else cells[own]
+
+    def numbers(*names: str) -> pd.Series:
+        return pd.Series(_all_numbers(texts(*names)), cells.index)
+
+    own = cells[list(first.values())].to_numpy()
+    confidence = numbers(*_CONFIDENCE)
+    area = numbers("facerectwidth", "width") * numbers("facerectheight", "height")
+    across = pd.DataFrame(_all_numbers(cells[wide]), cells.index)
+    size = np.sqrt(area.clip(lower=0)).fillna(across.max(axis=1) - across.min(axis=1))
+    values = _all_numbers(own)
+    failed = np.isin(_lower(own), _FAILURES).any(axis=1) | np.isin(_lower(texts("success")), _NO)
+    if tool.name == "FaceReader":
+        values = np.vectorize(_WORDS.get, otypes=[float])(_lower(own), values)
+    if tool.name == "OpenFace 3":  # writes lists of numbers into one field
+        none = [np.nan] * len(_LISTED)
+        lists = map(_numbers, own[:, 0])
+        values = [found if len(found) == len(none) else none for found in lists]
+        boxes = pd.DataFrame(texts("facedetection").map(_numbers).tolist(), cells.index)
+        boxes = boxes.reindex(columns=range(5))
+        size = (boxes[2] - boxes[0]).clip(lower=0)
+        confidence = boxes[4].fillna(confidence)
+    values = pd.DataFrame(values, cells.index, list(first), dtype=float)
+    confidence = confidence.where(~(confidence > 1), confidence / 100)  # percent
+    rows = pd.DataFrame(
+        {
+            "number": cells.index,
+            "frame": _frames(
+                texts(*_FRAME), number_in(_said(r"(?i)frame ?rate\D+([0-9.,]+)", sheet))
+            ),
+            "label": texts("label"),
+            "confidence": confidence.where(confidence.between(0, 1)),
+            "size": size.fillna(0),
+            "failure": np.select([failed, values.isna().all(axis=1)], [FAILED, NO_NUMBER], ""),
+            "gaps": values.isna().sum(axis=1),
+        }
+    )
+    names = [n for n in kept if _NAMES.fullmatch(plain[n])]
+    known = {*names, *measured, *wide}
+    others = [n for n in kept if n not in known and plain[n] not in _FACTS]
+    others = [n for n in others if _may_name(cells[n], sheet.header[n], tool)]
+    return Table(
+        place,
+        tool,
+        {name: measured[number][1] for name, number in first.items()},
+        rows,
+        values,
+        {sheet.header[n]: cells[n].tolist() for n in [*names, *others]},
+        [sheet.header[n] for n in names],
+        _said(r"(?im)^\W*file ?name\W+(.+?)[\s;,\"]*$", sheet) or place,
+        {},
+    )
 
 
-def names_in(row: Row) -> list[str]:
-    """Return what stands in the columns of a row that are called as if they named the picture."""
-    return [text for name, text in row.texts.items() if _NAMES.fullmatch(_plain(name))]
+_all_numbers = np.vectorize(number_in, otypes=[float])
+_lower = np.vectorize(str.lower, otypes=[object])
 
 
-class _RowReader:
-    """Reads the rows of a sheet once it knows what its columns are."""
+def _frames(texts: pd.Series, rate: float) -> pd.Series:
+    """Return the numbers of frames; FaceReader counts none, but tells the time of each."""
+    seconds = pd.to_timedelta(
+        texts.where(texts.str.contains(":")).str.replace(",", "."), errors="coerce"
+    ).dt.total_seconds()
+    timed = seconds * rate + 1 if rate > 0 else pd.Series(texts.index, texts.index)
+    return timed.where(seconds.notna(), _all_numbers(texts)).astype(float).round()
 
-    def __init__(self, sheet: Sheet, tool: Tool, measured: list[int]) -> None:
-        self.width, self.measured = len(sheet.header), measured
-        self.words = _WORDS if tool.name == "FaceReader" else {}
-        plain = [_plain(name) for name in sheet.header]
-        places = {name: number for number, name in reversed(list(enumerate(plain)))}
-        self.confidence = next((places[name] for name in _CONFIDENCE if name in places), None)
-        self.frame = next((places[name] for name in _FRAME if name in places), None)
-        self.success, self.label = places.get("success"), places.get("label")
-        rate = re.search(r"(?i)frame ?rate\D+([0-9.,]+)", "".join(sheet.preamble))
-        self.rate = number_in(rate[1]) if rate else math.nan
-        self.listed = places.get("facedetection")
-        sides = [places.get(f"facerect{side}", places.get(side)) for side in ("width", "height")]
-        self.sides = None if None in sides else sides
-        self.across = [number for name, number in places.items() if re.fullmatch("x[0-9]+", name)]
-        texts = [number for number, name in enumerate(plain) if _NAMES.fullmatch(name)]
-        known = {*texts, *measured, self.label, self.success, self.frame, self.listed}
-        some = [fields for _, fields in islice(sheet.rows(), 20) if len(fields) >= self.width]
-        for number in sorted(set(range(self.width)) - known):
-            cells = [fields[number].strip() for fields in some]
-            strange = not re.fullmatch(tool.beside, sheet.header[number], re.IGNORECASE)
-            numbered = strange and all(map(str.isdecimal, cells)) and len({*cells}) == len(cells)
-            if numbered or any(cell and math.isnan(number_in(cell)) for cell in cells):
-                texts.append(number)
-        self.texts = {sheet.header[number]: number for number in texts}
 
-    def __call__(self, number: int, fields: list[str]) -> Row | None:
-        """Return a row, or None where fields are missing or too many."""
-        if len(fields) < self.width or any(map(str.strip, fields[self.width :])):
-            return None
-        cells = [fields[place].strip() for place in self.measured]
-        values = np.array([self.words.get(c.lower(), number_in(c)) for c in cells], float)
-        box = []
-        if self.listed is not None:  # OpenFace 3 writes lists of numbers into one field
-            box = _numbers(fields[self.listed])
-            found = _numbers(cells[0])
-            values = np.array(found if len(found) == len(_LISTED) else [math.nan] * len(_LISTED))
-        failure = ""
-        succeeded = "1" if self.success is None else fields[self.success].strip().lower()
-        if succeeded in ("0", "0.0", "false", "no") or any(c.lower() in _FAILURES for c in cells):
-            failure = FAILED
-        elif not np.isfinite(values).any():
-            failure = NO_NUMBER
-        confidence = box[4] if len(box) > 4 else self._number(fields, self.confidence)
-        confidence /= 100 if confidence > 1 else 1  # percent
-        return Row(
-            number,
-            {name: fields[place].strip() for name, place in self.texts.items()},
-            self._frame(fields, number),
-            "" if self.label is None else fields[self.label].strip(),
-            confidence if 0 <= confidence <= 1 else math.nan,
-            self._size(fields, box),
-            failure,
-            values,
-        )
+def _may_name(texts: pd.Series, name: str, tool: Tool) -> bool:
+    """Return whether a column may tell the pictures apart: by words, or numbers that differ."""
+    unknown = not re.fullmatch(tool.beside, name, re.IGNORECASE)
+    numbered = unknown and texts.str.isdecimal().all() and texts.is_unique
+    return bool(numbered or texts[texts != ""].map(number_in).isna().any())
 
-    def _number(self, fields: list[str], place: int | None) -> float:
-        return math.nan if place is None else number_in(fields[place])
 
-    def _frame(self, fields: list[str], number: int) -> int | None:
-        if self.frame is None:
-            return None
-        time = re.fullmatch(r"([0-9]+):([0-9]+):([0-9.,]+)", fields[self.frame].strip())
-        if time:  # of FaceReader, which counts no frames
-            seconds = 3600 * int(time[1]) + 60 * int(time[2]) + number_in(time[3])
-            frame = seconds * self.rate + 1 if self.rate > 0 else float(number)
-        else:
-            frame = number_in(fields[self.frame])
-        return round(frame) if math.isfinite(frame) else None
-
-    def _size(self, fields: list[str], box: list[float]) -> float:
-        if len(box) > 3:
-            return max(0.0, box[2] - box[0])
-        if self.sides:
-            width, height = (number_in(fields[place]) for place in self.sides)
-            return math.sqrt(max(0.0, width * height)) if math.isfinite(width * height) else 0.0
-        across = [number_in(fields[place]) for place in self.across]
-        across = [value for value in across if math.isfinite(value)]
-        return max(across) - min(across) if across else 0.0
+def _said(pattern: str, sheet: Sheet) -> str:
+    """Return what the lines before the header say of something, ``""`` for nothing."""
+    found = re.search(pattern, "".join(sheet.preamble))
+    return found[1] if found else ""
 
 
 def _numbers(text: str) -> list[float]:

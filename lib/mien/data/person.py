@@ -11,7 +11,7 @@ import os
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -32,14 +32,8 @@ from mien.data.images import (
     thumbnail,
     to_grey48,
 )
-from mien.data.matching import Face, Source, label_in, match, read_ratings, settle
-from mien.data.measured import (
-    ACTION_UNITS,
-    SHAPES,
-    Measured,
-    Table,
-    read_tables,
-)
+from mien.data.matching import Face, label_in, match, read_ratings, settle
+from mien.data.measured import ACTION_UNITS, SHAPES, TABLES, Measured, Table, read_tables
 from mien.errors import DataError, Finding, grouped
 from mien.files import files_within
 from mien.spreadsheets import name_key
@@ -48,9 +42,8 @@ _LAYOUT = (
     "a person's folder holds images/<emotion>/*.jpg, images/unknown/*.jpg and tables of measured"
     " features as the tools write them (OpenFace, py-feat, LibreFace …)"
 )
-#: Endings of files that may hold a table, and of those that should.
-_TEXTS = (".csv", ".tsv", ".tab", ".txt", ".dat", ".log")
-_TABLES = _TEXTS[:3]
+#: Endings of files that may hold a table.
+_TEXTS = (*TABLES, ".txt", ".dat", ".log")
 #: What mien itself writes into a person's folder beside images and blendshapes.csv.
 _OWN = ("ratings.csv", "labels.csv", "collected.csv", "contact.html")
 #: Photos of one label that were taken within so many minutes of each other are one clip.
@@ -171,17 +164,26 @@ def load_person(
     faces, texts = _list_folder(folder, findings)
     settle(folder, faces, findings)
     texts |= {path.name: path for path in tables}
-    read = [table for place, path in texts.items() for table in _read(path, place, findings)]
-    sources = match(faces, read, min_confidence, findings)
+    read: list[Table] = []
+    for place, path in texts.items():
+        found, told = read_tables(path, place)
+        read += found
+        findings += told
+    measured = match(faces, read, min_confidence, findings)
     for face in faces:
         _decode(face, cut, findings)
-    faces = [face for face in faces if face.image is not None or face.rows]
-    if not faces:
+    order = [n for n, face in enumerate(faces) if face.image is not None or face.measured]
+    if not order:
         told = "".join(f"\n  {found.where}: {found.reason}" for found in findings[:5])
         raise DataError(f"{source} holds no face that can be used; {_LAYOUT}{told}")
-    faces.sort(key=lambda face: (face.label == emotions.UNKNOWN, _natural(face.file_name)))
+    order.sort(key=lambda n: (faces[n].label == emotions.UNKNOWN, _natural(faces[n].file_name)))
+    faces = [faces[number] for number in order]
     _name_clips(faces, findings)
-    return _person(faces, sources, read_ratings(folder, faces, findings), findings)
+    ratings = read_ratings(folder, faces, findings)
+    for name, own in measured.items():
+        sure = own.confidence[order]
+        measured[name] = replace(own, values=own.values[order], confidence=sure)
+    return _person(faces, measured, ratings, findings)
 
 
 def _list_folder(folder: Path, findings: list[Finding]) -> tuple[list[Face], dict[str, Path]]:
@@ -198,6 +200,8 @@ def _list_folder(folder: Path, findings: list[Finding]) -> tuple[list[Face], dic
         place, suffix = "/".join(parts), path.suffix.lower()
         inside = parts[1:] if parts[0] in below else parts if not below else ()
         label = next(filter(None, map(label_in, reversed(inside[:-1]))), None)
+        if place in _OWN:
+            continue
         if _is_made_by_openface(parts, beside, label):
             made["/".join(parts[:-1])] += 1
         elif suffix in IMAGE_SUFFIXES and label and path.is_file():
@@ -206,7 +210,7 @@ def _list_folder(folder: Path, findings: list[Finding]) -> tuple[list[Face], dic
             nameless["/".join(parts[:-1])] += 1
         elif suffix in _TEXTS and path.is_file():
             texts[place] = path
-        elif place not in _OWN:
+        else:
             findings.append(_unused_file(place, path))
     names = Counter(name_key(face.base) for face in faces)
     for face in faces:
@@ -226,10 +230,8 @@ def _is_made_by_openface(parts: tuple[str, ...], beside: set, label: str | None)
     """Whether OpenFace writes such a file, a picture with its drawing say, beside its tables."""
     if not any(parts[:depth] in beside for depth in range(1, len(parts))):
         return False
-    if Path(parts[-1]).suffix.lower() in IMAGE_SUFFIXES:
-        return not (
-            label and label_in(parts[-2])
-        )  # unless it was told to write beside the pictures
+    if Path(parts[-1]).suffix.lower() in IMAGE_SUFFIXES:  # unless told to write beside pictures
+        return not label or label_in(parts[-2]) is None
     return parts[-1].endswith(("_of_details.txt", ".hog", ".avi"))
 
 
@@ -246,20 +248,6 @@ def _unused_file(place: str, path: Path) -> Finding:
     return Finding("file", place, "is neither an image nor a table", remedy)
 
 
-def _read(path: Path, place: str, findings: list[Finding]) -> list[Table]:
-    """Return the tables in a file, and tell where there is none."""
-    if place in _OWN:
-        return []
-    tables, found = read_tables(path, place)
-    findings += found
-    if not tables and not found:
-        what = "table" if path.suffix.lower() in _TABLES else "file"
-        reason = "no line of it names columns of a tool that mien knows (AU01_r, au_1, AU1 …)"
-        remedy = "export it anew with its header, or take it out of the folder"
-        findings.append(Finding(what, place, reason, remedy))
-    return tables
-
-
 def _decode(face: Face, cut: Callable | None, findings: list[Finding]) -> None:
     """Read a face's image, or tell why that fails."""
     if face.path is None:
@@ -274,7 +262,7 @@ def _decode(face: Face, cut: Callable | None, findings: list[Finding]) -> None:
         face.image, face.crop = to_grey48(image), thumbnail(image)
     except DataError as error:
         reason = str(error).removeprefix(f"{face.path} ")
-        remedy = "save it anew" + ("; its measured row is used" if face.rows else "")
+        remedy = "save it anew" + ("; its measured row is used" if face.measured else "")
         findings.append(Finding("image", where, reason, remedy))
 
 
@@ -307,14 +295,13 @@ def _name_clips(faces: list[Face], findings: list[Finding]) -> None:
 
 def _person(
     faces: list[Face],
-    sources: dict[str, Source],
+    measured: dict[str, Measured],
     ratings: pd.DataFrame,
     findings: list[Finding],
 ) -> Person:
     """Turn the faces into arrays and frames."""
     blank = np.zeros((SIDE, SIDE), np.uint8)
     images = np.stack([blank if face.image is None else face.image for face in faces])
-    measured = {name: own.measured(name, faces, findings) for name, own in sources.items()}
     units = next((own for own in measured.values() if own.kind == ACTION_UNITS), None)
     nothing = np.full(len(faces), np.nan)
     frame = pd.DataFrame(
