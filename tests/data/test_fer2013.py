@@ -52,11 +52,6 @@ def test_changed_content_is_never_answered_from_the_cache(tmp_path, rows):
     assert after.fingerprint != before.fingerprint
 
 
-def test_without_cache_nothing_is_kept(tmp_path, rows, cache_folder):
-    load_fer2013(write(tmp_path, text_of(rows)), cache=False)
-    assert not cache_folder.exists()
-
-
 @pytest.mark.parametrize("damage", ["flip", "cut", "empty", "text"])
 def test_a_damaged_cache_is_noticed_and_made_anew(damage, tmp_path, rows, drawn, cache_folder):
     path = write(tmp_path, text_of(rows))
@@ -111,7 +106,7 @@ def test_the_fingerprint_is_that_of_the_content_not_of_the_file(tmp_path, rows):
 
 @pytest.fixture
 def crowd(tmp_path, rows):
-    return load_fer2013(write(tmp_path, text_of(rows)), cache=False)
+    return load_fer2013(write(tmp_path, text_of(rows)))
 
 
 def test_split(crowd, drawn):
@@ -222,7 +217,7 @@ def test_the_same_photo_in_another_print_is_nearly_a_copy():
 def real(real_fer2013, tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MIEN_CACHE_DIR", str(tmp_path_factory.mktemp("cache")))
-        yield load_fer2013(real_fer2013, cache=False)
+        yield load_fer2013(real_fer2013)
 
 
 @pytest.mark.real

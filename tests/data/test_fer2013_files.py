@@ -345,7 +345,7 @@ def test_no_corruption_is_ever_read_as_another_image(tmp_path, edits, where):
     expected = [plain_reading(line) for line in lines]
     path = write(tmp_path, bytes(text))
     try:
-        crowd = load_fer2013(path, skip_bad_rows=True, cache=False)
+        crowd = load_fer2013(path, skip_bad_rows=True)
     except DataError:
         assert not any(expected)
         return
@@ -373,4 +373,4 @@ def test_what_is_written_is_read(tmp_path, seed, high, count, end):
         generator.choice(USAGES, count),
     )
     text = text_of(rows_of(drawn), end=end)
-    assert_same(load_fer2013(write(tmp_path, text), cache=False), drawn)
+    assert_same(load_fer2013(write(tmp_path, text)), drawn)

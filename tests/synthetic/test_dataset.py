@@ -28,7 +28,9 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def crowd(folder):
-    return load_fer2013(folder / "fer2013.csv", cache=False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MIEN_CACHE_DIR", str(folder.parent / "cache"))
+        return load_fer2013(folder / "fer2013.csv")
 
 
 @pytest.fixture(scope="module")

@@ -113,7 +113,6 @@ def load_fer2013(
     *,
     skip_bad_rows: bool = False,
     public_share: float = 0.0,
-    cache: bool = True,
 ) -> Fer2013:
     """Load FER2013 in any layout that people have.
 
@@ -122,8 +121,8 @@ def load_fer2013(
     (`mien.data.fer2013_files.read_folder`); or one that holds such a file. ``skip_bad_rows``
     leaves bad rows out and lists them in ``skipped``, rather than refuse the data. Where PublicTest
     or PrivateTest is empty, it gets ``public_share`` (0..1) of every emotion in Training: the
-    pixels choose, so that copies stay together and the order of files does not matter. ``cache``
-    keeps the arrays in `mien.files.cache_dir` under the hash of the file's content.
+    pixels choose, so that copies stay together and the order of files does not matter. The arrays
+    are kept in `mien.files.cache_dir` under the hash of the file's content.
 
     `DataError` if it is missing, damaged or has bad rows; the text tells which rows, and why.
     """
@@ -135,7 +134,7 @@ def load_fer2013(
             f"there is no {path}; FER2013 is at kaggle.com (icml_face_data.csv or fer2013.tar.gz of"
             " the challenges in representation learning); give the path of the file as it came"
         )
-    rows = _read(path, cache)
+    rows = _read(path)
     if len(rows.bad) and not skip_bad_rows:
         raise DataError(_refusal(source, rows))
     if not len(rows.labels):
@@ -215,11 +214,8 @@ def _kinds(images: np.ndarray) -> np.ndarray:
     return pd.factorize(np.array([image.tobytes() for image in images], dtype=object))[0]
 
 
-def _read(path: Path, cache: bool) -> Rows:
+def _read(path: Path) -> Rows:
     """Read all rows, from the cache where they are there, else keep them in it."""
-    read = read_folder if path.is_dir() else read_csv
-    if not cache:
-        return read(path)
     try:
         content = files.content_hash(path)
     except OSError as error:
@@ -228,7 +224,7 @@ def _read(path: Path, cache: bool) -> Rows:
     # However a file of the cache is damaged, the data itself is still there.
     with contextlib.suppress(Exception), file.open("rb") as stream, np.load(stream) as kept:
         return Rows(**kept)
-    rows = read(path)
+    rows = read_folder(path) if path.is_dir() else read_csv(path)
     files.keep(file, lambda part: np.savez(part, **rows._asdict()))
     return rows
 

@@ -40,15 +40,11 @@ _DAMAGE = (
     zipfile.BadZipFile,
 )
 
-_FOLDER_USAGES = {
-    "train": "Training",
-    "training": "Training",
-    "validation": "PublicTest",
-    "valid": "PublicTest",
-    "val": "PublicTest",
-    "publictest": "PublicTest",
-    "test": "PrivateTest",
-    "privatetest": "PrivateTest",
+#: Names of the folders of each part.
+_FOLDERS = {
+    "Training": ("train", "training"),
+    "PublicTest": ("validation", "valid", "val", "publictest"),
+    "PrivateTest": ("test", "privatetest"),
 }
 _EMPTY = "empty line"
 
@@ -94,7 +90,7 @@ def read_csv(path: Path) -> Rows:
 def read_folder(folder: Path) -> Rows:
     """Read FER2013 from folders of images: ``train/<emotion>/*.jpg``, ``test/…``, ``validation/…``.
 
-    The folder tells the part (`_FOLDER_USAGES`); in ``test``, a file name that begins with
+    The folder tells the part (`_FOLDERS`); in ``test``, a file name that begins with
     ``PublicTest_`` or ``PrivateTest_`` wins. Folders above do not matter. Rows are counted in the
     order of the files' paths. `DataError` if nothing lies in such folders.
     """
@@ -238,11 +234,9 @@ def _image_row(file: Path, inside: Path, usage: int) -> _Row:
 
 def _usage_of(inside: Path) -> int | None:
     """Return the code of the part that a file's place tells, None if it lies elsewhere."""
+    told = inside.name.partition("_")[0].lower()
     for folder in inside.parts[:-1]:
-        usage = _FOLDER_USAGES.get(folder.lower())
-        prefix = inside.name.partition("_")[0].lower()
-        if usage == "PrivateTest" and prefix in _USAGES:
-            return _USAGES[prefix]
-        if usage:
-            return USAGES.index(usage)
+        for usage, names in _FOLDERS.items():
+            if folder.lower() in names:
+                return _USAGES.get(told if usage == "PrivateTest" else "", USAGES.index(usage))
     return None

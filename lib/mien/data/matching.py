@@ -23,7 +23,7 @@ _SURE = 0.7
 #: Rows of one picture, a face each, without a name that tells; more are of several pictures.
 _MOST_FACES = 9
 
-_MANY, _NAMELESS = "fits several pictures of this name", "names no file"
+_MANY = "fits several pictures of this name"
 _UNTOLD = "nothing tells which picture it is about: no name, and no frame number that fits"
 _OTHER_FRAME = "no picture is this frame"
 _UNKNOWN = "no picture has its name, and it has no label that is an emotion"
@@ -40,8 +40,7 @@ _REMEDIES = {
     _NO_LABEL: "the folder of the picture counts",
     _OTHER_LABEL: "the folder counts",
     _MANY: "write the folder before the name: happy/0001.jpg",
-    _NAMELESS: "fill in the name of the picture",
-    _UNTOLD: "call the table as its picture or video, or give it a column file_name",
+    _UNTOLD: "call the table as its picture or video, or fill in a column file_name",
     _OTHER_FRAME: "nothing, if you took only some frames as pictures",
     _UNKNOWN: "put the picture into images/<emotion>/, or give the row a label",
     FAILED: "crop the picture closer to the face and measure it anew",
@@ -193,7 +192,7 @@ def _without_picture(
     """Return the face, perhaps a new one, of a row that is about no picture, or why it has none."""
     *folders, name = re.split(r"[\\/]+", name)
     if name in ("", ".", ".."):
-        return _NAMELESS
+        return _UNTOLD
     known = unseen.get(name_key(name))
     label = label or (None if known is None else faces[known].label)
     label = label or next(filter(None, map(label_in, reversed(folders))), None)

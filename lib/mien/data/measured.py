@@ -293,7 +293,7 @@ _CONFIDENCE = ("confidence", "facescore", "presence", "score", "faceconfidence")
 _FRAME = ("frame", "frameidx", "frameindex", "frameno", "framenumber", "frameid", "videotime")
 _FACTS = {*_CONFIDENCE, *_FRAME, "success", "label", "facedetection"}
 #: Points of the face: columns by the hundred, of which only how wide the face is matters.
-_POINTS = re.compile("(?:eye_lmk|lm|mesh|identity)_.*|[XYZy]_[0-9]+|p_[0-9]+", re.IGNORECASE)
+_POINTS = re.compile("(?:eye_lmk|lm|mesh|[Ii]dentity)_.*|[XYZy]_[0-9]+|p_[0-9]+")
 
 
 def _table(
@@ -310,8 +310,7 @@ def _table(
     if tool.name == "OpenFace 3":
         first = {f"AU{unit:02d}": next(iter(measured)) for unit in _LISTED}
     plain = list(map(_plain, sheet.header))
-    wide = [n for n, name in enumerate(sheet.header) if re.fullmatch("x_[0-9]+", name)]
-    kept = [n for n, name in enumerate(sheet.header) if n in wide or not _POINTS.fullmatch(name)]
+    kept = [n for n, name in enumerate(sheet.header) if not _POINTS.fullmatch(name)]
     cells, short = sheet.cells(kept)
     cells = cells.drop(index=short)
     if short:
@@ -319,16 +318,39 @@ def _table(
         remedy = "save the table anew; a decimal comma needs another delimiter"
         what, where = ("table", place) if cells.empty else ("row", rows_at(place, short))
         findings.append(Finding(what, where, reason, remedy, count=len(short)))
+    rate = number_in(_said(r"(?i)frame ?rate\D+([0-9.,]+)", sheet))
+    names = [n for n in kept if _NAMES.fullmatch(plain[n])]
+    known = {*names, *measured}
+    others = [n for n in kept if n not in known and plain[n] not in _FACTS]
+    others = [n for n in others if _may_name(cells[n], sheet.header[n], tool)]
+    return Table(
+        place,
+        tool,
+        {name: measured[number][1] for name, number in first.items()},
+        *_rows(cells, sheet.header, first, tool, rate),
+        {sheet.header[n]: cells[n].tolist() for n in [*names, *others]},
+        [sheet.header[n] for n in names],
+        _said(r"(?im)^\W*file ?name\W+(.+?)[\s;,\"]*$", sheet) or place,
+        {},
+    )
+
+
+def _rows(
+    cells: pd.DataFrame, header: list[str], first: dict[str, int], tool: Tool, rate: float
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Return rows and values of a table whose measured columns stand where ``first`` says."""
+    places = {_plain(name): number for number, name in reversed([*enumerate(header)])}
 
     def texts(*names: str) -> pd.Series:
         """Return the first column that is called like this."""
-        own = next((plain.index(name) for name in names if name in plain), None)
+        own = next((places[name] for name in names if name in places), None)
         return pd.Series("", cells.index, dtype=object) if own is None else cells[own]
 
     def numbers(*names: str) -> pd.Series:
         return pd.Series(_all_numbers(texts(*names)), cells.index)
 
     own = cells[list(first.values())].to_numpy()
+    wide = [n for n in cells if re.fullmatch("x_[0-9]+", header[n])]
     confidence = numbers(*_CONFIDENCE)
     area = numbers("facerectwidth", "width") * numbers("facerectheight", "height")
     across = pd.DataFrame(_all_numbers(cells[wide]), cells.index)
@@ -350,9 +372,7 @@ def _table(
     rows = pd.DataFrame(
         {
             "number": cells.index,
-            "frame": _frames(
-                texts(*_FRAME), number_in(_said(r"(?i)frame ?rate\D+([0-9.,]+)", sheet))
-            ),
+            "frame": _frames(texts(*_FRAME), rate),
             "label": texts("label"),
             "confidence": confidence.where(confidence.between(0, 1)),
             "size": size.fillna(0),
@@ -360,21 +380,7 @@ def _table(
             "gaps": values.isna().sum(axis=1),
         }
     )
-    names = [n for n in kept if _NAMES.fullmatch(plain[n])]
-    known = {*names, *measured, *wide}
-    others = [n for n in kept if n not in known and plain[n] not in _FACTS]
-    others = [n for n in others if _may_name(cells[n], sheet.header[n], tool)]
-    return Table(
-        place,
-        tool,
-        {name: measured[number][1] for name, number in first.items()},
-        rows,
-        values,
-        {sheet.header[n]: cells[n].tolist() for n in [*names, *others]},
-        [sheet.header[n] for n in names],
-        _said(r"(?im)^\W*file ?name\W+(.+?)[\s;,\"]*$", sheet) or place,
-        {},
-    )
+    return rows, values
 
 
 _all_numbers = np.vectorize(number_in, otypes=[float])

@@ -272,9 +272,7 @@ def _name_clips(faces: list[Face], findings: list[Finding]) -> None:
     for face in faces:
         stem = Path(face.base).stem
         face.clip = stem.rpartition("_")[0] or stem
-        if not CAMERA_NAME.fullmatch(stem):
-            continue
-        taken = shooting_time(face.path, stem)
+        taken = shooting_time(face.path, stem) if CAMERA_NAME.fullmatch(stem) else None
         if is_of_camera(stem, taken):
             photos.append((face.label, taken, face))
             face.clip = stem
