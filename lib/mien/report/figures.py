@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping, Sequence
 
-import matplotlib as mpl
 import numpy as np
 import pandas as pd
+import seaborn
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, NullFormatter
@@ -325,7 +325,7 @@ def fold_leak(*, plain: Sequence[float], grouped: Sequence[float]) -> Picture:
 def label_curve(points: pd.DataFrame, *, start: Mapping[str, float] | None = None) -> Picture:
     """Show accuracy and log loss of `curve_points`; ``start`` has both of NN-FER2013."""
     best = points.loc[points["accuracy"].idxmax(), "model"]
-    others, drawn = iter(mpl.color_sequences["petroff10"] * 2), []
+    others, drawn = iter(seaborn.color_palette("colorblind", 20).as_hex()), []
     figure, axes = blank(3.4, ncols=2, width=WIDE)
     for name, own in points.sort_values("faces").groupby("model", sort=False):
         colour, mark = look(name)
