@@ -19,9 +19,6 @@ from mien.report.face_sheets import data_uri
 
 _HERE = Path(__file__).parent
 
-#: Longest side of the picture that is sent to the browser, in pixels.
-_LONGEST = 512
-
 
 class Labeller(anywidget.AnyWidget):
     """Rate the faces of a person's folder; ``finished`` once every face has its answer.
@@ -128,6 +125,6 @@ class Labeller(anywidget.AnyWidget):
         }
         if self._place < total:
             image = open_image(self._paths[self._place])
-            image.thumbnail((_LONGEST, _LONGEST), Image.Resampling.LANCZOS)
+            image.thumbnail((512, 512), Image.Resampling.LANCZOS)  # that the browser is sent
             facts |= {"given": answers[self._place], "picture": data_uri(image)}
         self.face = facts

@@ -187,9 +187,8 @@ def curve(found: pd.DataFrame, gains: pd.DataFrame) -> str:
 
 def choice(score: Mapping, verdict: str) -> str:
     """Return which model a study chooses (of this score), and why, by the first of `verdict`."""
-    corrected = score.get("accuracy_ci95_corrected")
     leak = "It was not fitted on this person, so nothing could leak into its score."
-    if corrected:
+    if corrected := score.get("accuracy_ci95_corrected"):
         leak = f"Nadeau and Bengio's interval for repeated folds is {interval(corrected)}."
     return (
         f"**{score['model']}**, because it has the highest accuracy on the labelled faces, out of "
@@ -286,8 +285,7 @@ def _one_network(found: Mapping) -> list[str]:
             "is itself known roughly."
         ]
     told = "Each network is one training; another one of the same recipe reads otherwise."
-    others = found["other_trainings"]
-    if others:
+    if others := found["other_trainings"]:
         figures = "; ".join(
             f"{percent(other['private'])} of PrivateTest, {percent(other['as_it_is'])} of the "
             f"person as it is, {percent(other['fine_tuned'])} fine-tuned ({other['processor']})"

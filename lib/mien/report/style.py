@@ -37,6 +37,9 @@ EMOTION_COLOURS = {
     "neutral": "#3b3b3b",
 }
 
+# a font that this machine lacks is replaced; that is no reason to warn a reader
+logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
+
 INK, FAINT, GRID = "#1a1a1a", "#595959", "#dcdcdc"
 
 #: Width in inches of a figure that stays readable on a telephone, of one with two panels.
@@ -93,10 +96,8 @@ class Picture:
             canvas = FigureCanvasAgg(self.figure)
             canvas.draw()
         pixels = np.asarray(canvas.buffer_rgba())[..., :3]
-        if np.ptp(pixels.astype(np.int16), axis=2).max() == 0:
-            image = Image.fromarray(pixels[..., 0])
-        else:
-            image = Image.fromarray(pixels).quantize(256)
+        grey = np.ptp(pixels.astype(np.int16), axis=2).max() == 0
+        image = Image.fromarray(pixels[..., 0]) if grey else Image.fromarray(pixels).quantize(256)
         buffer = io.BytesIO()
         image.save(buffer, format="PNG", optimize=True)
         return buffer.getvalue()
@@ -115,18 +116,12 @@ class Picture:
 @contextmanager
 def style() -> Iterator[None]:
     """Draw in the study's style inside the block."""
-    fonts = logging.getLogger("matplotlib.font_manager")
-    level = fonts.level
     with mpl.rc_context(), warnings.catch_warnings():
         # a script that the font lacks shows as boxes; that is no reason to warn a reader
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         mpl.rcdefaults()
         mpl.rcParams.update(STYLE)
-        fonts.setLevel(logging.ERROR)
-        try:
-            yield
-        finally:
-            fonts.setLevel(level)
+        yield
 
 
 def blank(height: float, *, width: float = WIDTH, **subplots) -> tuple[Figure, Any]:

@@ -89,11 +89,6 @@ def _allowed(tag: str, name: str, value: str) -> bool:
 
 TEMPLATES = Path(__file__).parent / "templates"
 
-#: What a page shows of an output, the first that there is; nothing that would need scripts.
-_SHOWN = [
-    *("text/html", "text/markdown", "image/svg+xml", "image/png", "image/jpeg", "text/plain"),
-]
-
 
 def html_page(
     notebook: NotebookNode,
@@ -119,21 +114,20 @@ def html_page(
 
 @cache
 def _exporter() -> HTMLExporter:
-    """Return nbconvert's exporter with the template ``mien``; nothing from the data runs in it.
-
-    HTML is reduced to harmless elements by bleach, texts are escaped, and the page's
-    Content-Security-Policy admits one script (ours, by its hash) and no request.
-    """
+    """Return nbconvert's exporter: harmless HTML, escaped texts, one script (ours), no request."""
     script = (TEMPLATES / "mien" / "page.js").read_text(encoding="utf-8").strip()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = (
         "default-src 'none'; img-src data:; style-src 'unsafe-inline'; "
         f"script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
     )
+    # Of an output the first that there is; nothing that would need scripts.
+    images = ["image/svg+xml", "image/png", "image/jpeg"]
+    shown = ["text/html", "text/markdown", *images, "text/plain"]
     exporter = HTMLExporter(
         template_name="mien",
         extra_template_basedirs=[str(TEMPLATES)],
-        config=Config(NbConvertBase={"display_data_priority": _SHOWN}),
+        config=Config(NbConvertBase={"display_data_priority": shown}),
     )
     exporter.register_filter("harmless_html", harmless_html)
     exporter.register_filter("markdown2html", _markdown)
@@ -169,10 +163,7 @@ class _Renderer(IPythonRenderer):
 
 
 def _parameters(notebook: NotebookNode) -> str:
-    """Return as a table what a notebook ran with, from its tagged cells, which are not run.
-
-    The values and what they mean: the comments behind them.
-    """
+    """Return a table of the values in a notebook's tagged cells, and of the comments on them."""
     values, meanings = {}, {}
     for tag in ("parameters", "injected-parameters"):
         cells = [cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])]

@@ -112,10 +112,7 @@ def _executed(out: Path) -> dict[str, Path]:
 
 
 def _html(out: Path, names: Mapping[str, str], *, linked: bool = False) -> dict[str, str]:
-    """Return the HTML of parts, by the names of their pages, the index last.
-
-    With links to the published notebooks, if they are ``linked``.
-    """
+    """Return the HTML of parts by their pages, the index last, perhaps linked to notebooks."""
     known, chapters, paths, pages = _study_json(out), _links(names), _executed(out), {}
     for part, name in reversed(names.items()):
         source = f"notebooks/{paths[part].name}" if linked else ""
@@ -124,8 +121,7 @@ def _html(out: Path, names: Mapping[str, str], *, linked: bool = False) -> dict[
 
 
 def _links(names: Mapping[str, str]) -> list[dict[str, str]]:
-    titles = {part: BY_PART[part].title for part in names}
-    return [{"part": part, "title": titles[part], "file": names[part]} for part in names]
+    return [{"part": p, "title": BY_PART[p].title, "file": name} for p, name in names.items()]
 
 
 def _read(path: Path) -> NotebookNode:

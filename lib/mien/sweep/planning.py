@@ -19,9 +19,6 @@ from mien.running import scheduler
 from mien.study import results
 from mien.study.parameters import BY_PART, CHAPTERS, Study, load_study, parts_to_run
 
-#: Parameters by which data are read, and refused.
-READ_WITH = ("fer2013", "target", *BY_PART["0"].parameters, "folds")
-
 
 @dataclass(frozen=True)
 class Sweep:
@@ -133,7 +130,8 @@ def dependants(names: Iterable[str]) -> dict[str, set[str]]:
 
 def check_data(sweep: Sweep) -> None:
     """Read the data of the runs once for every source; `DataError` where they cannot be read."""
-    sources = {tuple(getattr(run, name) for name in READ_WITH): run for run in sweep.runs}
+    read_with = ("fer2013", "target", *BY_PART["0"].parameters, "folds")
+    sources = {tuple(getattr(run, name) for name in read_with): run for run in sweep.runs}
     for study in sources.values():
         scheduler.check_data(study)
 

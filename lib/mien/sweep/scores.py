@@ -24,13 +24,6 @@ from mien.study import results
 from mien.study.parameters import BY_PART, Study
 from mien.sweep.planning import dependants
 
-#: The sets that may be looked at for every setting, and those that choose nothing.
-LOOKED_AT = ("PublicTest", "target-labelled")
-HELD_OUT = ("PrivateTest-deduplicated", "target-unknown")
-
-#: What a setting is called where nothing of the grid but the seed concerns a chapter.
-UNVARIED = "as the study says"
-
 
 def read(runs: Sequence[Study], grid: Iterable[str]) -> pd.DataFrame:
     """Return the scores of runs: a row for every run of every part on every set.
@@ -47,10 +40,11 @@ def read(runs: Sequence[Study], grid: Iterable[str]) -> pd.DataFrame:
         except DataError:
             continue
         varied = [name for name in concerned if name != "seed" and part in concerned[name]]
+        setting = ", ".join(f"{name} {getattr(run, name)}" for name in varied)
         told = {
             "part": part,
             "model": metrics.get("model") or name_of(part),
-            "setting": ", ".join(f"{name} {getattr(run, name)}" for name in varied) or UNVARIED,
+            "setting": setting or "as the study says",
             "seed": run.seed,
             "label": run.name,
             "folder": run.folder,
@@ -72,7 +66,7 @@ def boards(scores: pd.DataFrame) -> list[pd.DataFrame]:
     """
     if scores.empty:
         return []
-    rows = scores[scores["set"].isin(LOOKED_AT)]
+    rows = scores[scores["set"].isin(["PublicTest", "target-labelled"])]
     rows = rows.drop_duplicates(["part", "set", "setting", "seed"])
     return [board for _, board in rows.groupby(["part", "set"], sort=False)]
 
@@ -130,7 +124,8 @@ def held_out(board: pd.DataFrame, scores: pd.DataFrame) -> list[pd.DataFrame]:
     """Return what the chosen setting of a board scored on sets that choose nothing."""
     chosen = best(board)
     labels = board.loc[board["setting"] == chosen, "label"]
-    rows = scores[scores["label"].isin(labels) & scores["set"].isin(HELD_OUT)]
+    chose_nothing = scores["set"].isin(["PrivateTest-deduplicated", "target-unknown"])
+    rows = scores[scores["label"].isin(labels) & chose_nothing]
     rows = rows[rows["model"].isin(board["model"])].assign(setting=chosen)
     return [own for _, own in rows.groupby(["part", "set"], sort=False)]
 
@@ -151,11 +146,7 @@ def _interval(runs: pd.DataFrame) -> tuple[float, float, str]:
 
 
 def _answers(*several: pd.DataFrame) -> tuple[list[np.ndarray], np.ndarray, str]:
-    """Return what each of several settings averages, the clusters of these values, and their name.
-
-    The correctness (runs, faces) of the same labelled faces, by clips; where that was not kept, or
-    each seed read other faces, the runs' accuracies, by seeds.
-    """
+    """Return settings' correctness by labelled face, else accuracies by seed; clusters, method."""
     runs = pd.concat(several)
     if (runs["set"] == "target-labelled").all() and runs["data"].nunique() == 1:
         faces = [_face_means(*place) for place in zip(runs["folder"], runs["part"], strict=True)]

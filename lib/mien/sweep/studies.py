@@ -94,16 +94,13 @@ def render(given: Sequence[str], to: Path) -> Path:
     names = [study.name for study in studies]
     if len(set(names)) < len(names):
         raise ParameterError(f"two of {listed(names)} have one name; run one with --set name=…")
-    cells = [_opening(studies), *_scores(studies), *_pooled(studies)]
-    return pages.write_page(to, "The comparison", cells, origin({"name": listed(names)}))
-
-
-def _opening(studies: Sequence[Compared]) -> NotebookNode:
-    return pages.prose(
+    opening = pages.prose(
         f"# {count(len(studies), 'study', 'studies')} side by side\n\nWhich model has the highest "
         "accuracy on the person's labelled faces, study by study:\n\n"
         + bullets([_leader(study) for study in studies])
     )
+    cells = [opening, *_scores(studies), *_pooled(studies)]
+    return pages.write_page(to, "The comparison", cells, origin({"name": listed(names)}))
 
 
 def _leader(study: Compared) -> str:
