@@ -33,9 +33,6 @@ COLUMNS = ("file_name", "rater", "label", "seconds", "time")
 #: What a rater may say of a face; "unknown" stands for "I cannot tell".
 ANSWERS = (*EMOTIONS, UNKNOWN)
 
-#: Of so many faces one is shown a second time, for a rater's agreement with themself.
-AGAIN_EVERY = 10
-
 
 def rater_name(text: str) -> str:
     """Return a rater's name as it is written to disk; `ParameterError` if it is not fit."""
@@ -202,7 +199,13 @@ def look(person: Person, table: pd.DataFrame, study: str = "") -> dict[str, pd.D
     interval over clips).
     """
     told = table[table["label"] != UNKNOWN]
-    answers = _answers(Path(study).expanduser()) if study and len(told) else {}
+    answers, parts = {}, dict.fromkeys(model.part for model in MODELS.values())
+    for part in parts if study and len(told) else ():
+        home = Path(study).expanduser()
+        if (results.part_folder(home, part) / "predictions.csv").exists():
+            frame = results.load_table(home, part, "predictions")
+            model = results.load_metrics(home, part)["model"]
+            answers[model] = frame.set_index("file_name")["predicted"]
     agreement = rater_agreement(told, answers)
     said = table.pivot(index="file_name", columns="rater", values="label").fillna("")
     differ = said[[len(set(row) - {""}) > 1 for row in said.to_numpy()]]
@@ -221,14 +224,3 @@ def look(person: Person, table: pd.DataFrame, study: str = "") -> dict[str, pd.D
         "differ": differ.rename(columns=printable).reset_index().rename_axis(columns=None),
         "models": pd.DataFrame(rows, columns=["model", "n", "agreement", "low", "high"]),
     }
-
-
-def _answers(study: Path) -> dict[str, pd.Series]:
-    """Return every model's answers by file name, of the parts that there are."""
-    found = {}
-    for part in dict.fromkeys(model.part for model in MODELS.values()):
-        if (results.part_folder(study, part) / "predictions.csv").exists():
-            frame = results.load_table(study, part, "predictions")
-            model = results.load_metrics(study, part)["model"]
-            found[model] = frame.set_index("file_name")["predicted"]
-    return found

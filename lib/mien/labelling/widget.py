@@ -14,7 +14,7 @@ from PIL import Image
 from mien.data.images import open_image
 from mien.data.person import load_person
 from mien.errors import DataError, MienError, ParameterError
-from mien.labelling.ratings import AGAIN_EVERY, ANSWERS, Ratings, order_of_faces, rater_name
+from mien.labelling.ratings import ANSWERS, Ratings, order_of_faces, rater_name
 from mien.report.face_sheets import data_uri
 
 _HERE = Path(__file__).parent
@@ -50,7 +50,7 @@ class Labeller(anywidget.AnyWidget):
             kind = "" if what == "all" else f"{what} "
             raise DataError(f"{folder} holds no {kind}face with a picture")
         order = shown.index[order_of_faces(shown["clip"].tolist(), self.rater)].tolist()
-        queue = order + (order[::AGAIN_EVERY] if again else [])
+        queue = order + (order[::10] if again else [])
         self._names = faces["file_name"].loc[queue].tolist()
         self._paths = [self.person.paths[row] for row in queue]
         self._place = self._next_open()

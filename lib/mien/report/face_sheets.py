@@ -127,11 +127,7 @@ class GalleryItem:
 
 
 def gallery(faces: Sequence[GalleryItem], caption: str) -> Shown:
-    """Show faces with the models' answers.
-
-    In the report they can be filtered by emotion and by which models erred; where there is no
-    truth, nobody did.
-    """
+    """Show faces with the models' answers; in a report to be filtered by emotion and by error."""
     truths = {face.truth for face in faces}
     ordered = [*EMOTIONS, *sorted(truths.difference(EMOTIONS, {""})), ""]
     html = TEMPLATES.get_template("gallery.html.j2").render(

@@ -141,10 +141,7 @@ def heat(
     limits: tuple[float, float] = (0, 1),
     size: float = 9.5,
 ):
-    """Draw a heat map of vector cells with a number in each; NaN stays blank. Returns the mesh.
-
-    The numbers are black or white, whichever contrasts more (4.5:1 or better on any colour).
-    """
+    """Draw a heat map of vector cells with a number in each; NaN stays blank. Returns the mesh."""
     mesh = axes.pcolormesh(
         np.ma.masked_invalid(values),
         cmap="Blues",
@@ -170,7 +167,7 @@ def heat(
 def readable_on(colour: Sequence[float]) -> str:
     """Return black or white, whichever contrasts more with an RGB(A) colour of 0..1.
 
-    Relative luminance as WCAG 2.2 defines it; the two contrasts are equal at 0.179.
+    Relative luminance as WCAG 2.2 defines it; the two contrasts, 4.5:1, are equal at 0.179.
     """
     channels = np.asarray(colour[:3], dtype=float)
     linear = np.where(channels <= 0.04045, channels / 12.92, ((channels + 0.055) / 1.055) ** 2.4)

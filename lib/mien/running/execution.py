@@ -21,8 +21,6 @@ from mien import system
 
 #: How often a kernel may fail to start.
 _ATTEMPTS = 4
-#: Seconds between two looks at a process, and for it to end its kernel before it is killed.
-_LOOK_SECONDS, _PATIENCE_SECONDS = 0.1, 15
 _leaving = threading.Event()
 
 
@@ -125,12 +123,12 @@ def in_child(
             with contextlib.suppress(BrokenPipeError):
                 process.stdin.write(json.dumps(job).encode() + b"\n")
                 process.stdin.flush()
-            while process.poll() is None and not stopping.wait(_LOOK_SECONDS):
+            while process.poll() is None and not stopping.wait(0.1):
                 if time.monotonic() > late:
                     told = f"it was not done after {minutes:g} minutes, the limit (--minutes)"
                     return Failure(told)
         finally:
-            system.end(process, _PATIENCE_SECONDS)
+            system.end(process, 15)  # seconds for its kernel to end, too
         if answers := _lines(answer):
             failure = json.loads(answers[-1])
             return Failure(**failure) if failure else None

@@ -194,16 +194,13 @@ def gaps(study: Study, person: Person) -> dict[str, str]:
     shown = _shown(person, declared)
     if len(shown) < 2:
         only = "".join(f", only of {emotion}" for emotion in shown)
-        found["A2"] = f"the person has no labelled {_NEEDS[declared]}{only}"
+        needed = {
+            "openface": "Action Units (a table of OpenFace, py-feat …), and no blendshapes",
+            "blendshapes": "blendshapes (mien measure takes them from photos)",
+            "both": "faces with both Action Units (a table of OpenFace, py-feat …) and blendshapes",
+        }[declared]
+        found["A2"] = f"the person has no labelled {needed}{only}"
     return found
-
-
-#: What the designed features are made from, as a person can provide it.
-_NEEDS = {
-    "openface": "Action Units (a table of OpenFace, py-feat …), and no blendshapes",
-    "blendshapes": "blendshapes (mien measure takes them from photos)",
-    "both": "faces with both Action Units (a table of OpenFace, py-feat …) and blendshapes",
-}
 
 
 def designed(study: Study, person: Person) -> str:

@@ -173,15 +173,12 @@ def side_by_side(
 
 
 class PersonAnswers(NamedTuple):
-    """The answers of a crowd's model to one person, rescaled to the emotions that it shows.
-
-    The unrestricted scores are with all seven allowed.
-    """
+    """The answers of a crowd's model to one person, rescaled to the emotions that it shows."""
 
     predictions: pd.DataFrame  # in the columns of predictions.csv, of a network its first training
     repeats: pd.DataFrame  # of all trainings, to the labelled faces (`repeats_table`)
     scores: list[dict[str, Any]]
-    unrestricted_scores: list[dict[str, Any]]
+    unrestricted_scores: list[dict[str, Any]]  # with all seven emotions allowed
 
 
 def answers_on_person(

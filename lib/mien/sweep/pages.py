@@ -47,24 +47,20 @@ def render(sweep: Sweep, statuses: Mapping[str, Status]) -> Path:
     ended = [run for run in sweep.runs if statuses[run.name].state == "done"]
     known = scores.read(ended, sweep.grid)
     boards = scores.boards(known)
-    cells = [_opening(sweep, len(ended)), *_choice(boards, known), *_scores(boards)]
+    varied = listed(
+        [f"**{name}** ({', '.join(map(escape, texts))})" for name, texts in sweep.grid.items()]
+    )
+    text = f"# Sweep of {', '.join(sweep.grid)}\n\nThis sweep varied {varied}: "
+    text += f"{count(len(sweep.runs), 'run')}, {len(ended)} done."
+    if failed := len(sweep.runs) - len(ended):
+        text += f" **{count(failed, 'run')} did not end well**; they are listed"
+        text += " [below](#runs), and nothing on this page comes from them."
+    cells = [pages.prose(text), *_choice(boards, known), *_scores(boards)]
     cells += _runs(sweep, statuses)
     told = sweep.runs[0].model_dump(include={"fer2013", "target", "profile"})
     facts = origin({**told, "name": sweep.name}) | {"hardware": provenance.hardware()}
     facts["command"] = sweep.command
     return pages.write_page(sweep.folder, "The sweep", cells, facts)
-
-
-def _opening(sweep: Sweep, done: int) -> NotebookNode:
-    varied = listed(
-        [f"**{name}** ({', '.join(map(escape, texts))})" for name, texts in sweep.grid.items()]
-    )
-    text = f"# Sweep of {', '.join(sweep.grid)}\n\nThis sweep varied {varied}: "
-    text += f"{count(len(sweep.runs), 'run')}, {done} done."
-    if done < len(sweep.runs):
-        text += f" **{count(len(sweep.runs) - done, 'run')} did not end well**; they are listed"
-        text += " [below](#runs), and nothing on this page comes from them."
-    return pages.prose(text)
 
 
 def _choice(boards: list[pd.DataFrame], known: pd.DataFrame) -> Iterator[NotebookNode]:

@@ -24,8 +24,6 @@ from mien.sweep.planning import Sweep
 
 #: The file in a sweep's folder at whose sight runs end.
 STOP = ".stop"
-# How often a worker looks at its process, a sweep at its runs; how long these may take to stop.
-_PROCESS_LOOK_SECONDS, _LOOK_SECONDS, _STOP_SECONDS = 0.2, 0.5, 40
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ def run_task(
             )
             try:
                 while (code := process.poll()) is None and not stop.exists():
-                    time.sleep(_PROCESS_LOOK_SECONDS)
+                    time.sleep(0.2)
             finally:
                 system.end(process, system.GRACE_SECONDS + 5)
     except OSError as error:
@@ -127,7 +125,7 @@ def _follow(
     pending = set(futures)
     try:
         while pending:
-            done, pending = cf.wait(pending, _LOOK_SECONDS, return_when=cf.FIRST_COMPLETED)
+            done, pending = cf.wait(pending, 0.5, return_when=cf.FIRST_COMPLETED)
             seen = [Status(futures[future], "running") for future in pending if future.running()]
             for status in (*seen, *(_outcome(future, futures[future]) for future in done)):
                 if status.state != statuses[status.label].state:
@@ -138,7 +136,7 @@ def _follow(
     except BaseException:
         # Runs, wherever they are, see the file and end; those that wait do not begin.
         (sweep.folder / STOP).touch()
-        cf.wait(pending, _STOP_SECONDS)
+        cf.wait(pending, 40)  # seconds
         raise
     return statuses
 
