@@ -87,7 +87,6 @@ MODELS: dict[str, Model] = {
     )
 }
 
-
 _OfImages = partial(Model, part="A1", trained_in="A1", fitted_on_person=True)
 _OfANetwork = partial(Model, part="B3", trained_in="B3", network=True, fitted_on_person=True)
 _Stored = partial(_OfANetwork, file="B3-labelled.npz")
@@ -159,8 +158,7 @@ def declared(designed: str) -> dict[tuple[str, str], str]:
 
 def is_network(name: str) -> bool:
     """Return whether a model or rival is a network, which another training would change."""
-    known = (MODELS | RIVALS).get(name)
-    return known is not None and known.network
+    return name in MODELS | RIVALS and (MODELS | RIVALS)[name].network
 
 
 def name_of(part: str, designed: str = "openface") -> str | None:

@@ -96,13 +96,11 @@ def as_csv(answers: pd.DataFrame) -> bytes:
 
     What could steer a terminal, other than an end of line, becomes the replacement character.
     """
-    harmless = answers.assign(file=[_harmless(name) for name in answers["file"]])
+    harmless = answers.assign(file=["".join(map(_harmless, name)) for name in answers["file"]])
     csv = harmless.to_csv(index=False, float_format="%.4f", lineterminator="\n")
     return csv.encode("utf-8", "surrogateescape")
 
 
-def _harmless(name: str) -> str:
-    def kept(char: str) -> bool:
-        return char.isprintable() or char in "\t\r\n" or "\udc80" <= char <= "\udcff"
-
-    return "".join(char if kept(char) else "\ufffd" for char in name)
+def _harmless(char: str) -> str:
+    kept = char.isprintable() or char in "\t\r\n" or "\udc80" <= char <= "\udcff"
+    return char if kept else "\ufffd"

@@ -82,11 +82,10 @@ def write_copies(target: Path, files: Mapping[Path, bytes], *, force: bool = Fal
     ``force``, or cannot be written.
     """
     try:
-        there = [path for path in files if (target / path).exists()]
         changed = [
             Path(target.name, path).as_posix()
-            for path in there
-            if (target / path).read_bytes() != files[path]
+            for path, content in files.items()
+            if (target / path).exists() and (target / path).read_bytes() != content
         ]
         if changed and not force:
             raise ParameterError(

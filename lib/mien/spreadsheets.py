@@ -93,8 +93,7 @@ def _encoding(path: Path) -> str:
     """Return the encoding of a text file: UTF-8, UTF-16, UTF-32 or a Western code page."""
     with path.open("rb") as file:
         start = file.read(_LONGEST)
-    marked = next((name for mark, name in _MARKS.items() if start.startswith(mark)), "")
-    if marked:
+    if marked := next((name for mark, name in _MARKS.items() if start.startswith(mark)), ""):
         return marked
     odd, even = start[1:400:2].count(0), start[:400:2].count(0)
     if odd + even > len(start[:400]) // 3:

@@ -175,15 +175,11 @@ def copied_in_training(crowd: Fer2013, usage: str) -> np.ndarray:
     return np.isin(kinds[crowd._in(usage)], kinds[crowd._in("Training")])
 
 
-#: Two images are nearly the same photo where their grey values correlate at so much or more.
-_ALIKE = 0.98
-
-
 def nearly_copied_in(crowd: Fer2013, usage: str = "PrivateTest") -> np.ndarray:
     """Tell which images (m,) of a test split are nearly the same photo as one of Training.
 
-    The grey values, halved to 24 x 24, are compared, also with the mirror image. Exact copies are
-    among them; images of one grey count only as such.
+    Their grey values, halved to 24 x 24, or those of the mirror image correlate at 0.98 or more.
+    Exact copies are among them; images of one grey count only as such.
     """
     others = _standardised(crowd.images[crowd._in("Training")])
     near = copied_in_training(crowd, usage)
@@ -191,7 +187,7 @@ def nearly_copied_in(crowd: Fer2013, usage: str = "PrivateTest") -> np.ndarray:
     for start in range(0, len(images), 512):
         rows = slice(start, start + 512)
         for faces in (images[rows], images[rows, :, ::-1]):
-            near[rows] |= (_standardised(faces) @ others.T).max(axis=1, initial=0) >= _ALIKE
+            near[rows] |= (_standardised(faces) @ others.T).max(axis=1, initial=0) >= 0.98
     return near
 
 
@@ -240,13 +236,9 @@ def _refusal(source: str, rows: Rows) -> str:
     """Say how many rows are bad, and of the first five which and why."""
     total = len(rows.bad) + len(rows.labels)
     told = list(zip(rows.bad, rows.reasons, strict=True))
-    lines = [f"  row {number}: {reason}" for number, reason in told[:5]]
+    lines = [f"{source}: {len(told):,} of {total:,} rows are bad (data rows from 1)"]
+    lines += [f"  row {number}: {reason}" for number, reason in told[:5]]
     if told[5:]:
         lines.append(f"  and {len(told) - 5:,} more")
-    return "\n".join(
-        [
-            f"{source}: {len(told):,} of {total:,} rows are bad (data rows from 1)",
-            *lines,
-            "Mend them, or set skip_bad_rows to leave them out and have them listed.",
-        ]
-    )
+    lines.append("Mend them, or set skip_bad_rows to leave them out and have them listed.")
+    return "\n".join(lines)

@@ -176,10 +176,8 @@ def _gathered(rows: Iterable[_Row]) -> Rows:
             bad[number] = row
         else:
             good.append(row)
-    last = len(good) + len(bad)
-    while bad.get(last) == _EMPTY:
-        del bad[last]
-        last -= 1
+    while bad.get(len(good) + len(bad)) == _EMPTY:
+        bad.popitem()
     labels, usages, images = zip(*good, strict=True) if good else ((), (), ())
     return Rows(
         np.array(images, np.uint8).reshape(-1, SIDE, SIDE),

@@ -30,7 +30,15 @@ def votes(crowd: Fer2013) -> np.ndarray | None:
     path = (source if source.is_dir() else source.parent) / FILE
     if not path.is_file():
         return None
-    table = _read(path)
+    try:
+        table = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{FILE} cannot be read as FER+'s votes: {error}") from None
+    if missing := [name for name in ("Usage", *COLUMNS, *OTHERS) if name not in table.columns]:
+        raise DataError(f"{FILE} lacks the columns {', '.join(missing)} of FER+")
+    wrong = table[[*COLUMNS, *OTHERS]].apply(pd.to_numeric, errors="coerce").isna().any(axis=1)
+    if wrong.any():
+        raise DataError(f"{FILE}, row {wrong.idxmax() + 1}: a vote is no number")
     if len(table) != len(crowd.usage):
         raise DataError(
             f"{FILE} has {len(table):,} rows, but {len(crowd.usage):,} faces were read; FER+ fits "
@@ -43,17 +51,3 @@ def votes(crowd: Fer2013) -> np.ndarray | None:
             f"face {crowd.usage[other[0]]!r}; FER+ fits FER2013 in its original order"
         )
     return table[[*COLUMNS, *OTHERS]].to_numpy(int)
-
-
-def _read(path: Path) -> pd.DataFrame:
-    try:
-        votes = pd.read_csv(path)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{FILE} cannot be read as FER+'s votes: {error}") from None
-    missing = [name for name in ("Usage", *COLUMNS, *OTHERS) if name not in votes.columns]
-    if missing:
-        raise DataError(f"{FILE} lacks the columns {', '.join(missing)} of FER+")
-    wrong = votes[[*COLUMNS, *OTHERS]].apply(pd.to_numeric, errors="coerce").isna().any(axis=1)
-    if wrong.any():
-        raise DataError(f"{FILE}, row {wrong.idxmax() + 1}: a vote is no number")
-    return votes

@@ -35,7 +35,6 @@ LARGE, MAX_PIXELS = 50_000_000, 178_000_000
 #: one by a million pixels would else unfold into a square of a million by a million.
 LONGEST = 1024
 _FORMATS = ("JPEG", "MPO", "PNG", "GIF", "BMP", "DIB", "WEBP", "TIFF", "PPM", "AVIF", "JPEG2000")
-_BEHIND = (128, 128, 128, 255)
 _one_large = threading.Lock()  # memory for one large picture, however many threads decode
 _CONVERT = "convert it to JPEG"
 
@@ -83,7 +82,11 @@ def _opened(path: Path) -> Image.Image:
         if kind in (b"heic", b"heix", b"heim", b"heis", b"hevc", b"mif1", b"msf1"):
             return _heic(path.read_bytes())
         if kind in (b"II*\0", b"MM\0*"):
-            return _deep_tiff(path.read_bytes())
+            import cv2  # here, because it takes a moment, and hardly anybody has such files
+
+            data = np.frombuffer(path.read_bytes(), np.uint8)  # of several deep channels
+            values = cv2.imdecode(data, cv2.IMREAD_UNCHANGED)
+            return Image.fromarray(_eight_bits(values[..., 2::-1]))
         raise
 
 
@@ -99,14 +102,6 @@ def _heic(data: bytes) -> Image.Image:
         remedy = f"{_CONVERT}, or install mien[heic] (pip install pillow-heif)"
         raise DataError(f"is a HEIC photo: {remedy}") from None
     return pillow_heif.open_heif(data, convert_hdr_to_8bit=True).to_pillow()
-
-
-def _deep_tiff(data: bytes) -> Image.Image:
-    """Return a TIFF of several deep channels in 8 bits."""
-    import cv2  # here, because it takes a moment, and hardly anybody has such files
-
-    values = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_UNCHANGED)
-    return Image.fromarray(_eight_bits(values[..., 2::-1]))
 
 
 def _decoded(image: Image.Image) -> Image.Image:
@@ -144,11 +139,7 @@ def shooting_time(path: Path | None, name: str = "") -> datetime | None:
     """Return when a photo was taken: by its EXIF, else by date and time in a name."""
     texts = [name]
     if path is not None:
-        with (
-            contextlib.suppress(Exception),
-            quiet_pillow(),
-            Image.open(path, formats=_FORMATS) as image,
-        ):
+        with contextlib.suppress(Exception), quiet_pillow(), _pillow(path) as image:
             exif = image.getexif()
             texts = [str(exif.get_ifd(0x8769).get(0x9003, "")), str(exif.get(0x0132, "")), name]
     date, clock = r"(\d{4})[-_.:]?(\d\d)[-_.:]?(\d\d)", r"(\d\d)[-_.:]?(\d\d)[-_.:]?(\d\d)"
@@ -181,7 +172,7 @@ def plain_image(image: Image.Image) -> Image.Image:
     try:
         if image.has_transparency_data:
             front = image.convert("RGBA")
-            behind = Image.new("RGBA", front.size, _BEHIND)
+            behind = Image.new("RGBA", front.size, (128, 128, 128, 255))
             plain = Image.alpha_composite(behind, front).convert("RGB")
         else:
             plain = image.convert("L" if image.mode in ("1", "L") else "RGB")
@@ -209,10 +200,8 @@ def square(image: Image.Image) -> Image.Image:
 
 def resized(image: Image.Image, side: int) -> Image.Image:
     """Return a square image with ``side`` pixels a side, area-averaged, or bilinear if larger."""
-    smaller = image.width >= side
-    return image.resize(
-        (side, side), Image.Resampling.BOX if smaller else Image.Resampling.BILINEAR
-    )
+    way = Image.Resampling.BOX if image.width >= side else Image.Resampling.BILINEAR
+    return image.resize((side, side), way)
 
 
 def to_grey48(image: Image.Image) -> np.ndarray:
@@ -264,17 +253,17 @@ def find_images(
         matches = [m for m in matches if m.is_dir() or m == path or _shown(m, suffixes)]
         if not matches:
             raise DataError(f"nothing is called {printable(name)}")
-        images = {image: None for match in matches for image in _images_at(match, suffixes)}
+        images = []
+        for match in matches:
+            if match.is_dir():
+                below = filter(Path.is_file, files_below(match))
+                images += [file for file in below if _shown(file, suffixes)]
+            else:
+                images.append(match)
         if not images:
             raise DataError(f"{printable(name)} holds no image ({', '.join(suffixes)})")
-        found |= images
+        found |= dict.fromkeys(images)
     return list(found)
-
-
-def _images_at(place: Path, suffixes: tuple[str, ...]) -> list[Path]:
-    if not place.is_dir():
-        return [place]
-    return [path for path in files_below(place) if path.is_file() and _shown(path, suffixes)]
 
 
 def _shown(path: Path, suffixes: tuple[str, ...]) -> bool:

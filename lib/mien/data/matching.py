@@ -20,9 +20,6 @@ LOW_CONFIDENCE = 0.8
 #: Below this, OpenFace's author calls a frame a failure; a surer face is preferred to it.
 _SURE = 0.7
 
-#: Rows of one picture, a face each, without a name that tells; more are of several pictures.
-_MOST_FACES = 9
-
 _MANY = "fits several pictures of this name"
 _UNTOLD = "nothing tells which picture it is about: no name, and no frame number that fits"
 _OTHER_FRAME = "no picture is this frame"
@@ -145,7 +142,8 @@ def _owners(
     else:
         found = _by_frame(table, pictures)
         nobody = _OTHER_FRAME if any(found) else ""
-    several = rows[["frame", "label"]].drop_duplicates().shape[0] > 1 or len(rows) > _MOST_FACES
+    # Without a name that tells, nine rows may be a face each of one picture; more are of several.
+    several = rows[["frame", "label"]].drop_duplicates().shape[0] > 1 or len(rows) > 9
     names = table.texts[table.names[0]] if table.names else [table.subject] * len(rows)
     owners: list[int | str] = []
     for numbers, name, said in zip(found, names, rows["label"], strict=True):
@@ -236,11 +234,9 @@ def _fates(rows: pd.DataFrame, faces: list[Face], min_confidence: float) -> pd.D
     reason = np.select(list(reasons.values()), list(reasons), _OTHER)
     folders = ["" if face < 0 else faces[face].label for face in rows["face"]]
     labels = rows["label"].map(label_in)
-    odd = [
-        labels.isna() & (rows["label"] != ""),
-        labels.notna() & (rows["face"] >= 0) & (labels != folders),
-    ]
-    odd = np.select(odd, [_NO_LABEL, _OTHER_LABEL], "")
+    unlabelled = labels.isna() & (rows["label"] != "")
+    differing = labels.notna() & (rows["face"] >= 0) & (labels != folders)
+    odd = np.select([unlabelled, differing], [_NO_LABEL, _OTHER_LABEL], "")
     lost = ~served & ~rows["face"].isin(rows.loc[served, "face"])
     return rows.assign(reason=reason, remedy=[remedies[own] for own in reason], odd=odd, lost=lost)
 
@@ -264,9 +260,8 @@ def _tell(tables: list[Table], rows: pd.DataFrame, findings: list[Finding]) -> N
         if own.empty:
             findings.append(Finding("row", table.place, *_EMPTY))
         told = [*own.groupby(["reason", "remedy", "lost"], sort=False)]
-        told += [
-            ((odd, _REMEDIES[odd], False), some) for odd, some in own.groupby("odd", sort=False)
-        ]
+        by_oddity = own.groupby("odd", sort=False)
+        told += [((odd, _REMEDIES[odd], False), some) for odd, some in by_oddity]
         for (reason, remedy, lost), some in told:
             if reason:
                 where = _where(table, some["number"])
@@ -298,11 +293,9 @@ def read_ratings(folder: Path, faces: list[Face], findings: list[Finding]) -> pd
     columns = ["file_name", "rater", "label"]
     for face, label, row in _own_rows(folder / "ratings.csv", columns, "rating", faces, findings):
         if (face.file_name, row["rater"]) in ratings:
+            reason = "rates a face a second time"
             remedy = "the first counts, both tell how far a rater agrees with themself"
-            told = Finding(
-                "rating", "ratings.csv", "rates a face a second time", remedy, lost=False
-            )
-            findings.append(told)
+            findings.append(Finding("rating", "ratings.csv", reason, remedy, lost=False))
         elif label != emotions.UNKNOWN:  # else: the rater could not tell
             ratings[face.file_name, row["rater"]] = label
     return pd.DataFrame([(*key, label) for key, label in ratings.items()], columns=columns)
@@ -311,10 +304,7 @@ def read_ratings(folder: Path, faces: list[Face], findings: list[Finding]) -> pd
 def _own_rows(
     path: Path, columns: list[str], what: str, faces: list[Face], findings: list[Finding]
 ) -> Iterator[tuple[Face, str, dict[str, str]]]:
-    """Yield face, label and fields of the rows of a table that mien or a person wrote.
-
-    ``columns`` are ``file_name``, ``label`` and one more; ``what`` its rows are in findings.
-    """
+    """Yield face, label and fields of the rows, called ``what``, of a table in the folder."""
     if not path.is_file() or leads_out(path, path.parent):
         return
     sheet = read_sheet(path, lambda names: len(set(columns) & set(names)))

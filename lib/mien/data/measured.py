@@ -50,8 +50,6 @@ ACTION_UNITS, SHAPES = "Action Units", "blendshapes"
 _LISTED = (1, 2, 4, 6, 9, 12, 25, 26)
 #: Scales other than "0 to so much": decimal logarithm of the odds; as the values themselves tell.
 _EVIDENCE, _ANY = -1.0, 0.0
-#: From so many values on, 0 aside and none above 1, a table of 0..5 is taken for one of 0..1.
-_DOUBT = {"LibreFace": 10}
 _WORDS = {"notactive": 0.0, "a": 0.2, "b": 0.4, "c": 0.6, "d": 0.8, "e": 1.0}
 _FAILURES, _NO = ("find_failed", "fit_failed"), ("0", "0.0", "false", "no")
 #: Why a row cannot be used.
@@ -199,9 +197,8 @@ def read_tables(path: Path, place: str) -> tuple[list[Table], list[Finding]]:
             tables.append(_table(sheet, tool, measured, place, findings))
     if sheet.problem:
         findings.append(Finding("row", place, sheet.problem, "save the table anew"))
-    if tables:
-        tools = [table.tool for table in tables]
-        tables[0].spare.update(_unused_columns(sheet.header, taken, tools, place))
+    tools = [table.tool for table in tables]
+    tables[0].spare.update(_unused_columns(sheet.header, taken, tools, place))
     return tables, findings
 
 
@@ -267,7 +264,8 @@ def _top(values: np.ndarray, top: float, tool: str) -> tuple[float, bool]:
         return next((scale for scale in (1.0, 5.0) if (some <= scale).all()), 100.0), True
     if (some > top).mean() > 0.5:
         return (5.0 if (some <= 5).all() else 100.0), False
-    if top == 5 and (some <= 1).all() and len(some) >= _DOUBT.get(tool, 100):
+    doubt = 10 if tool == "LibreFace" else 100  # so many and none above 1: no scale of 0..5
+    if top == 5 and (some <= 1).all() and len(some) >= doubt:
         return 1.0, False
     return top, True
 

@@ -181,8 +181,7 @@ def load_person(
     _name_clips(faces, findings)
     ratings = read_ratings(folder, faces, findings)
     for name, own in measured.items():
-        sure = own.confidence[order]
-        measured[name] = replace(own, values=own.values[order], confidence=sure)
+        measured[name] = replace(own, values=own.values[order], confidence=own.confidence[order])
     return _person(faces, measured, ratings, findings)
 
 
@@ -301,7 +300,6 @@ def _person(
     blank = np.zeros((SIDE, SIDE), np.uint8)
     images = np.stack([blank if face.image is None else face.image for face in faces])
     units = next((own for own in measured.values() if own.kind == ACTION_UNITS), None)
-    nothing = np.full(len(faces), np.nan)
     frame = pd.DataFrame(
         {
             "file_name": [face.file_name for face in faces],
@@ -310,10 +308,10 @@ def _person(
             "label": [face.label for face in faces],
             "has_image": [face.image is not None for face in faces],
             "has_units": units.has_row if units else np.zeros(len(faces), bool),
-            "confidence": units.confidence if units else nothing,
+            "confidence": units.confidence if units else np.full(len(faces), np.nan),
         }
     )
-    findings += _halves(frame, measured, findings)
+    _tell_halves(frame, measured, findings)
     digest = hashlib.sha256(images.tobytes() + repr(findings).encode())
     for name, own in measured.items():
         digest.update(f"{name} {own.names} {own.scale}".encode() + own.values.tobytes())
@@ -331,23 +329,20 @@ def _person(
     )
 
 
-def _halves(
+def _tell_halves(
     frame: pd.DataFrame, measured: dict[str, Measured], findings: list[Finding]
-) -> list[Finding]:
+) -> None:
     """Tell of faces that serve only some models: without an image, or without a measured row."""
     alone = {"without an image": (~frame["has_image"], "serves the models on measured features")}
     for name, own in measured.items():
         alone[f"without a row of {name}"] = (~own.has_row, "serves the models that look at images")
-    found = []
     for reason, (which, remedy) in alone.items():
         names = frame.loc[which, "file_name"]
-        found += [Finding("face", name, reason, remedy, lost=False) for name in names]
+        findings += [Finding("face", name, reason, remedy, lost=False) for name in names]
     if not measured and not any(told.what == "table" for told in findings):
+        reason = "there is no table of measured features"
         remedy = "serve the models that look at images, not those on measured features"
-        found.append(
-            Finding("table", "*.csv", "there is no table of measured features", remedy, lost=False)
-        )
-    return found
+        findings.append(Finding("table", "*.csv", reason, remedy, lost=False))
 
 
 def majorities(ratings: pd.DataFrame) -> dict[str, str]:

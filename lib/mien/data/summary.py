@@ -58,10 +58,8 @@ def copy_table(crowd: Fer2013, facts: Mapping[str, Any]) -> pd.DataFrame:
 
 def unusable(crowd: Fer2013) -> pd.DataFrame:
     """Return the constant images and the skipped rows (data rows, counted from 1)."""
-    constant = pd.DataFrame(
-        [(row + 1, "one constant grey; kept") for row in fer2013.constant_images(crowd)],
-        columns=["row", "what"],
-    ).astype({"row": int})
+    rows = fer2013.constant_images(crowd) + 1
+    constant = pd.DataFrame({"row": rows, "what": "one constant grey; kept"})
     skipped = crowd.skipped.rename(columns={"reason": "what"})[["row", "what"]]
     return pd.concat([constant, skipped], ignore_index=True)
 

@@ -30,7 +30,6 @@ _VERSION = 1
 _SMALL, _FILLS, _SAMPLE = 160, 0.5, 200
 _PLACE = ("left", "top", "width", "height")
 
-
 Look = tuple[tuple[int, int], list[Face], list[float]]
 
 

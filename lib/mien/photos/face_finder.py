@@ -19,8 +19,6 @@ from PIL import Image
 from mien.data.images import LONGEST, plain_image
 from mien.photos import landmarks
 
-Box = tuple[int, int, int, int]
-
 #: Pixels of the smallest face, in a picture of at most `mien.data.images.LONGEST` pixels a side.
 SMALLEST = 24
 
@@ -41,7 +39,6 @@ _CERTAIN = 0.85  # BlazeFace needs no confirmation
 # benchmarks/find_faces.py. And the same from BlazeFace's six points, in sizes (root mean square
 # distances from their mean): 8 %, 2.2 and 2.7 %.
 _BY_MESH, _BY_POINTS = (1.10, 0.077), (3.53, 0.06)
-_HAAR_SMALLEST = 40
 _own = threading.local()  # a cascade must not be used by two threads at once
 
 
@@ -62,7 +59,7 @@ class Face:
     presence: float = math.nan
     points: np.ndarray | None = None
 
-    def box(self, size: tuple[int, int]) -> Box:
+    def box(self, size: tuple[int, int]) -> tuple[int, int, int, int]:
         """Return left, top, width and height of the square, not turned, inside a picture."""
         corners = [(middle - self.side / 2, middle + self.side / 2) for middle in (self.x, self.y)]
         ends = [np.clip(pair, 0, most) for pair, most in zip(corners, size, strict=True)]
@@ -151,11 +148,7 @@ def _enlarged(face: Face, factor: float) -> Face:
 
 
 def _by_cascade(pixels: np.ndarray) -> list[Face]:
-    """Return the faces that the Haar cascade finds, if none with the edges repeated outwards.
-
-    Its boxes are FER2013's frame: on 300 of PublicTest's faces they are 97 % as wide as the frame
-    (median), centred at 50 and 49 % of it.
-    """
+    """Return the faces that the Haar cascade finds, if none with the edges repeated outwards."""
     import cv2  # here, because it takes a moment, and only those who search need it
 
     if not hasattr(_own, "cascade"):
@@ -163,13 +156,14 @@ def _by_cascade(pixels: np.ndarray) -> list[Face]:
         name = cv2.data.haarcascades + "haarcascade_frontalface_alt2.xml"
         _own.cascade = cv2.CascadeClassifier(name)
     grey = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    smallest = (_HAAR_SMALLEST, _HAAR_SMALLEST)
-    rim = 0
+    rim, smallest = 0, (40, 40)
     boxes = _own.cascade.detectMultiScale(grey, 1.1, 3, minSize=smallest)
     if not len(boxes):
         rim = max(grey.shape) // 2
         grey = np.pad(grey, rim, mode="edge")
         boxes = _own.cascade.detectMultiScale(grey, 1.1, 3, minSize=smallest)
+    # Its boxes are FER2013's frame: on 300 of PublicTest's faces they are 97 % as wide as the frame
+    # (median), centred at 50 and 49 % of it.
     return [
         Face(left + width / 2 - rim, top + height / 2 - rim, float(width))
         for left, top, width, height in np.reshape(boxes, (-1, 4)).tolist()

@@ -50,9 +50,7 @@ _READ = (
     *(381, 382, 384, 385, 386, 387, 388, 389, 390, 397, 398, 400, 402, 405, 409, 415, 454, 466),
     *range(468, 478),
 )
-_GREY = (128, 128, 128)
 _MESH_SIDE = 256  # pixels that the mesh sees
-_OVERLAP = 0.3  # boxes that share more than this of their union are of one face
 _own = threading.local()  # a network must not be used by two threads at once
 
 
@@ -73,10 +71,7 @@ def missing() -> str:
 
 @functools.cache
 def _models(chosen: str, cache: Path) -> Path | str:
-    """Return the models' file, fetched if it must be, or why it is not to be had.
-
-    Asked once, lest every picture wait for a network.
-    """
+    """Return the models' file, fetched if it must be, or why not; asked once, not by picture."""
     if chosen == "none":
         return f"{VARIABLE} is none"
     path = Path(chosen or cache / URL.rpartition("/")[2]).expanduser()
@@ -115,7 +110,7 @@ def detect(pixels: np.ndarray, *, longest: int, least: float, rim: float = 0.0) 
     seen = cv2.resize(pixels, size, interpolation=way)
     seen = cv2.copyMakeBorder(seen, *[around] * 4, cv2.BORDER_REPLICATE)
     short = [-side % 16 for side in seen.shape[:2]]  # the network halves its input four times
-    seen = cv2.copyMakeBorder(seen, 0, short[0], 0, short[1], cv2.BORDER_CONSTANT, value=_GREY)
+    seen = cv2.copyMakeBorder(seen, 0, short[0], 0, short[1], cv2.BORDER_CONSTANT, value=[128] * 3)
     network = _network("face_detector", view=(least, rim))
     network.setInput(seen.transpose(2, 0, 1)[None].astype(np.float32) / 127.5 - 1)
     logits, offsets = network.forward(["classificators", "regressors"])
@@ -135,7 +130,7 @@ def merge(detections: list[Detection]) -> list[Detection]:
     merged = []
     while left:
         first = left[0]
-        near = [_shared(first.points, other.points) > _OVERLAP for other in left]
+        near = [_shared(first.points, other.points) > 0.3 for other in left]  # of one face
         same = list(itertools.compress(left, near))
         weights = [one.score for one in same]
         points = np.average([one.points for one in same], axis=0, weights=weights)

@@ -19,7 +19,6 @@ from mien.errors import DataError
 #: Two frames are of two shots where this share of the pixels is in other bins of colour, and pixels
 #: differ by so much of 255 in the mean: a wall that grows a little lighter changes bins, too.
 _CUT, _APART = 0.35, 8
-_BINS = 8  # of each of the three colours
 _SEEN = (64, 36)  # pixels of a frame that is compared
 
 
@@ -66,6 +65,6 @@ def _is_cut(before: np.ndarray, after: np.ndarray) -> bool:
 
     if np.abs(before.astype(int) - after).mean() < _APART:
         return False
-    bins = [[0, 1, 2], None, [_BINS] * 3, [0, 256] * 3]
+    bins = [[0, 1, 2], None, [8] * 3, [0, 256] * 3]  # eight of each of the three colours
     moved = cv2.calcHist([before], *bins) - cv2.calcHist([after], *bins)
     return np.abs(moved).sum() / 2 > _CUT * math.prod(_SEEN)
