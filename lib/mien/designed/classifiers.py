@@ -60,10 +60,8 @@ def of_measured(model: Any) -> BaseEstimator:
         if type(step).__module__.startswith(("mien.", "sklearn.impute")):
             return model  # from here on nothing is missing
         if not get_tags(step).input_tags.allow_nan:
-            break
-    else:
-        return model
-    return Steps([("missing", SimpleImputer(keep_empty_features=True)), *steps])
+            return Steps([("missing", SimpleImputer(keep_empty_features=True)), *steps])
+    return model
 
 
 def described(model: BaseEstimator, rows) -> np.ndarray:

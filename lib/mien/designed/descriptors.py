@@ -85,15 +85,8 @@ class Hog(TransformerMixin, BaseEstimator):
         return in_blocks(self._describe, as_images(images), block=64)
 
     def _describe(self, images):
-        cells = self._cells(images.astype(np.float32))
-        blocks = sliding_window_view(cells, (_BLOCK, _BLOCK), axis=(1, 2))
-        # (n, rows, columns, orientation, y, x) -> (n, rows, columns, y, x, orientation)
-        blocks = blocks.transpose(0, 1, 2, 4, 5, 3).reshape(*blocks.shape[:3], -1)
-        blocks = np.minimum(_unit(blocks), 0.2)
-        return _unit(blocks).reshape(len(images), -1)
-
-    def _cells(self, images):
-        """Mean gradient per orientation in every cell: (n, rows, columns, 9)."""
+        images = images.astype(np.float32)
+        # the mean gradient per orientation in every cell: (n, rows, columns, 9)
         down, right = np.zeros_like(images), np.zeros_like(images)
         down[:, 1:-1] = images[:, 2:] - images[:, :-2]
         right[:, :, 1:-1] = images[:, :, 2:] - images[:, :, :-2]
@@ -111,7 +104,12 @@ class Hog(TransformerMixin, BaseEstimator):
             slots.ravel(), strength.ravel(), minlength=n * rows * columns * _ORIENTATIONS
         )
         cells = sums.reshape(n, rows, columns, _ORIENTATIONS) / self.cell**2
-        return cells.astype(np.float32)
+        cells = cells.astype(np.float32)
+        blocks = sliding_window_view(cells, (_BLOCK, _BLOCK), axis=(1, 2))
+        # (n, rows, columns, orientation, y, x) -> (n, rows, columns, y, x, orientation)
+        blocks = blocks.transpose(0, 1, 2, 4, 5, 3).reshape(*blocks.shape[:3], -1)
+        blocks = np.minimum(_unit(blocks), 0.2)
+        return _unit(blocks).reshape(len(images), -1)
 
 
 class Reduced(TransformerMixin, BaseEstimator):

@@ -38,8 +38,7 @@ def unit_importance(
     Breiman's permutation importance (2001, "Random forests"), on the faces that the model was not
     fitted on. A unit is an Action Unit or a blendshape; its intensity and presence, its left and
     right side are exchanged together (`mien.data.measured.unit_of`), ``shuffles`` times in each
-    fold. Other arguments are those of
-    `mien.evaluation.cross_validation.out_of_fold`, and an unfitted model.
+    fold. ``model`` is unfitted, the rest as of `mien.evaluation.cross_validation.out_of_fold`.
 
     Returns one row per emotion (and ``"all"``) and unit: ``emotion``, ``unit``, ``drop`` (how much
     the accuracy on the faces of that emotion falls, 0..1, mean over the repeats),

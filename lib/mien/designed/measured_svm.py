@@ -6,6 +6,7 @@ of the k columns, as `mien.data.measured.Measured` has them.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass
+from functools import partial
 from itertools import product
 from typing import Any
 
@@ -223,27 +224,23 @@ class MeasuredSvm(ClassifierMixin, BaseEstimator):
         n_splits = min(self.n_splits, len(np.unique(groups)))
         folds = grouped_folds(labels, groups, n_splits=n_splits, seed=self.seed)
         codes = np.searchsorted(self.classes_, labels)
-        best, choices = None, self.choices
-        for values in product(*choices.values()):
-            chosen = dict(zip(choices, values, strict=True))
-            (held_out,), _ = out_of_fold(self._decided(chosen), rows, labels, groups, folds)
-            accuracy = np.mean(held_out.argmax(axis=1) == codes)
-            if best is None or accuracy > best[0] + 1e-9:
-                best = accuracy, chosen, held_out
-        self.inner_accuracy_, self.chosen_ = float(best[0]), best[1]
-        self.temperature_ = fit_temperature(softmax(best[2], axis=1), codes)
 
-    def _decided(self, chosen):
-        """Return the procedure that gives decision values (k, classes), for one combination."""
-
-        def answer(rows, labels, _, others):
+        def decided(chosen, rows, labels, _, others):
             seen = np.unique(labels)
             if len(seen) == 1:
                 return np.tile(np.where(self.classes_ == seen, 1.0, -1.0), (len(others), 1)), chosen
             fitted = self._made(chosen).fit(rows, labels)
             return _decisions(fitted, others, self.classes_), chosen
 
-        return answer
+        best, choices = None, self.choices
+        for values in product(*choices.values()):
+            chosen = dict(zip(choices, values, strict=True))
+            (held_out,), _ = out_of_fold(partial(decided, chosen), rows, labels, groups, folds)
+            accuracy = np.mean(held_out.argmax(axis=1) == codes)
+            if best is None or accuracy > best[0] + 1e-9:
+                best = accuracy, chosen, held_out
+        self.inner_accuracy_, self.chosen_ = float(best[0]), best[1]
+        self.temperature_ = fit_temperature(softmax(best[2], axis=1), codes)
 
 
 def asked(model: MeasuredSvm) -> Callable:

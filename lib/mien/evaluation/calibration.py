@@ -10,8 +10,7 @@ from mien.emotions import EMOTIONS
 from mien.errors import DataError
 
 _TINY = 1e-12
-#: Equally wide bins of confidence.
-_BINS = 10
+_BINS = 10  # of confidence, equally wide
 
 
 def log_loss(probabilities: np.ndarray, codes: np.ndarray) -> float:

@@ -204,8 +204,5 @@ def detectable(pairs: pd.DataFrame) -> dict[str, Any]:
         for power in (80, 50)
     }
     effects = pairs["design_effect"].dropna()
-    return {
-        **found,
-        "pairs": len(pairs),
-        "design_effect": [effects.min(), effects.max()] if len(effects) else None,
-    }
+    ends = [effects.min(), effects.max()] if len(effects) else None
+    return found | {"pairs": len(pairs), "design_effect": ends}

@@ -22,8 +22,6 @@ PENALTY = 9.0
 #: Of `by_prototypes`: faces that stand at the common mean in every class, and the softmax's
 #: temperature; chosen there, too.
 SHRINKAGE, SHARPNESS = 8.0, 0.04
-#: The logit of what nobody taught.
-_NEVER = -30.0
 
 
 def by_probe(features, labels, _, others) -> tuple[np.ndarray, None]:
@@ -41,7 +39,7 @@ def head(features: np.ndarray, labels: Sequence[str]) -> tuple[np.ndarray, np.nd
     labels lack gets no weight and a bias of -30.
     """
     classes = np.unique(labels)
-    weights, bias = np.zeros((features.shape[1], len(EMOTIONS))), np.full(len(EMOTIONS), _NEVER)
+    weights, bias = np.zeros((features.shape[1], len(EMOTIONS))), np.full(len(EMOTIONS), -30.0)
     if len(classes) == 1:
         bias[codes(classes)] = 0
         return weights, bias

@@ -20,8 +20,6 @@ from mien.evaluation.intervals import TAILS
 #: Why a kappa is missing.
 ONE_LABEL = "undefined: everybody used the same one label"
 NO_IMAGE = "undefined: no image was labelled by all of them"
-
-
 #: What `rater_agreement` returns.
 Agreement = namedtuple("Agreement", ["pairs", "groups"])
 

@@ -215,15 +215,10 @@ def _f1_interval(truth, every, clips, labels, seed, resamples) -> list[float] | 
     support, total = drawn.sum(axis=4), drawn.sum(axis=3) + drawn.sum(axis=4)
     f1 = 2 * np.diagonal(drawn, axis1=3, axis2=4) / np.maximum(total, 1)
     macro = np.sum(f1, axis=3, where=support > 0) / (support > 0).sum(axis=3)
-    shares = _drawn_trainings(trainings, seed, resamples)
+    shares = np.ones((resamples, 1))
+    if trainings > 1:  # weights of trainings drawn anew, as far apart as their variance
+        even, random = np.full(trainings, 1 / trainings), np.random.default_rng([seed, 1])
+        times = random.multinomial(trainings, even, size=resamples)
+        shares = even + (times - 1) / trainings * np.sqrt(trainings / (trainings - 1))
     low, high = np.quantile((macro.mean(axis=2) * shares).sum(axis=1), TAILS)
     return [max(0.0, float(low)), min(1.0, float(high))] if low < high else None
-
-
-def _drawn_trainings(trainings: int, seed: int, resamples: int) -> np.ndarray:
-    """Weights (resamples, trainings) of trainings drawn anew, as far apart as their variance."""
-    if trainings == 1:
-        return np.ones((resamples, 1))
-    random = np.random.default_rng([seed, 1])
-    drawn = random.multinomial(trainings, np.full(trainings, 1 / trainings), size=resamples)
-    return 1 / trainings + (drawn - 1) / trainings * np.sqrt(trainings / (trainings - 1))

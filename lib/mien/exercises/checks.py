@@ -88,8 +88,7 @@ def out_of_fold(
     assert not is_taught_by(StandardScaler().fit_transform(rows), ~test), (
         "a scaler was fitted outside the folds, so it has seen the faces that are held out"
     )
-    everybody = np.ones(len(rows), bool)
-    assert not is_taught_by(rows, everybody), (
+    assert not is_taught_by(rows, np.ones(len(rows), bool)), (
         "the model has learned from the very faces that it answers"
     )
     raise AssertionError(

@@ -15,10 +15,6 @@ from nbformat import NotebookNode
 from mien import project
 from mien.errors import DataError
 
-#: What nbgrader puts in the place of a solution in code, and of one in words.
-STUB = ("# YOUR CODE HERE", "raise NotImplementedError()")
-ANSWER = "YOUR ANSWER HERE"
-
 
 def write(folder: Path, *, solved: bool, force: bool = False) -> Path:
     """Write the chapters as exercises, or as their solutions, below a folder; return where.
@@ -48,7 +44,7 @@ def _set(notebook: NotebookNode, exercise: Mapping[str, Any], name: str, *, solv
     cell, points = notebook.cells[at], exercise["points"]
     task = _cell("markdown", exercise["task"], f"{cell.id}-task", cell, locked=True)
     if "answer" in exercise:
-        words = exercise["answer"] if solved else ANSWER
+        words = exercise["answer"] if solved else "YOUR ANSWER HERE"  # as nbgrader has it
         given = {"grade": True, "solution": True, "points": points}
         written = _cell("markdown", words, f"{cell.id}-answer", cell, **given)
         notebook.cells[at:at] = [task, written]
@@ -74,7 +70,8 @@ def _solution(source: str, exercise: Mapping[str, Any], *, solved: bool) -> str:
             "exercises.toml names"
         )
     own = ["### BEGIN SOLUTION", found[0].removeprefix(found[1]), "### END SOLUTION"]
-    written = "\n".join(found[1] + line for line in (own if solved else STUB))
+    stub = ["# YOUR CODE HERE", "raise NotImplementedError()"]  # as nbgrader has it
+    written = "\n".join(found[1] + line for line in (own if solved else stub))
     return source[: found.start()] + written + source[found.end() :]
 
 

@@ -78,7 +78,6 @@ TRIAL_SIZE = 32
 
 #: Most faces in a step of an ablation's trials, so that its few epochs are enough steps.
 TRIAL_BATCH = 128
-_WATCHED = 256  # faces on which every epoch of such a trial is watched
 
 #: Settings of `mien.network.training.Recipe` that differ from the recipe's, one choice at a time;
 #: under "augment", amounts of `mien.network.training.Augment`, and under "network", settings of
@@ -233,7 +232,7 @@ def ablation(
     """
     batch = min(TRIAL_BATCH, recipe.batch_size)
     short = replace(recipe, batch_size=batch, epochs=epochs, sizes=(TRIAL_SIZE,), keep="last")
-    watched = [part[:_WATCHED] for part in public]
+    watched = [part[:256] for part in public]  # after every epoch
     rows = []
     for choice in ("the recipe", *(choices or CHOICES)):
         change = {} if choice == "the recipe" else dict(CHOICES[choice])

@@ -45,9 +45,6 @@ class StandardizedConv2D(layers.Layer):
     kernel_initializer : keras.initializers.Initializer or str
     """
 
-    #: Standard deviation of a rectified standard normal, inverted (Brock et al., section 4.2).
-    RELU_GAIN = float(np.sqrt(2 / (1 - 1 / np.pi)))
-
     def __init__(
         self, filters, *, strides=1, gain="ones", kernel_initializer="he_normal", **options
     ):
@@ -55,7 +52,6 @@ class StandardizedConv2D(layers.Layer):
         super().__init__(**options)
         self.filters, self.strides, self.gain_initializer = filters, strides, gain
         self.kernel_initializer = keras.initializers.get(kernel_initializer)
-        self.epsilon = 1e-4
 
     def build(self, input_shape):
         """Create the kernel, the gain and the bias, all float32."""
@@ -69,7 +65,9 @@ class StandardizedConv2D(layers.Layer):
         """Return the kernel that is convolved with, float32 (3, 3, channels, filters)."""
         kernel = ops.convert_to_tensor(self.kernel)
         mean, variance = ops.moments(kernel, axes=0, keepdims=True)
-        scale = self.RELU_GAIN * self.gain * ops.rsqrt(kernel.shape[0] * variance + self.epsilon)
+        # the inverse standard deviation of a rectified standard normal (Brock et al., section 4.2)
+        relu = float(np.sqrt(2 / (1 - 1 / np.pi)))
+        scale = relu * self.gain * ops.rsqrt(kernel.shape[0] * variance + 1e-4)
         return ops.reshape((kernel - mean) * scale, (3, 3, -1, self.filters))
 
     def call(self, inputs):
@@ -96,9 +94,6 @@ class Cosines(keras.initializers.Initializer):
     beyond those are random (He et al. 2015, arXiv:1502.01852).
     """
 
-    #: Lets faces of variance 1 leave the kernels as strong as random ones do.
-    SCALE = 1.25
-
     def __init__(self, seed=0):
         """See the class."""
         self.seed = seed
@@ -111,7 +106,8 @@ class Cosines(keras.initializers.Initializer):
         waves /= np.linalg.norm(waves, axis=0)
         frequency = np.hypot.outer(place, place)
         frequency[0, 0] = 0.5  # the mean
-        planes = np.einsum("yu,xv->yxuv", waves, waves) * frequency * self.SCALE
+        # 1.25 lets faces of variance 1 leave the kernels as strong as random ones do
+        planes = np.einsum("yu,xv->yxuv", waves, waves) * frequency * 1.25
         order = np.argsort(frequency, axis=None, kind="stable")
         planes = planes.reshape(size, size, 1, -1)[..., order]
         signed = np.stack([planes, -planes], axis=-1).reshape(size, size, 1, -1)[..., :filters]

@@ -33,7 +33,6 @@ from mien.network.training import Augment
 #: Few images bear strong changes; the network has seen weaker ones.
 STRONG = Augment(shift=0.08, rotation=12, zoom=0.15, light=0.4)
 _INNER_FOLDS = 3  # of the faces learned from, to choose the number of epochs
-_SIZES = 32  # faces are answered in multiples of so many: each size is compiled once
 
 
 @pydantic.dataclasses.dataclass(frozen=True, kw_only=True)
@@ -117,10 +116,7 @@ class Tuner:
         self._compile()
 
     def describe(self) -> dict[str, Any]:
-        """Return every setting by name, with ``inner_folds``, in which the epochs are chosen.
-
-        And ``own``: the network has stages that can be frozen (`mien.network.architecture.shape`).
-        """
+        """Return all settings, ``inner_folds``, and ``own``: the network has stages to freeze."""
         own = bool(architecture.shape(self.model))
         return {**vars(self.tuning), "inner_folds": _INNER_FOLDS, "own": own}
 
@@ -207,7 +203,7 @@ class Tuner:
         """
         answers = self.answers[:2, rows]
         flat = answers.reshape(-1, *answers.shape[2:])
-        count = len(flat) + -len(flat) % _SIZES
+        count = len(flat) + -len(flat) % 32  # of few sizes: each is compiled once
         logits = self.late.predict_on_batch(inference.padded(flat, count))
         shares = softmax(np.asarray(logits)[: len(flat)], axis=1).reshape(2, -1, CLASSES)
         return restrict(shares.mean(axis=0), self.emotions).astype(np.float32)

@@ -64,7 +64,7 @@ def occlusion(
     A square of the face's mean grey, ``patch`` pixels wide, is moved over it by ``step`` pixels;
     the fall at a pixel is the mean over the squares that cover it, negative where covering helps
     the class (Zeiler and Fergus 2014, arXiv:1311.2901). Float32 (n, 48, 48); other arguments as in
-    `gradcam`.
+    `attention`.
     """
     _check(images, codes)
     codes, rows = np.asarray(codes), np.arange(len(images))

@@ -203,7 +203,6 @@ def _eye(pull: dict[str, float], who: Identity, gaze: tuple[float, float]) -> Sh
     lower = np.maximum(middle + low * (1 - t**2), upper)
 
     def within(points: np.ndarray) -> np.ndarray:
-        """Clip a shape to what the lids leave open."""
         px = np.clip(points[:, 0], x[0], x[-1])
         py = np.clip(points[:, 1], np.interp(px, x, upper), np.interp(px, x, lower))
         return np.c_[px, py]

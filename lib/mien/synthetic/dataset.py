@@ -107,7 +107,6 @@ PERSON = Identity(
     lopsided=0.06,
 )
 CROP = (100, 130)  # pixels, width and height of the person's pictures, which the face fills
-_WRONG_LABELS = 0.05
 _SPREAD = 0.8  # how much pose, light and camera vary
 
 _README = """\
@@ -159,8 +158,7 @@ def write_demo(
 
 def random_units(emotion: str, rng: np.random.Generator) -> dict[str, float]:
     """Return Action Units (0..5) of somebody who shows an emotion, strongly or hardly."""
-    variants = VARIANTS[emotion]
-    chosen = variants[rng.integers(len(variants))]
+    chosen = VARIANTS[emotion][rng.integers(len(VARIANTS[emotion]))]
     strength = 1.3 + 3.7 * rng.beta(2.3, 1.5)
     units = {unit: share * strength * rng.uniform(0.6, 1.3) for unit, share in chosen.items()}
     for unit in rng.choice(UNITS, size=rng.integers(0, 4), replace=False):
@@ -184,30 +182,22 @@ def _write_crowd(path: Path, count: int, rng: np.random.Generator) -> None:
         labels += rng.permutation(own).tolist()
     pixels = []
     for label in labels:
-        wrong = rng.random() < _WRONG_LABELS
+        wrong = rng.random() < 0.05
         emotion = str(rng.choice(CONFUSED[label])) if wrong else label
         units, who = random_units(emotion, rng), Identity.random(rng)
         face = draw_face(units, who, view=View.random(rng, spread=_SPREAD))
         pixels.append(np.asarray(face.convert("L")))
-    for row, source in _copies(np.array(usages), np.array(labels), rng):
-        pixels[row] = pixels[source]
+    splits, shown = np.array(usages), np.array(labels)
+    for number in range(max(4, count // 100)):  # copies of Training's pictures, label and all
+        usage = ("Training", "PublicTest", "Training", "PrivateTest")[number % 4]
+        row = int(rng.choice(np.flatnonzero(splits == usage)))
+        same = np.flatnonzero((splits == "Training") & (shown == shown[row]))
+        pixels[row] = pixels[int(rng.choice(same[same != row]))]
     pixels[int(rng.integers(usages.count("Training")))] = np.zeros((48, 48), np.uint8)
     texts = [" ".join(map(str, image.ravel().tolist())) for image in pixels]
     emotions = [index(label) for label in labels]
-    _write_table(pd.DataFrame({"emotion": emotions, "pixels": texts, "Usage": usages}), path)
-
-
-def _copies(
-    usages: np.ndarray, labels: np.ndarray, rng: np.random.Generator
-) -> list[tuple[int, int]]:
-    """Return rows and the Training rows of the same label whose pictures they repeat."""
-    pairs = []
-    for number in range(max(4, len(labels) // 100)):
-        usage = ("Training", "PublicTest", "Training", "PrivateTest")[number % 4]
-        row = int(rng.choice(np.flatnonzero(usages == usage)))
-        same = np.flatnonzero((usages == "Training") & (labels == labels[row]))
-        pairs.append((row, int(rng.choice(same[same != row]))))
-    return pairs
+    table = pd.DataFrame({"emotion": emotions, "pixels": texts, "Usage": usages})
+    table.to_csv(path, index=False, lineterminator="\n")
 
 
 def _write_person(folder: Path, labelled: int, rng: np.random.Generator) -> None:
@@ -223,17 +213,23 @@ def _write_person(folder: Path, labelled: int, rng: np.random.Generator) -> None
     for clip, film in enumerate(rng.permutation(len(films)), start=1):
         emotion, label, frames = films[film]
         for name, units in _film(folder / "images" / label, clip, frames, emotion, rng):
-            rows.append([name, *_measured(units, rest, rng), label])
+            true = np.array([units.get(unit, 0.0) for unit in UNITS])
+            seen = np.where(rng.random(len(UNITS)) < 0.25, 0.0, true)  # some units are missed
+            intensities = np.clip(0.65 * seen + rest + rng.normal(0, 0.85, len(UNITS)), 0, 5)
+            presences = (intensities > 1.0) ^ (rng.random(len(UNITS)) < 0.1)
+            confidence = float(rng.choice((0.98, 0.93, 0.88), p=(0.75, 0.1, 0.15)))
+            rows.append([name, confidence, *intensities.round(2), *presences.astype(float), label])
             if label == UNKNOWN:
                 shown[name] = emotion
     units = [*(f"{unit}_r" for unit in UNITS), *(f"{unit}_c" for unit in UNITS)]
     measured = pd.DataFrame(rows, columns=["file_name", "confidence", *units, "label"])
-    _write_table(_spoil(measured, folder, rng), folder / "person_AU.csv")
-    _write_table(_ratings(shown, rng), folder / "ratings.csv")
-
-
-def _write_table(frame: pd.DataFrame, path: Path) -> None:
-    frame.to_csv(path, index=False, lineterminator="\n", encoding="utf-8")
+    # one image and one row are lost, and one measurement is in doubt, as happens in real folders
+    happy = measured.index[measured["label"] == "happy"]
+    image, row, doubt = rng.choice(happy, size=3, replace=False)
+    (folder / "images" / "happy" / measured.loc[image, "file_name"]).unlink()
+    measured.loc[doubt, "confidence"] = 0.71
+    measured.drop(index=row).to_csv(folder / "person_AU.csv", index=False, lineterminator="\n")
+    _ratings(shown, rng).to_csv(folder / "ratings.csv", index=False, lineterminator="\n")
 
 
 def _film(
@@ -253,25 +249,6 @@ def _film(
         taken.append((name, now))
         frame += int(rng.integers(5, 30))
     return taken
-
-
-def _measured(units: dict[str, float], rest: np.ndarray, rng: np.random.Generator) -> list[float]:
-    """Return confidence, intensities and presences as a noisy measurement would give them."""
-    true = np.array([units.get(unit, 0.0) for unit in UNITS])
-    seen = np.where(rng.random(len(UNITS)) < 0.25, 0.0, true)  # now and then a unit is missed
-    intensities = np.clip(0.65 * seen + rest + rng.normal(0, 0.85, len(UNITS)), 0, 5)
-    presences = (intensities > 1.0) ^ (rng.random(len(UNITS)) < 0.1)
-    confidence = float(rng.choice((0.98, 0.93, 0.88), p=(0.75, 0.1, 0.15)))
-    return [confidence, *intensities.round(2), *presences.astype(float)]
-
-
-def _spoil(frame: pd.DataFrame, folder: Path, rng: np.random.Generator) -> pd.DataFrame:
-    """Lose one image and one row, and doubt one measurement, as happens in real folders."""
-    happy = frame.index[frame["label"] == "happy"]
-    image, row, doubt = rng.choice(happy, size=3, replace=False)
-    (folder / "images" / "happy" / frame.loc[image, "file_name"]).unlink()
-    frame.loc[doubt, "confidence"] = 0.71
-    return frame.drop(index=row)
 
 
 def _ratings(shown: dict[str, str], rng: np.random.Generator) -> pd.DataFrame:

@@ -41,20 +41,19 @@ class View:
     @classmethod
     def random(cls, rng: np.random.Generator, *, spread: float = 1.0) -> "View":
         """Return a random view; ``spread`` 0 is a passport photograph, 1 the wild."""
-        s = spread
         return cls(
-            yaw=float(np.clip(rng.normal(0, 11 * s), -28, 28)),
-            pitch=float(np.clip(rng.normal(0, 6 * s), -14, 14)),
-            roll=float(np.clip(rng.normal(0, 6 * s), -16, 16)),
-            zoom=float(rng.normal(1, 0.06 * s)),
-            shift=tuple(rng.normal(0, 0.05 * s, 2).tolist()),
-            gaze=tuple((rng.normal(0, (0.03, 0.012)) * s).tolist()),
+            yaw=float(np.clip(rng.normal(0, 11 * spread), -28, 28)),
+            pitch=float(np.clip(rng.normal(0, 6 * spread), -14, 14)),
+            roll=float(np.clip(rng.normal(0, 6 * spread), -16, 16)),
+            zoom=float(rng.normal(1, 0.06 * spread)),
+            shift=tuple(rng.normal(0, 0.05 * spread, 2).tolist()),
+            gaze=tuple((rng.normal(0, (0.03, 0.012)) * spread).tolist()),
             light=float(rng.uniform(-120, 120)),
-            contrast_light=float(rng.uniform(0.05, 0.3 + 0.4 * s)),
-            brightness=float(np.exp(rng.normal(0, 0.17 * s))),
-            contrast=float(np.exp(rng.normal(0, 0.14 * s))),
-            blur=float(max(0, rng.normal(0.2, 0.3))) * s,
-            noise=float(abs(rng.normal(0, 3.5))) * s,
+            contrast_light=float(rng.uniform(0.05, 0.3 + 0.4 * spread)),
+            brightness=float(np.exp(rng.normal(0, 0.17 * spread))),
+            contrast=float(np.exp(rng.normal(0, 0.14 * spread))),
+            blur=float(max(0, rng.normal(0.2, 0.3))) * spread,
+            noise=float(abs(rng.normal(0, 3.5))) * spread,
             backdrop=mix(tuple(rng.integers(30, 230, 3).tolist()), (128, 132, 140), 0.55),
             seed=int(rng.integers(2**31)),
         )
@@ -98,7 +97,9 @@ def draw_face(
     for name, points in zip(curves, np.split(placed, ends), strict=True):
         parts.setdefault(re.sub(r"(_\d)?(_left|_right)?$", "", name), []).append(points)
     depth = creases(units, identity)
-    image = _backdrop(large, view)
+    blots = np.random.default_rng(view.seed).normal(0, 28, (4, 4, 1)) + view.backdrop
+    behind = Image.fromarray(np.clip(blots, 0, 255).astype(np.uint8))
+    image = behind.resize(large, Image.Resampling.BICUBIC)  # out of focus
     pen = ImageDraw.Draw(image, "RGBA")
     for part, paint, alpha, width in _layers(identity, depth):
         if part == "head":
@@ -201,14 +202,6 @@ def _shade(
             pen.polygon(moved.ravel().tolist(), (*paint, int(255 * min(1, alpha))))
     small = small.filter(ImageFilter.BoxBlur(0.045 * unit)).filter(ImageFilter.BoxBlur(0.03 * unit))
     return small.resize(size, Image.Resampling.BILINEAR)
-
-
-def _backdrop(size: tuple[int, int], view: View) -> Image.Image:
-    """Return an out-of-focus background around the view's colour."""
-    rng = np.random.default_rng(view.seed)
-    blots = np.array(view.backdrop) + rng.normal(0, 28, (4, 4, 1))
-    small = Image.fromarray(np.clip(blots, 0, 255).astype(np.uint8))
-    return small.resize(size, Image.Resampling.BICUBIC)
 
 
 def _photograph(image: Image.Image, view: View, exposure: float) -> Image.Image:
