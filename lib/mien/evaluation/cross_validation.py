@@ -92,7 +92,8 @@ def _dealt(makers, labels, clips, n_splits, n_repeats, seed) -> np.ndarray:
             f"{n_splits} folds need at least {n_splits} {what}, but there are {available}; "
             "label more images or ask for fewer folds"
         )
-    return np.stack([_deal(makers, labels, clips, n_splits, seed + r) for r in range(n_repeats)])
+    every = range(n_repeats)
+    return np.stack([_deal(makers, labels, clips, n_splits, seed + repeat) for repeat in every])
 
 
 def _deal(makers, labels, clips, n_splits, seed) -> np.ndarray:
