@@ -357,7 +357,7 @@ def collect(
     faces = len(album.table())
     if not faces:
         raise DataError("no face was found")
-    _say_where(f"{faces:,} faces are to be seen on", to / "contact.html")
+    _say_where(f"contact.html shows them all: {faces:,} faces are in", to)
     if told.problems:
         raise typer.Exit(REFUSED)
 
