@@ -2,6 +2,7 @@
 
 from itertools import combinations
 
+import numpy as np
 import pandas as pd
 
 from mien.evaluation.calibration import risk_coverage
@@ -179,6 +180,17 @@ def test_limits_say_how_far_a_second_labeller_agreed():
 def test_a_majority_of_two_raters_is_said_to_be_unanimity():
     assert "unanimity" in conclusions.limits(LIMITS)
     assert "unanimity" not in conclusions.limits(LIMITS | {"raters": 3})
+
+
+def test_kappa_changes_have_intervals_and_no_verdict():
+    groups = pd.DataFrame({
+        "added": ["", "NN-FER2013"], "n": [12, 12], "change": [np.nan, -0.08],
+        "change_low": [np.nan, -0.33], "change_high": [np.nan, 0.14],
+    })  # fmt: skip
+    told = conclusions.kappa_changes(groups)
+    assert "NN-FER2013 changes it by −0.08 (95 % interval −0.33 to +0.14, 12 faces)" in told
+    assert told.endswith("The intervals are given without a verdict.")
+    assert "no agreement" in conclusions.kappa_changes(groups[:1])
 
 
 def test_the_choice_says_whether_anything_could_leak():

@@ -15,6 +15,7 @@ from mien.report.text import (
     interval,
     listed,
     minutes,
+    number_text,
     p_value,
     percent,
     points,
@@ -273,6 +274,22 @@ def limits(found: Mapping) -> str:
         for one in found["set_in_view"]
     ]
     return bullets(lines)
+
+
+def kappa_changes(groups: pd.DataFrame) -> str:
+    """Return what each model does to the raters' agreement (its ``groups``), without a verdict."""
+    told = []
+    for row in groups[groups["change"].notna()].itertuples():
+        numbers = (row.change, row.change_low, row.change_high)
+        change, low, high = (number_text(number, signed=True) for number in numbers)
+        told.append(
+            f"{row.added} changes it by {change} (95 % interval {low} to {high}, "
+            f"{count(row.n, 'face')})"
+        )
+    if not told:
+        return "There is no agreement of raters to which a model could be added."
+    text = "Fleiss' kappa with a model as one more rater, against the raters alone: "
+    return text + "; ".join(told) + ". The intervals are given without a verdict."
 
 
 def _one_network(found: Mapping) -> list[str]:
