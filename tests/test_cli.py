@@ -1,10 +1,12 @@
 """The mien command as a person uses it: what it says, and its exit status."""
 
+import sys
 from functools import partial
 
 import pandas as pd
 import pytest
 
+from mien import cli
 from mien.labelling import ratings
 from mien.running import pages, scheduler
 from mien.synthetic import dataset
@@ -116,3 +118,11 @@ def test_label_hands_on_whether_one_rater_is_enough(mien_here, monkeypatch, draw
         done = mien_here("label", str(drawn_demo / "person"), "--settle", *more)
         assert done.returncode == 0, done.stderr
     assert asked == [False, True]
+
+
+@pytest.mark.parametrize("command, goes_on", [("run", True), ("sweep", True), ("predict", False)])
+def test_ctrl_c_says_whether_the_same_command_goes_on(mien_here, monkeypatch, command, goes_on):
+    monkeypatch.setattr(cli, "app", lambda: sys.exit(130))
+    stopped = mien_here(command)
+    assert stopped.returncode == 130 and stopped.stderr.startswith("mien: stopped")
+    assert ("goes on where this one was" in stopped.stderr) == goes_on

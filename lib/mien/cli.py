@@ -514,7 +514,9 @@ def main() -> None:
         sys.exit(error.exit_status)
     except SystemExit as ended:
         if ended.code == STOPPED:  # Typer has made a status of Ctrl-C
-            error_console.print("mien: stopped; the same command goes on where this one was")
+            keeps = sys.argv[1:2] in (["run"], ["sweep"], ["collect"], ["measure"])
+            told = "; the same command goes on where this one was" if keeps else ""
+            error_console.print(f"mien: stopped{told}")
         raise
 
 

@@ -10,8 +10,10 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 #: Environment variable that asks the command to end when its standard input closes.
@@ -65,6 +67,13 @@ def end(process: subprocess.Popen, seconds: float) -> None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+
+
+def spare_folder() -> Path:
+    """Return a folder among the temporary files for this user alone; it need not exist."""
+    if sys.platform == "win32":  # every user has a folder for temporary files there
+        return Path(tempfile.gettempdir(), "mien")
+    return Path(tempfile.gettempdir(), f"mien-{os.getuid()}")
 
 
 def cores() -> int:

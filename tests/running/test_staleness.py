@@ -47,6 +47,14 @@ def test_the_folder_of_an_edited_file_is_named(monkeypatch):
     assert record.fingerprint(before) != record.fingerprint(after)
 
 
+def test_results_of_an_earlier_mien_are_said_to_be_that_and_nothing_else():
+    now = record.ingredients(make_study({}), BY_PART["A2"], {}, {}, {})
+    before = now | {"library": {"agreement.py": "a", "units.py": "b"}, "notebook": "other"}
+    assert record.changes(before, now) == [
+        "an earlier mien made it, whose modules have moved; run it again"
+    ]
+
+
 def ingredients(part, **parameters):
     data = {"fer2013": "f", "target": "t"}
     study = make_study(parameters)

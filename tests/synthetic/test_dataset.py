@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from mien import system
 from mien.data.fer2013 import constant_images, copies, load_fer2013
 from mien.data.measured import UNITS
 from mien.data.person import load_person
@@ -125,11 +126,14 @@ def test_the_units_are_measured_as_openface_would_and_follow_the_emotion(folder,
     assert by_label["AU04_r"].drop("unknown").idxmax() == "angry"
 
 
-def test_where_the_cache_cannot_be_written_the_demo_says_what_to_do(tmp_path, monkeypatch):
+def test_where_the_cache_cannot_be_written_the_demo_goes_on(tmp_path, monkeypatch):
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("MIEN_CACHE_DIR", str(tmp_path / "file" / "cache"))
-    with pytest.raises(ParameterError, match="cannot be drawn in .*cache .*set MIEN_CACHE_DIR"):
-        dataset.demo_folder(7)
+    monkeypatch.setattr(system.tempfile, "gettempdir", lambda: str(tmp_path / "spare"))
+    monkeypatch.setattr(dataset, "write_demo", lambda folder, seed: (folder / "drawn").touch())
+    with pytest.warns(UserWarning, match="cannot be written.*set MIEN_CACHE_DIR"):
+        folder = dataset.demo_folder(7)
+    assert folder.is_relative_to(tmp_path / "spare") and (folder / "drawn").is_file()
 
 
 def test_there_is_an_image_without_row_a_row_without_image_and_a_doubt(person):
@@ -204,12 +208,15 @@ def test_two_at_once_do_no_harm(small):
     assert load_person(folders[0] / "person").emotions
 
 
-def test_a_failure_leaves_nothing_behind(small, monkeypatch):
+def test_a_failure_leaves_nothing_behind(small, tmp_path, monkeypatch):
     def fail(folder, *, seed=0):
         (folder / "fer2013.csv").write_text("emotion")
         raise OSError("no space left on device")
 
+    spare = tmp_path / "spare"
+    spare.mkdir()
+    monkeypatch.setattr(dataset.system, "spare_folder", lambda: spare)
     monkeypatch.setattr(dataset, "write_demo", fail)
-    with pytest.raises(ParameterError, match="no space"):
+    with pytest.warns(UserWarning, match="be written"), pytest.raises(OSError, match="no space"):
         dataset.demo_folder(1)
-    assert list(small.iterdir()) == []
+    assert [*small.iterdir(), *spare.iterdir()] == []

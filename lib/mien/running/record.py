@@ -261,6 +261,9 @@ _SAID = {
 
 def changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Return in words what differs between two sets of ingredients."""
+    for name in before.get("library", {}):
+        if name != "mien" and not (PACKAGE / name).is_dir():
+            return ["an earlier mien made it, whose modules have moved; run it again"]
     said = ["notebook changed"] if before.get("notebook") != now.get("notebook") else []
     profiles = [made.get("parameters", {}).get("profile") for made in (before, now)]
     for kind, sentence in _SAID.items():

@@ -6,6 +6,7 @@ OpenFace measures them: with noise, with the person's resting face as a bias, wi
 missed, and with presences that do not always agree.
 """
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from mien import system
 from mien.data.measured import UNITS
 from mien.emotions import EMOTIONS, UNKNOWN, index
 from mien.errors import ParameterError
@@ -120,19 +122,26 @@ person/       one person: images/LABEL/CLIP_FRAME.jpg, person_AU.csv, ratings.cs
 def demo_folder(seed: int = 0) -> Path:
     """Return the folder of the demo data in the user's cache, drawn there if it is missing.
 
-    It appears whole or not at all, also where several processes draw at once. `ParameterError` if
-    the cache cannot be written.
+    It appears whole or not at all, also where several processes draw at once. Where the cache
+    cannot be written, the system's folder for temporary files takes its place, with a warning.
     """
-    folder = cache_dir() / f"demo-{VERSION}-{seed}"
+    try:
+        return _drawn_in(cache_dir(), seed)
+    except OSError as error:
+        spare = system.spare_folder()
+        warnings.warn(
+            f"{cache_dir()} cannot be written ({error.strerror or error}), so the faces are drawn "
+            f"in {spare}; set MIEN_CACHE_DIR to a folder that can be written",
+            stacklevel=2,
+        )
+        return _drawn_in(spare, seed)
+
+
+def _drawn_in(place: Path, seed: int) -> Path:
+    folder = place / f"demo-{VERSION}-{seed}"
     if not folder.is_dir():
-        try:
-            with whole_folder(folder, replace=False) as temporary:
-                write_demo(temporary, seed=seed)
-        except OSError as error:
-            raise ParameterError(
-                f"the faces of the demo cannot be drawn in {folder.parent} "
-                f"({error.strerror or error}); set MIEN_CACHE_DIR to a folder that can be written"
-            ) from None
+        with whole_folder(folder, replace=False) as temporary:
+            write_demo(temporary, seed=seed)
     return folder
 
 
