@@ -1,6 +1,7 @@
 """The mien command as a person uses it: what it says, and its exit status."""
 
 import sys
+import warnings
 from functools import partial
 
 import pandas as pd
@@ -78,14 +79,26 @@ def test_every_option_reaches_what_it_is_for(mien_here, monkeypatch, tmp_path):
         return tmp_path / "index.html"
 
     monkeypatch.setattr(scheduler, "run", run)
-    given = ["--out", str(tmp_path), "--only", "A1,C", "--force", "--jobs", "2", "--threads", "3"]
-    given += ["--minutes", "4", "--store", str(tmp_path / "store"), "--wait", "--set", "seed=5"]
+    given = ["--out", str(tmp_path), "--only", "A1,C", "--force", "--jobs", "3", "--threads", "4"]
+    given += ["--minutes", "5", "--store", str(tmp_path / "store"), "--wait", "--set", "seed=5"]
     assert mien_here("run", "demo", *given).returncode == 0
     assert mien_here("run", "demo").returncode == 0
-    (study, parts, options), (plain, every, nothing) = asked
+    assert mien_here("run", "demo", "--set", "profile=quick").returncode == 0
+    (study, parts, options), (plain, every, demo), (*_, quick) = asked
     assert (study.folder, study.seed, parts) == (tmp_path, 5, ["A1", "C"])
-    assert options == scheduler.Options(True, 2, 4, 3, tmp_path / "store", True)
-    assert (plain.name, len(every), nothing) == ("demo", 7, scheduler.Options())
+    assert options == scheduler.Options(True, 3, 5, 4, tmp_path / "store", True)
+    assert (plain.name, len(every)) == ("demo", 7)
+    assert (demo, quick) == (scheduler.Options(jobs=2), scheduler.Options())
+
+
+def test_a_warning_is_one_line_without_the_place_of_the_code(mien_here, monkeypatch):
+    def warn():
+        warnings.simplefilter("always")
+        warnings.warn("no room\nleft", stacklevel=2)
+        sys.exit(0)
+
+    monkeypatch.setattr(cli, "app", warn)
+    assert mien_here("status").stderr == "mien: no room left\n"
 
 
 def test_publish_hands_on_what_is_wanted(mien_here, monkeypatch, tmp_path):

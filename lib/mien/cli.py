@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,7 +32,7 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
-    rich_markup_mode="rich",
+    rich_markup_mode=None,  # Rich's help would take as long as all else
     help="What reads one person's face better: designed features, or learned ones?",
 )
 out_console = Console(highlight=False, soft_wrap=True)
@@ -73,7 +74,9 @@ def run(
     out: Out = "",
     only: Only = "",
     force: Annotated[bool, Option("--force", help="run what is current, too")] = False,
-    jobs: Annotated[int, Option(min=1, help="chapters side by side")] = 1,
+    jobs: Annotated[
+        int | None, Option(min=1, help="chapters side by side; else 1, of the demo profile 2")
+    ] = None,
     threads: Annotated[int | None, Option(min=1, help="of each chapter; else all cores")] = None,
     minutes: Annotated[float | None, Option(min=0.01, help="a chapter may take so many")] = None,
     store: Annotated[
@@ -86,6 +89,7 @@ def run(
     from mien.study.parameters import parts_to_run
 
     study = _load(study_file, settings, out)
+    jobs = jobs or (2 if study.profile == "demo" else 1)
     options = scheduler.Options(force, jobs, minutes, threads, store, wait)
     chapters = parts_to_run(only)
     with _teller(study, chapters) as tell:
@@ -138,7 +142,7 @@ def sweep(
     scheduler: Annotated[str, Option(metavar="ADDRESS", help="run on this Dask cluster")] = "",
     threads: Annotated[int, Option(min=0, help="threads of a run; 0: its share of the cores")] = 0,
 ) -> None:
-    """Run a study for every combination of some parameters' values, then compare them."""
+    """Run a study for all combinations of parameters, and compare."""
     from concurrent.futures import ThreadPoolExecutor
 
     from mien.sweep import planning, runs
@@ -170,7 +174,7 @@ def compare(
     studies: Annotated[list[str], Argument(metavar="STUDY…", help="files, names or folders")],
     to: PageFolder,
 ) -> None:
-    """Put finished studies side by side: which model leads for whom, and over all persons."""
+    """Put finished studies side by side: who leads for whom."""
     from mien.sweep import studies as side_by_side
 
     _say_where("The comparison is in", side_by_side.render(studies, to))
@@ -178,7 +182,7 @@ def compare(
 
 @app.command()
 def status(study_file: StudyFile, settings: Settings = None, out: Out = "") -> None:
-    """Show which chapters of a study are current, and why others are not; run nothing."""
+    """Show which chapters are current, and why others are not."""
     from rich.table import Table
 
     from mien.running import record, scheduler
@@ -200,7 +204,7 @@ def check(
     out: Out = "",
     as_json: AsJson = False,
 ) -> None:
-    """Check the parameters and the data of a study, and say what is not used; run nothing."""
+    """Check a study's parameters and data, and say what is not used."""
     from mien.running import scheduler
 
     study = _load(study_file, settings, out)
@@ -255,7 +259,7 @@ def notebooks(
         bool, Option("--solutions", help="their solutions instead, in solutions/")
     ] = False,
 ) -> None:
-    """Copy the chapters and studies out; a run that is started in DIR takes these copies."""
+    """Copy the chapters out; a run started in DIR takes the copies."""
     from mien import project
 
     if not (exercises or solutions):
@@ -273,7 +277,7 @@ def demo(
     folder: Annotated[Path, Argument(metavar="DIR", help="where to write the drawn data")],
     seed: Annotated[int, Option(min=0, help="another seed draws other faces")] = 0,
 ) -> None:
-    """Write the synthetic data: a crowd and one person, drawn from Action Units."""
+    """Write the drawn data: a crowd and a person, from Action Units."""
     from mien.synthetic.dataset import write_demo
 
     write_demo(folder, seed=seed)
@@ -290,7 +294,7 @@ def label(
     settle: Annotated[bool, Option("--settle", help="turn agreement into labels")] = False,
     alone: Annotated[bool, Option("--alone", help="one rater is enough to settle")] = False,
 ) -> None:
-    """Rate faces in JupyterLab, or settle what raters agree on as labels.csv."""
+    """Rate faces in JupyterLab, or settle what raters agree on."""
     import getpass
     import subprocess
     import tempfile
@@ -364,7 +368,7 @@ def collect(
 
 @app.command()
 def measure(folder: PersonFolder) -> None:
-    """Measure the blendshapes of a person's photos and write them as blendshapes.csv."""
+    """Measure the photos' blendshapes, as a table beside the photos."""
     from mien.photos import face_cache
 
     pictures = face_cache.pictures_of(folder)
@@ -397,7 +401,7 @@ def publish(
     ] = False,
     pdf: Annotated[bool, Option("--pdf", help="add index.pdf, by Chromium")] = False,
 ) -> None:
-    """Gather the pages of a study into a folder that any web server serves as it is."""
+    """Gather a study's pages into a folder for any web server."""
     from mien.running import pages
     from mien.running.record import Record
     from mien.study.parameters import parts_to_run
@@ -440,7 +444,7 @@ def predict(
     ] = None,
     batch_size: Annotated[int, Option(min=1, help="faces that are read at once")] = 256,
 ) -> None:
-    """Read the expressions in pictures with the network that comes with mien, or a study's model.
+    """Read expressions in pictures by mien's network or a study's.
 
     Exit status: 0 every picture was read, 2 one could not be read or no face was found in any.
     """
@@ -507,6 +511,7 @@ def main() -> None:
         system.end_with_stdin()
     for stream in (sys.stdout, sys.stderr):  # whatever their encoding, say what can be said
         stream.reconfigure(errors="backslashreplace")
+    warnings.showwarning = lambda message, *where: _complain(message, style="yellow")
     try:
         app()
     except MienError as error:
@@ -546,8 +551,8 @@ def _say_where(what: str, path: Path) -> None:
     out_console.print(f"{what} [bold]{escape(str(_shown(path)))}[/bold]")
 
 
-def _complain(problem: object) -> None:
-    error_console.print(f"mien: {printable(problem)}", markup=False, style="red")
+def _complain(problem: object, *, style: str = "red") -> None:
+    error_console.print(f"mien: {printable(problem)}", markup=False, style=style)
 
 
 if __name__ == "__main__":
