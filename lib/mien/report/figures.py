@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-import seaborn
 from matplotlib.axes import Axes
 from matplotlib.patches import Rectangle
 from matplotlib.ticker import FuncFormatter, NullFormatter
@@ -324,6 +323,8 @@ def fold_leak(*, plain: Sequence[float], grouped: Sequence[float]) -> Picture:
 @style()
 def label_curve(points: pd.DataFrame, *, start: Mapping[str, float] | None = None) -> Picture:
     """Show accuracy and log loss of `curve_points`; ``start`` has both of NN-FER2013."""
+    import seaborn  # here, because a palette is all that is drawn with it
+
     best = points.loc[points["accuracy"].idxmax(), "model"]
     others, drawn = iter(seaborn.color_palette("colorblind", 20).as_hex()), []
     figure, axes = blank(3.4, ncols=2, width=WIDE)
