@@ -101,21 +101,18 @@ RIVALS: dict[str, Model] = {
         _OfImages("patches + LR", "the person's labels alone, by patches"),
         _OfImages("SVM-FER2013 + LR", "the crowd's labels, then the person's, by distances"),
         _OfANetwork(
-            "untrained NN + LR",
-            "the person's labels alone, by a network that has learned nothing",
+            "untrained NN + LR", "the person's labels alone, by a network that has learned nothing"
         ),
         _Stored("NN-FER2013 + LR", "the crowd's labels, then the person's, by learned features"),
         _Stored("NN-FER2013 + prototypes", "as NN-FER2013 + LR, by the mean of every emotion"),
         _Stored(
-            "NN-FER2013 + prior",
-            "the crowd's labels, and how often the person shows which emotion",
+            "NN-FER2013 + prior", "the crowd's labels, and how often the person shows which emotion"
         ),
         _OfANetwork(
             "NN-FineTuned, other start", "as NN-FineTuned, from the other of the two heads"
         ),
         _Stored(
-            "measured and NN + LR",
-            "as NN-FER2013 + LR, by learned and measured features together",
+            "measured and NN + LR", "as NN-FER2013 + LR, by learned and measured features together"
         ),
         _Stored(
             "measured and NN, fused",

@@ -20,7 +20,8 @@ from mien.designed.storage import Cached
 from mien.errors import DataError, ParameterError
 
 SMALL = PatchDictionary(atoms=16, even=20, odd=10)
-DESCRIPTORS = [Pixels(), Hog(), SMALL]
+EDGES = PatchDictionary(size=8, edges=True, atoms=16, even=20, odd=10)
+DESCRIPTORS = [Pixels(), Hog(), SMALL, EDGES]
 
 
 @pytest.fixture(autouse=True)
@@ -44,7 +45,7 @@ def cache(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.mark.parametrize("descriptor", DESCRIPTORS, ids=lambda d: type(d).__name__)
+@pytest.mark.parametrize("descriptor", DESCRIPTORS, ids=["pixels", "HOG", "patches", "edges"])
 def test_rows_are_finite_float32_and_the_same_twice(descriptor, images):
     first = descriptor.fit(images).transform(images)
     again = descriptor.fit(images).transform(images)
@@ -54,7 +55,7 @@ def test_rows_are_finite_float32_and_the_same_twice(descriptor, images):
     assert np.array_equal(first, again)
 
 
-@pytest.mark.parametrize("descriptor", DESCRIPTORS, ids=lambda d: type(d).__name__)
+@pytest.mark.parametrize("descriptor", DESCRIPTORS, ids=["pixels", "HOG", "patches", "edges"])
 def test_a_row_depends_on_its_own_image_only(descriptor, images):
     whole = descriptor.fit(images).transform(images)
     part = descriptor.transform(images[[5, 3]])
@@ -110,9 +111,12 @@ def test_constant_images_alone_are_described_too():
     assert Hog().fit(flat).transform(flat).max() == 0
 
 
-@pytest.mark.parametrize("size, grid", [(6, 4), (8, 3), (6, 5)])
-def test_mirroring_an_image_exchanges_columns_of_its_patch_descriptor(images, size, grid):
-    patches = PatchDictionary(size=size, grid=grid, atoms=16).fit(images)
+@pytest.mark.parametrize("size, grid", [(6, 4), (8, 3), (6, 5), (8, 4), (12, 3)])
+@pytest.mark.parametrize("edges", [False, True])
+def test_mirroring_an_image_exchanges_columns_of_its_patch_descriptor(images, size, grid, edges):
+    if edges and size % 4:
+        pytest.skip("edges are counted in four cells a side")
+    patches = PatchDictionary(size=size, grid=grid, atoms=16, edges=edges).fit(images)
     straight, turned = patches.responses(images), patches.responses(images[..., ::-1])
     np.testing.assert_allclose(patches.mirrored(straight), turned, atol=1e-3)
     assert not np.allclose(straight, turned, atol=1e-2)
@@ -135,6 +139,30 @@ def test_a_patch_response_is_what_coates_and_ng_define(images):
     np.testing.assert_allclose(row, np.sqrt(sums / 22**2), atol=1e-4)
 
 
+#: Right, down, left, up; then what lies between, from down right on, clockwise.
+DIRECTIONS = np.array([[1, 0], [0, 1], [-1, 0], [0, -1], [1, 1], [-1, 1], [-1, -1], [1, -1]])
+
+
+def test_edges_are_what_lowe_and_arandjelovic_define(images):
+    """One patch by hand: every gradient is so much of one direction and so much of the next."""
+    image = images[0].astype(float)
+    down, right = (np.pad(image, 1, mode="edge")[one] for one in (np.s_[:, 1:-1], np.s_[1:-1]))
+    gradients = np.stack([right[:, 2:] - right[:, :-2], down[2:] - down[:-2]], axis=-1)
+    cells = np.zeros((4, 4, 8))
+    for y, x in np.ndindex(8, 8):
+        turned = [
+            (np.linalg.solve(DIRECTIONS[[a, b]].T, gradients[10 + y, 4 + x]), a, b)
+            for a, b in ((0, 4), (4, 1), (1, 5), (5, 2), (2, 6), (6, 3), (3, 7), (7, 0))
+        ]
+        shares, a, b = next(one for one in turned if one[0].min() >= -1e-9)
+        cells[y // 2, x // 2, [a, b]] += shares
+    expected = np.sqrt(np.minimum(cells / np.sqrt((cells**2).sum() + 80**2), 0.2)).ravel()
+    found = EDGES._patches(images[:1])[0, 5 * 21 + 2]
+    np.testing.assert_allclose(found, 10 * expected, atol=1e-4)
+    turned = EDGES._patches(images[:1, :, ::-1])[0, 5 * 21 + 20 - 2]
+    assert np.array_equal(EDGES._mirrored(found), turned) and not np.array_equal(found, turned)
+
+
 def test_kmeans_finds_the_directions_that_points_lie_in():
     random = np.random.default_rng(0)
     directions = np.eye(6, dtype=np.float32)[:3]
@@ -152,7 +180,15 @@ def test_pooling_weights_are_means(count, cells):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"atoms": 7}, {"size": 60}, {"grid": 0}, {"grid": 23}, {"even": 0}]
+    "wrong",
+    [
+        {"atoms": 7},
+        {"size": 60},
+        {"grid": 0},
+        {"grid": 23},
+        {"even": 0},
+        {"edges": True, "size": 10},
+    ],
 )
 def test_impossible_dictionaries_are_refused(images, wrong):
     with pytest.raises(ParameterError, match="PatchDictionary"):

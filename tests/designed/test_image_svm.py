@@ -44,6 +44,7 @@ def few_patches(monkeypatch):
 
 SMALL = {
     "patches": {6: 4, 10: 4},
+    "edges": {8: 4},
     "atoms": 32,
     "even": 20,
     "odd": 10,
@@ -57,7 +58,7 @@ def models():
     return {
         "pixels": image_svm.pixel_svm(),
         "hog": image_svm.hog_svm(components=20),
-        "strong": image_svm.strong_svm(**SMALL | {"patches": {6: 4}}),
+        "strong": image_svm.strong_svm(**SMALL | {"patches": {6: 4}, "edges": {}}),
     }
 
 
@@ -125,10 +126,12 @@ def test_the_solver_finds_the_exact_solution(monkeypatch):
     np.testing.assert_allclose(model.weights_, exact, atol=2e-3 * np.abs(exact).max())
 
 
-@pytest.mark.parametrize("odd", [0, 5])
-def test_components_keep_what_the_mirror_does(gratings, few_patches, odd):
+@pytest.mark.parametrize("grid", [3, 4])
+@pytest.mark.parametrize("edges", [False, True])
+def test_components_keep_what_the_mirror_does(gratings, few_patches, grid, edges):
     images, *_ = gratings
-    parts = PatchDictionary(atoms=16, grid=3 + odd % 2, even=30, odd=20).fit(images)
+    shape = {"size": 8, "edges": edges, "grid": grid}
+    parts = PatchDictionary(atoms=16, even=30, odd=20, **shape).fit(images)
     straight, turned = parts.transform(images[:40]), parts.transform(images[:40][..., ::-1])
     np.testing.assert_allclose(straight[:, :30], turned[:, :30], atol=1e-5)
     np.testing.assert_allclose(straight[:, 30:], -turned[:, 30:], atol=1e-5)
@@ -168,12 +171,13 @@ def test_the_strong_model_grows_and_describes_nothing_twice(gratings, tmp_path, 
         "6-pixel patches, no mirrors",
         "6-pixel patches",
         "6- and 10-pixel patches",
+        "6- and 10-pixel patches, 8-pixel edges",
     ]
     kept = []
     for model in steps.values():
         model.fit(images, labels)
         kept.append(len(list((tmp_path / "descriptors").iterdir())))
-    assert kept == [2, 2, 4]  # a fit and a result each; the second size is new in the last step
+    assert kept == [2, 2, 4, 6]  # a fit and a result each; a size is new in the last two steps
     alone, mirrored = (model["svm"] for model in list(steps.values())[:2])
     assert (alone.odd.sum(), mirrored.odd.sum()) == (0, 10)
     assert np.array_equal(alone.rows_, mirrored.rows_)
@@ -203,7 +207,7 @@ def test_a_mirror_turns_the_columns_that_the_svm_takes_for_odd(gratings, cache):
     model = image_svm.strong_svm(**SMALL).fit(images, labels)
     rows, turned = (model["descriptor"].transform(each) for each in (images, images[..., ::-1]))
     odd = model["svm"].odd
-    assert rows.shape == (len(images), 60)
+    assert rows.shape == (len(images), 3 * 30)
     np.testing.assert_allclose(np.linalg.norm(rows, axis=1), 1, atol=1e-5)
     np.testing.assert_allclose(rows[:, ~odd], turned[:, ~odd], atol=1e-5)
     np.testing.assert_allclose(rows[:, odd], -turned[:, odd], atol=1e-5)

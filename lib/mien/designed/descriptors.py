@@ -141,23 +141,28 @@ def _unit(rows):
     return rows / np.sqrt((rows**2).sum(axis=-1, keepdims=True) + np.float32(1e-5) ** 2)
 
 
-#: Patches that whitening and dictionary are learned from, and pixels between neighbours.
-_PATCHES, _STRIDE = 200_000, 2
+#: Patches that whitening and dictionary are learned from, how many of a face, and pixels between
+#: neighbours.
+_PATCHES, _OF_A_FACE, _STRIDE = 200_000, 25, 2
 
 #: What a response (whitened patch times unit atom, dimensionless) must exceed to count.
 _THRESHOLD = 1.0
+
+#: Cells per side of a patch of edges, and the places of its eight directions in a mirror.
+_CELLS, _MIRRORED = 4, [2, 1, 0, 3, 5, 4, 7, 6]
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
 class PatchDictionary(TransformerMixin, BaseEstimator):
     """How strongly each of many typical patches occurs in each region of the face, in components.
 
-    Patches on a grid are contrast-normalised and whitened (ZCA) and compared with a dictionary from
-    spherical k-means; a two-sided soft threshold keeps what clearly resembles an atom or its
-    negative, and the mean over every cell of a coarse grid is what is left of the place (Coates,
-    Lee and Ng 2011, "An analysis of single-layer networks in unsupervised feature learning"; Coates
-    and Ng 2012, "Learning feature representations with k-means"). The square root evens out strong
-    and weak responses, as Hellinger's kernel does (Arandjelovic and Zisserman 2012).
+    Patches on a grid, of grey values or of edges, are normalised and whitened (ZCA) and compared
+    with a dictionary from spherical k-means; a two-sided soft threshold keeps what clearly
+    resembles an atom or its negative, and the mean over every cell of a coarse grid is what is left
+    of the place (Coates, Lee and Ng 2011, "An analysis of single-layer networks in unsupervised
+    feature learning"; Coates and Ng 2012, "Learning feature representations with k-means"). The
+    square root evens out strong and weak responses, as Hellinger's kernel does (Arandjelovic and
+    Zisserman 2012).
 
     The dictionary holds every atom together with its mirror image, so that mirroring a face only
     exchanges columns of its responses. With ``d`` those of a face and ``m`` of its mirror image,
@@ -168,13 +173,15 @@ class PatchDictionary(TransformerMixin, BaseEstimator):
     length 1 (which takes out how contrasty a picture is; Perronnin, Sanchez and Mensink 2010,
     "Improving the Fisher kernel"), at about 1 ms an image for 512 atoms on two cores.
 
-    ``size`` is the side of a patch in pixels, even; ``atoms`` of the dictionary, an even number,
-    are half learned and half mirror images; ``grid`` are the cells per side of the pooling. Of the
-    two halves ``even`` and ``odd`` components are kept, zeros where there are fewer, learned from
+    ``size`` is the side of a patch in pixels, even; with ``edges``, a multiple of 4, a patch is not
+    its grey values but SIFT's histograms of edges. ``atoms`` of the dictionary, an even number, are
+    half learned and half mirror images; ``grid`` are the cells per side of the pooling. Of the two
+    halves ``even`` and ``odd`` components are kept, zeros where there are fewer, learned from
     ``sample`` images. ``seed`` is of all that is drawn at random.
     """
 
     size: int = 6
+    edges: bool = False
     atoms: int = 512
     grid: int = 4
     even: int = 600
@@ -188,21 +195,22 @@ class PatchDictionary(TransformerMixin, BaseEstimator):
         side = min(images.shape[1:])
         places = (side - self.size) // _STRIDE + 1
         fits = 2 <= self.size <= side and 1 <= self.grid <= places
+        fits = fits and not (self.edges and self.size % _CELLS)
         if not fits or self.atoms % 2 or min(self.atoms, self.even, self.odd, self.sample) < 1:
             raise ParameterError(
-                f"PatchDictionary needs a size of 2 to {side} pixels, a grid of at most as many "
-                "cells as patches along a side, an even number of atoms, and 1 or more of "
-                f"everything, not {self.get_params()}"
+                f"PatchDictionary needs a size of 2 to {side} pixels (of edges, a multiple of "
+                f"{_CELLS}), a grid of at most as many cells as patches along a side, an even "
+                f"number of atoms, and 1 or more of everything, not {self.get_params()}"
             )
         random = np.random.default_rng(self.seed)
         patches = self._sample(images, random)
-        mean, whitener = _whitening(patches)
+        mean, whitener = _whitening(patches, self._mirrored(np.arange(patches.shape[1])))
         whitened = ((patches - mean) @ whitener).astype(np.float32)
         learned = _spherical_kmeans(whitened, self.atoms // 2, random)
         # Filters are mirrored after the whitening, not before: a pair is then alike to the last
         # bit, which a product with the whitener, summed in another order, would not keep.
-        filters = (learned @ whitener).reshape(-1, self.size, self.size)
-        filters = np.concatenate([filters, filters[..., ::-1]]).reshape(self.atoms, -1)
+        filters = learned @ whitener
+        filters = np.concatenate([filters, self._mirrored(filters)])
         self.offsets_ = (filters @ mean).astype(np.float32)
         self.filters_ = np.ascontiguousarray(filters.T, dtype=np.float32)
         chosen = np.random.default_rng(self.seed).permutation(len(images))[: self.sample]
@@ -248,22 +256,32 @@ class PatchDictionary(TransformerMixin, BaseEstimator):
         here, there = rows[:, first], rows[:, partner[first]]
         return (here + there) * weight, (here - there) * weight
 
+    def _patches(self, images):
+        """All patches on the grid, normalised, float32 (n, places, features)."""
+        return (_edge_patches if self.edges else _grey_patches)(images, self.size)
+
+    def _mirrored(self, patches):
+        """What the patches (…, features) are in a mirror."""
+        if self.edges:
+            cells = patches.reshape(*patches.shape[:-1], _CELLS, _CELLS, -1)[..., ::-1, :]
+            return cells[..., _MIRRORED].reshape(patches.shape)
+        square = patches.reshape(*patches.shape[:-1], self.size, self.size)
+        return square[..., ::-1].reshape(patches.shape)
+
     def _sample(self, images, random):
-        """Random normalised patches and their mirror images, (2 * count, size * size)."""
+        """Random patches and their mirror images, (2 * count, features)."""
         count = max(_PATCHES // 2, 2 * self.atoms)
-        which = random.integers(len(images), size=count)
-        top = random.integers(images.shape[1] - self.size + 1, size=count)
-        left = random.integers(images.shape[2] - self.size + 1, size=count)
-        patches = sliding_window_view(images, (self.size,) * 2, axis=(1, 2))[which, top, left]
-        patches = np.concatenate([patches, patches[..., ::-1]])
-        return _normalised(patches.reshape(len(patches), -1).astype(np.float32))
+        drawn = []
+        for _ in range(0, count, 64 * _OF_A_FACE):
+            seen = self._patches(images[random.integers(len(images), size=64)])
+            drawn.append(random.choice(np.concatenate(seen), 64 * _OF_A_FACE))
+        patches = np.concatenate(drawn)
+        return np.concatenate([patches, self._mirrored(patches)])
 
     def _describe(self, images, pooling):
-        window = sliding_window_view(images, (self.size,) * 2, axis=(1, 2))[:, ::_STRIDE, ::_STRIDE]
         rows = np.empty((len(images), len(pooling), 2, self.atoms), np.float32)
-        for image, patches in zip(rows, window, strict=True):
-            patches = patches.reshape(-1, self.size**2).astype(np.float32)
-            response = _normalised(patches) @ self.filters_ - self.offsets_
+        for image, patches in zip(rows, self._patches(images), strict=True):
+            response = patches @ self.filters_ - self.offsets_
             # The threshold is subtracted before the mean: subtracted after it, a cell without a
             # response keeps a rounding error of 1e-7, of which the root makes 3e-4.
             image[:, 0] = pooling @ np.maximum(response - _THRESHOLD, 0)
@@ -271,22 +289,51 @@ class PatchDictionary(TransformerMixin, BaseEstimator):
         return np.sqrt(rows, out=rows).reshape(len(images), -1)
 
 
-def _normalised(patches):
-    """Subtract a patch's mean and divide by its contrast; 10 grey values squared of noise."""
-    patches = patches - patches.mean(axis=1, keepdims=True)
-    patches /= np.sqrt((patches**2).mean(axis=1, keepdims=True) + np.float32(10))
+def _grey_patches(images, size):
+    """Grey values less their mean, by their contrast; 10 grey values squared of noise."""
+    window = sliding_window_view(images, (size, size), axis=(1, 2))[:, ::_STRIDE, ::_STRIDE]
+    patches = window.reshape(len(images), -1, size**2).astype(np.float32)
+    patches -= patches.mean(axis=-1, keepdims=True)
+    patches /= np.sqrt((patches**2).mean(axis=-1, keepdims=True) + np.float32(10))
     return patches
 
 
-def _whitening(patches):
+def _edge_patches(images, size):
+    """Histograms of eight directions of the gradient in 4 x 4 cells of every patch.
+
+    As SIFT's (Lowe 2004, "Distinctive image features from scale-invariant keypoints"), without its
+    window: scaled to length 1, clipped at 0.2, and the roots taken (Arandjelovic and Zisserman
+    2012), times 10 for a variance near 1. A gradient is shared out between its two nearest
+    directions in whole numbers, so that a mirrored patch has the same sums to the last bit.
+    """
+    grey = np.pad(images.astype(np.int32), ((0, 0), (1, 1), (1, 1)), mode="edge")
+    right = grey[:, 1:-1, 2:] - grey[:, 1:-1, :-2]
+    down = grey[:, 2:, 1:-1] - grey[:, :-2, 1:-1]
+    straight = [right - abs(down), down - abs(right), -right - abs(down), -down - abs(right)]
+    turns = ((right, down), (-right, down), (-right, -down), (right, -down))
+    strength = np.stack([*straight, *(np.minimum(*pair) for pair in turns)], axis=-1)
+    sums = np.maximum(strength, 0).cumsum(axis=1, dtype=np.int32).cumsum(axis=2, dtype=np.int32)
+    sums, cell = np.pad(sums, ((0, 0), (1, 0), (1, 0), (0, 0))), size // _CELLS
+    sums = sums[:, cell:] - sums[:, :-cell]
+    sums = sums[:, :, cell:] - sums[:, :, :-cell]
+    rows, columns = (
+        np.arange(0, side - size + 1, _STRIDE)[:, None] + cell * np.arange(_CELLS)
+        for side in images.shape[1:]
+    )
+    patches = sums[:, rows][:, :, :, columns].transpose(0, 1, 3, 2, 4, 5)
+    patches = patches.reshape(len(images), -1, _CELLS**2 * len(_MIRRORED)).astype(np.float32)
+    noise = (40 * cell) ** 2  # of grey values, in a cell, squared
+    lengths = np.sqrt(np.square(patches, dtype=np.float64).sum(axis=-1, keepdims=True) + noise)
+    return 10 * np.sqrt(np.minimum(patches / lengths.astype(np.float32), np.float32(0.2)))
+
+
+def _whitening(patches, mirrored):
     """Mean and ZCA matrix, float64, variances plus 0.1 (Coates and Ng 2012, section 3)."""
-    side = int(np.sqrt(patches.shape[1]))
-    turned = np.arange(side * side).reshape(side, side)[:, ::-1].ravel()
     mean = patches.mean(axis=0, dtype=np.float64)
     covariance = np.cov(patches.T)
-    covariance = (covariance + covariance[turned][:, turned]) / 2
+    covariance = (covariance + covariance[mirrored][:, mirrored]) / 2
     values, vectors = np.linalg.eigh(covariance)
-    return (mean + mean[turned]) / 2, (vectors / np.sqrt(values + 0.1)) @ vectors.T
+    return (mean + mean[mirrored]) / 2, (vectors / np.sqrt(values + 0.1)) @ vectors.T
 
 
 def _spherical_kmeans(points, count, random, *, rounds=15):

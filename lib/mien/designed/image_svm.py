@@ -58,54 +58,61 @@ def hog_svm(*, cell: int = 6, components: int = 256, C: float = 10.0, seed: int 
 def strong_svm(
     *,
     patches: Mapping[int, int],
-    atoms: int,
-    even: int,
-    odd: int,
-    sample: int,
+    edges: Mapping[int, int] | None = None,
     gamma: float,
     penalty: float,
     mirrors: bool = True,
-    seed: int = 0,
+    **recipe,
 ) -> Pipeline:
-    """Return patch dictionaries of several sizes and an SVM that a mirror cannot mislead.
+    """Return patch dictionaries of several kinds and an SVM that a mirror cannot mislead.
 
     What each profile takes stands in `mien.study.profiles`, as ``image_svm``. What a dictionary
     makes of the images is kept on disk, for another combination of the same dictionaries.
-    ``patches`` are sides of a patch in pixels, and the cells per side of its pooling grid: a
-    `PatchDictionary` for each, with ``atoms``, ``even``, ``odd`` and ``sample``. ``gamma`` and
-    ``penalty`` are those of `MirrorSvm`, which learns from mirror images too unless ``mirrors`` is
-    False.
+    ``patches`` and ``edges`` are sides of a patch in pixels, and the cells per side of its pooling
+    grid: a `PatchDictionary` for each, of grey values or of edges; the ``recipe`` has its other
+    parameters. ``gamma`` and ``penalty`` are those of `MirrorSvm`, which learns from mirror images
+    too unless ``mirrors`` is False.
     """
-    recipe = {"atoms": atoms, "even": even, "odd": odd, "sample": sample, "seed": seed}
     parts = {
-        str(size): Cached(PatchDictionary(size=size, grid=grid, **recipe))
-        for size, grid in patches.items()
+        f"{kind} {size}": Cached(PatchDictionary(size=size, grid=grid, edges=of_edges, **recipe))
+        for kind, of_edges, sizes in (("grey", False, patches), ("edges", True, edges or {}))
+        for size, grid in sizes.items()
     }
     # rows keep the length 1; an RBF kernel over them is the product of the parts' kernels
     weights = dict.fromkeys(parts, len(parts) ** -0.5)
     union = FeatureUnion(list(parts.items()), transformer_weights=weights)
-    turned = np.tile(np.repeat([False, mirrors], [even, odd]), len(parts))
+    turned = np.tile(np.repeat([False, mirrors], [recipe["even"], recipe["odd"]]), len(parts))
     svm = MirrorSvm(odd=turned, gamma=gamma, penalty=penalty)
     return Steps([("descriptor", union), ("svm", svm)])
 
 
-def strong_steps(*, patches: Mapping[int, int], **settings) -> dict[str, Pipeline]:
+def strong_steps(
+    *, patches: Mapping[int, int], edges: Mapping[int, int] | None = None, **settings
+) -> dict[str, Pipeline]:
     """Return :func:`strong_svm` as it grows, for an ablation: by name, the whole model last.
 
-    One size of patches without mirror images, then with them, then all sizes: fitted in this order,
-    each step describes only what is new in it. Arguments as of `strong_svm`, ``mirrors`` aside.
+    One size of patches without mirror images, then with them, then all sizes, then edges beside
+    them: fitted in this order, each step describes only what is new in it. Arguments as of
+    `strong_svm`, ``mirrors`` aside.
     """
-    first, *others = patches
+    first = next(iter(patches))
     one, name = {first: patches[first]}, f"{first}-pixel patches"
     steps = {
         f"{name}, no mirrors": strong_svm(patches=one, mirrors=False, **settings),
         name: strong_svm(patches=one, **settings),
     }
-    if others:
-        *before, last = patches
-        names = ", ".join(f"{size}-" for size in before)
-        steps[f"{names} and {last}-pixel patches"] = strong_svm(patches=patches, **settings)
+    if len(patches) > 1:
+        name = f"{_sizes(patches)} patches"
+        steps[name] = strong_svm(patches=patches, **settings)
+    if edges:
+        name = f"{name}, {_sizes(edges)} edges"
+        steps[name] = strong_svm(patches=patches, edges=edges, **settings)
     return steps
+
+
+def _sizes(patches: Mapping[int, int]) -> str:
+    *before, last = patches
+    return f"{', '.join(f'{size}-' for size in before)} and {last}-pixel".removeprefix(" and ")
 
 
 def losses_compared(model: Pipeline, *, C: float) -> dict[str, Pipeline]:

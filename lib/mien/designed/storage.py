@@ -14,7 +14,7 @@ from mien.errors import DataError
 from mien.files import atomic_write, cache_dir, keep
 
 #: Part of every key: raise it whenever a descriptor computes something else than before.
-VERSION = 3
+VERSION = 4
 
 
 class Cached(TransformerMixin, BaseEstimator):

@@ -31,23 +31,12 @@ from mien.network.inference import predict
 class Augment:
     """How far faces are moved, turned, scaled, relit and covered while a network learns.
 
-    Every amount is drawn uniformly for every face. All zero changes nothing.
-
-    Parameters
-    ----------
-    mirror : bool
-        Mirror every second face, left to right.
-    shift : float
-        Largest move along each axis, as a share of the width (0..0.3).
-    rotation : float
-        Largest turn to either side, in degrees.
-    zoom : float
-        Largest change of scale, as a share: 0.1 gives 0.9 to 1.1.
-    light : float
-        Largest change of gamma, in octaves: 0.5 gives 0.71 to 1.41.
-    erase : float
-        Probability that a random rectangle of 2 to 20 % of the face is covered with its mean grey
-        (random erasing, Zhong et al. 2020, arXiv:1708.04896).
+    Every amount is drawn uniformly for every face; all zero changes nothing. ``mirror`` turns every
+    second face, left to right. The largest ``shift`` is along each axis, a share of the width
+    (0..0.3); ``rotation`` to either side, in degrees; ``zoom`` a share (0.1 gives 0.9 to 1.1);
+    ``light`` a change of gamma, in octaves (0.5 gives 0.71 to 1.41). ``erase`` is the probability
+    that a random rectangle of 2 to 20 % of the face is covered with its mean grey (random erasing,
+    Zhong et al. 2020, arXiv:1708.04896).
 
     Examples
     --------
@@ -119,28 +108,14 @@ _WARM_UP = 0.1  # share of the training in which the learning rate rises
 class Recipe:
     """How a network is trained; see `train`. `pydantic.ValidationError` if a value is out of range.
 
-    Parameters
-    ----------
-    epochs, batch_size : int
-    learning_rate : float
-        The highest, after a warm-up of a tenth of all steps; what AdamW trains learns at a quarter
-        of it.
-    weight_decay, label_smoothing : float
-    mixup : float
-        Alpha of the Beta distribution that mixes pairs of faces; 0 mixes none.
-    ema : float
-        Momentum of the moving average, per step; shorter at the start.
-    muon : bool
-        False lets AdamW train the kernels too, at its learning rate.
-    cosine : bool
-        False keeps the learning rate at its highest after the warm-up.
-    sizes : sequence of int
-        Widths in pixels of the faces that are learned from, each for an equal share of the
-        training: small ones first cost less (progressive resizing).
-    augment : Augment
-        Random changes of the faces; by default none.
-    keep : {"best", "last"}
-        Which epoch's averaged weights the model ends with; best is by validation accuracy.
+    ``learning_rate`` is the highest, after a warm-up of a tenth of all steps; what AdamW trains
+    (without ``muon`` the kernels, too) learns at a quarter of it. Without ``cosine`` the rate stays
+    at its highest. ``mixup`` is the alpha of the Beta distribution that mixes pairs of faces (0
+    mixes none), ``ema`` the moving average's momentum per step, shorter at the start. ``sizes`` are
+    the widths in pixels of the faces that are learned from, each for an equal share of the
+    training: small ones first cost less (progressive resizing). ``augment`` are random changes of
+    the faces. ``keep`` says which epoch's averaged weights the model ends with; best is by
+    validation accuracy.
     """
 
     epochs: int = Field(ge=1, le=10_000)

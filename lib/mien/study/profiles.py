@@ -9,6 +9,8 @@ from typing import Any
 #: The names of the profiles, in the order of the values below.
 PROFILES = ("demo", "quick", "full")
 
+_IMAGE_SVM = {"atoms": 256, "even": 500, "odd": 250, "sample": 4000, "gamma": 1.5, "penalty": 0.02}
+
 #: Setting: the chapters that take it, and what each profile chooses. Plain values: the rooms that
 #: take them say what they mean.
 SETTINGS: dict[str, tuple[str, Any, Any, Any]] = {
@@ -19,33 +21,10 @@ SETTINGS: dict[str, tuple[str, Any, Any, Any]] = {
     "svm_penalty": ("A1", 10.0, 10.0, 10.0),  # C of the RBF SVM on HOG
     "image_svm": (  # mien.designed.image_svm.strong_svm
         "A1",
-        {
-            "patches": {8: 4},
-            "atoms": 64,
-            "even": 150,
-            "odd": 75,
-            "sample": 1000,
-            "gamma": 1.0,
-            "penalty": 0.05,
-        },
-        {
-            "patches": {8: 5, 12: 4, 16: 3, 24: 3},
-            "atoms": 256,
-            "even": 500,
-            "odd": 250,
-            "sample": 4000,
-            "gamma": 1.5,
-            "penalty": 0.02,
-        },
-        {
-            "patches": {8: 5, 12: 4, 16: 3},
-            "atoms": 1024,
-            "even": 700,
-            "odd": 350,
-            "sample": 6000,
-            "gamma": 1.5,
-            "penalty": 0.02,
-        },
+        {"patches": {8: 4}, "atoms": 64, "even": 150, "odd": 75, "sample": 1000}
+        | {"gamma": 1.0, "penalty": 0.05},
+        {"patches": {8: 5}, "edges": {12: 4, 16: 4}, **_IMAGE_SVM},
+        {"patches": {8: 5, 12: 4, 16: 3, 24: 3}, "edges": {12: 4, 16: 4, 24: 3}, **_IMAGE_SVM},
     ),
     "unit_model": ("A2", {"n_splits": 3}, {"n_splits": 5}, {"n_splits": 5}),  # of its inner folds
     "repeats": ("A2", 3, 10, 20),  # times the folds are drawn anew
