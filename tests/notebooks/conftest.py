@@ -18,6 +18,7 @@ SMALL = {
     "loss_rows": 60,
     "image_svm": {
         "patches": {12: 2},
+        "edges": {12: 2},
         "atoms": 16,
         "even": 20,
         "odd": 10,

@@ -21,8 +21,8 @@ SETTINGS: dict[str, tuple[str, Any, Any, Any]] = {
     "svm_penalty": ("A1", 10.0, 10.0, 10.0),  # C of the RBF SVM on HOG
     "image_svm": (  # mien.designed.image_svm.strong_svm
         "A1",
-        {"patches": {8: 4}, "atoms": 64, "even": 150, "odd": 75, "sample": 1000}
-        | {"gamma": 1.0, "penalty": 0.05},
+        {"patches": {8: 4}, "edges": {12: 4}, "atoms": 64, "even": 150, "odd": 75}
+        | {"sample": 1000, "gamma": 1.0, "penalty": 0.05},
         {"patches": {8: 5}, "edges": {12: 4, 16: 4}, **_IMAGE_SVM},
         {"patches": {8: 5, 12: 4, 16: 3, 24: 3}, "edges": {12: 4, 16: 4, 24: 3}, **_IMAGE_SVM},
     ),
