@@ -24,7 +24,7 @@ SETTINGS: dict[str, tuple[str, Any, Any, Any]] = {
         {"patches": {8: 4}, "edges": {12: 4}, "atoms": 64, "even": 150, "odd": 75}
         | {"sample": 1000, "gamma": 1.0, "penalty": 0.05},
         {"patches": {8: 5}, "edges": {12: 4, 16: 4}, **_IMAGE_SVM},
-        {"patches": {8: 5, 12: 4, 16: 3, 24: 3}, "edges": {12: 4, 16: 4, 24: 3}, **_IMAGE_SVM},
+        {"patches": {8: 5}, "edges": {12: 4, 16: 4, 24: 3}, **_IMAGE_SVM, "atoms": 512},
     ),
     "unit_model": ("A2", {"n_splits": 3}, {"n_splits": 5}, {"n_splits": 5}),  # of its inner folds
     "repeats": ("A2", 3, 10, 20),  # times the folds are drawn anew
