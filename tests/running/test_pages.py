@@ -178,6 +178,21 @@ def test_how_the_report_was_made(study):
     assert not page.select(".drawn")
 
 
+def test_a_page_names_the_commit_of_its_own_chapter_and_those_of_others(study):
+    commits = {"A1": "a" * 40, "A2": "b" * 40, "B1": "b" * 40}
+    parts = {part: {"git": {"commit": commit, "dirty": False}} for part, commit in commits.items()}
+    git = {"commit": "c" * 40, "dirty": False}
+    write_known(study, {"name": "any"}, git=git, parts={**parts, "B2": {"state": "running"}})
+    pages.render(study)
+    told = {}
+    for name in ("A1", "index"):
+        rows = parsed(study / f"{name}.html").select(".colophon dl > div")
+        told[name] = {row.dt.get_text(): row.dd.get_text() for row in rows}
+    assert told["A1"]["Commit"] == "a" * 12
+    assert told["A1"]["Chapters of other commits"] == f"A2 {'b' * 12}, B1 {'b' * 12}"
+    assert told["index"]["Commit"] == "c" * 12
+
+
 @pytest.mark.parametrize("content", ["", "[]", '{"parameters": 3, "git": [], "parts": []}'])
 def test_a_study_json_that_says_nothing_does_no_harm(study, content):
     (study / "study.json").write_text(content, encoding="utf-8")
