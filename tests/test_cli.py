@@ -83,12 +83,10 @@ def test_every_option_reaches_what_it_is_for(mien_here, monkeypatch, tmp_path):
     given += ["--minutes", "5", "--store", str(tmp_path / "store"), "--wait", "--set", "seed=5"]
     assert mien_here("run", "demo", *given).returncode == 0
     assert mien_here("run", "demo").returncode == 0
-    assert mien_here("run", "demo", "--set", "profile=quick").returncode == 0
-    (study, parts, options), (plain, every, demo), (*_, quick) = asked
+    (study, parts, options), (plain, every, nothing) = asked
     assert (study.folder, study.seed, parts) == (tmp_path, 5, ["A1", "C"])
     assert options == scheduler.Options(True, 3, 5, 4, tmp_path / "store", True)
-    assert (plain.name, len(every)) == ("demo", 7)
-    assert (demo, quick) == (scheduler.Options(jobs=2), scheduler.Options())
+    assert (plain.name, len(every), nothing) == ("demo", 7, scheduler.Options())
 
 
 def test_a_warning_is_one_line_without_the_place_of_the_code(mien_here, monkeypatch):

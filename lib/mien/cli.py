@@ -74,9 +74,7 @@ def run(
     out: Out = "",
     only: Only = "",
     force: Annotated[bool, Option("--force", help="run what is current, too")] = False,
-    jobs: Annotated[
-        int | None, Option(min=1, help="chapters side by side; else 1, of the demo profile 2")
-    ] = None,
+    jobs: Annotated[int, Option(min=1, help="chapters side by side")] = 1,
     threads: Annotated[int | None, Option(min=1, help="of each chapter; else all cores")] = None,
     minutes: Annotated[float | None, Option(min=0.01, help="a chapter may take so many")] = None,
     store: Annotated[
@@ -89,7 +87,6 @@ def run(
     from mien.study.parameters import parts_to_run
 
     study = _load(study_file, settings, out)
-    jobs = jobs or (2 if study.profile == "demo" else 1)
     options = scheduler.Options(force, jobs, minutes, threads, store, wait)
     chapters = parts_to_run(only)
     with _teller(study, chapters) as tell:
