@@ -50,7 +50,7 @@ SETTINGS: dict[str, tuple[str, Any, Any, Any]] = {
     "fast_precision": ("B1", False, True, True),  # whichever is faster on this machine
     "training": (  # mien.network.training.Recipe
         "B1",
-        {"epochs": 8, "batch_size": 32, "learning_rate": 2e-2, "sizes": (32, 48)},
+        {"epochs": 12, "batch_size": 32, "learning_rate": 2e-2},
         {"epochs": 27, "batch_size": 256, "learning_rate": 2e-2, "sizes": (32, 40, 48, 48)},
         {
             "epochs": 70,
