@@ -188,6 +188,7 @@ def test_pooling_weights_are_means(count, cells):
         {"grid": 23},
         {"even": 0},
         {"edges": True, "size": 10},
+        {"size": 7},
     ],
 )
 def test_impossible_dictionaries_are_refused(images, wrong):

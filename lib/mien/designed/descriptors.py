@@ -141,8 +141,8 @@ def _unit(rows):
     return rows / np.sqrt((rows**2).sum(axis=-1, keepdims=True) + np.float32(1e-5) ** 2)
 
 
-#: Patches that whitening and dictionary are learned from, how many of a face, and pixels between
-#: neighbours.
+#: Patches that whitening and dictionary are learned from, how many of a face on average, and pixels
+#: between neighbours.
 _PATCHES, _OF_A_FACE, _STRIDE = 200_000, 25, 2
 
 #: What a response (whitened patch times unit atom, dimensionless) must exceed to count.
@@ -171,9 +171,9 @@ class PatchDictionary(TransformerMixin, BaseEstimator):
 
     Output: (n, even + odd) float32: the even components, then the odd ones, every row scaled to
     length 1 (which takes out how contrasty a picture is; Perronnin, Sanchez and Mensink 2010,
-    "Improving the Fisher kernel"), at about 1 ms an image for 512 atoms on two cores.
+    "Improving the Fisher kernel"), at about 1 ms an image for 512 grey atoms on two cores.
 
-    ``size`` is the side of a patch in pixels, even; with ``edges``, a multiple of 4, a patch is not
+    ``size`` is the side of a patch in pixels; with ``edges``, a multiple of 4, a patch is not
     its grey values but SIFT's histograms of edges. ``atoms`` of the dictionary, an even number, are
     half learned and half mirror images; ``grid`` are the cells per side of the pooling. Of the two
     halves ``even`` and ``odd`` components are kept, zeros where there are fewer, learned from
@@ -194,13 +194,13 @@ class PatchDictionary(TransformerMixin, BaseEstimator):
         images = as_images(images)
         side = min(images.shape[1:])
         places = (side - self.size) // _STRIDE + 1
-        fits = 2 <= self.size <= side and 1 <= self.grid <= places
-        fits = fits and not (self.edges and self.size % _CELLS)
+        uneven = (images.shape[2] - self.size) % _STRIDE or (self.edges and self.size % _CELLS)
+        fits = not uneven and 2 <= self.size <= side and 1 <= self.grid <= places
         if not fits or self.atoms % 2 or min(self.atoms, self.even, self.odd, self.sample) < 1:
             raise ParameterError(
-                f"PatchDictionary needs a size of 2 to {side} pixels (of edges, a multiple of "
-                f"{_CELLS}), a grid of at most as many cells as patches along a side, an even "
-                f"number of atoms, and 1 or more of everything, not {self.get_params()}"
+                f"PatchDictionary needs a size of 2 to {side} pixels (even where the width is; of "
+                "edges, a multiple of 4), a grid of at most as many cells as patches along a side, "
+                f"an even number of atoms, and 1 or more of everything, not {self.get_params()}"
             )
         random = np.random.default_rng(self.seed)
         patches = self._sample(images, random)
@@ -269,7 +269,7 @@ class PatchDictionary(TransformerMixin, BaseEstimator):
         return square[..., ::-1].reshape(patches.shape)
 
     def _sample(self, images, random):
-        """Random patches and their mirror images, (2 * count, features)."""
+        """Random patches and their mirror images, (2 * count or more, features)."""
         count = max(_PATCHES // 2, 2 * self.atoms)
         drawn = []
         for _ in range(0, count, 64 * _OF_A_FACE):

@@ -59,6 +59,8 @@ def strong_svm(
     *,
     patches: Mapping[int, int],
     edges: Mapping[int, int] | None = None,
+    even: int,
+    odd: int,
     gamma: float,
     penalty: float,
     mirrors: bool = True,
@@ -69,10 +71,11 @@ def strong_svm(
     What each profile takes stands in `mien.study.profiles`, as ``image_svm``. What a dictionary
     makes of the images is kept on disk, for another combination of the same dictionaries.
     ``patches`` and ``edges`` are sides of a patch in pixels, and the cells per side of its pooling
-    grid: a `PatchDictionary` for each, of grey values or of edges; the ``recipe`` has its other
-    parameters. ``gamma`` and ``penalty`` are those of `MirrorSvm`, which learns from mirror images
-    too unless ``mirrors`` is False.
+    grid: a `PatchDictionary` for each, of grey values or of edges, with ``even``, ``odd`` and what
+    the ``recipe`` has. ``gamma`` and ``penalty`` are those of `MirrorSvm`, which learns from mirror
+    images too unless ``mirrors`` is False.
     """
+    recipe = {"even": even, "odd": odd, **recipe}
     parts = {
         f"{kind} {size}": Cached(PatchDictionary(size=size, grid=grid, edges=of_edges, **recipe))
         for kind, of_edges, sizes in (("grey", False, patches), ("edges", True, edges or {}))
@@ -81,7 +84,7 @@ def strong_svm(
     # rows keep the length 1; an RBF kernel over them is the product of the parts' kernels
     weights = dict.fromkeys(parts, len(parts) ** -0.5)
     union = FeatureUnion(list(parts.items()), transformer_weights=weights)
-    turned = np.tile(np.repeat([False, mirrors], [recipe["even"], recipe["odd"]]), len(parts))
+    turned = np.tile(np.repeat([False, mirrors], [even, odd]), len(parts))
     svm = MirrorSvm(odd=turned, gamma=gamma, penalty=penalty)
     return Steps([("descriptor", union), ("svm", svm)])
 

@@ -86,7 +86,7 @@ def _models(chosen: str, cache: Path) -> Path | str:
         pooch.get_logger().setLevel("ERROR")
         return Path(pooch.retrieve(URL, f"sha256:{SHA256}", fname=path.name, path=path.parent))
     except (OSError, ValueError) as error:  # no network, no room, or another file than expected
-        reason = getattr(error, "strerror", str(error)) or type(error).__name__
+        reason = str(error).partition("\n")[0].partition(" with url")[0][:200]
         told = f"the face landmarker cannot be fetched ({reason}); save {URL} as {path}"
         warnings.warn(f"{told}; until then, faces are found less surely", stacklevel=4)
         return told
