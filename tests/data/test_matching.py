@@ -98,7 +98,7 @@ def called_as(how, place):
     }[how["named"]]
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=1000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(how=writings())
 def test_any_way_to_write_a_table_gives_the_same_faces_and_numbers(how, tmp_path_factory):
     folder = tmp_path_factory.getbasetemp() / "any"
