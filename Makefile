@@ -23,8 +23,9 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	@$(PIP) --no-index --no-deps --no-build-isolation -e .
 	@touch $@
 
+# The demo's chapters leave each other enough memory and processor to run two at once.
 report: setup ## run a study and print where its report is (STUDY=demo)
-	@$(BIN)/mien run $(STUDY)
+	@$(BIN)/mien run $(STUDY) $(if $(filter demo,$(STUDY)),--jobs 2)
 
 test: setup ## run the whole test suite (TESTS="-m numerics": a part of it)
 	@$(BIN)/python -m pytest -n 2 --dist loadgroup --no-loadscope-reorder --durations=20 $(TESTS)

@@ -91,7 +91,10 @@ class Course:
         with ThreadPoolExecutor(self.options.jobs) as pool:
             try:
                 while order.is_active():
-                    for plan in order.get_ready():
+                    ready = list(order.get_ready())
+                    if self.options.jobs > 1:  # what most others wait for begins first
+                        ready.sort(key=lambda plan: -sum(plan.part in c.reads for c in CHAPTERS))
+                    for plan in ready:
                         running[pool.submit(self._chapter, plan)] = plan
                     for future in wait(running, return_when=FIRST_COMPLETED).done:
                         future.result()
