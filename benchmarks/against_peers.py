@@ -13,6 +13,7 @@ HSEmotion, py-feat and the Residual Masking Network have no weights in their pac
 """
 
 import argparse
+import functools
 import importlib.util
 import itertools
 import json
@@ -26,13 +27,12 @@ from pathlib import Path
 
 import cv2
 import numpy as np
-import threadpoolctl
 from PIL import Image
 
 from mien import emotions
 from mien.data import images
 from mien.network import SHIPPED
-from mien.network.backend import by_numpy, quiet
+from mien.network.backend import by_openvino, quiet
 
 CALIBRATION, COMPARED, TIMED, BATCH = 200, 256, 1000, 64  # faces
 CORES = os.cpu_count() or 1
@@ -44,14 +44,12 @@ WAYS = {
     "fer, hdf5 by Keras": ("keras", "fer.hdf5", ""),
     UNTRAINED: ("keras", "assignment.keras", ""),
     OURS: ("mien", "mien.npz", ""),
-    "mien, NumPy": ("numpy", "mien.npz", OURS),
-    "mien, NumPy on one thread": ("threadpoolctl", "mien.npz", OURS),
+    "mien, OpenVINO": ("openvino", "mien.npz", OURS),
+    "mien, OpenVINO, int8": ("openvino", "mien.npz", ""),
     "mien, float by TensorFlow": ("tensorflow", "mien.tflite", OURS),
     "mien, float by LiteRT": ("ai_edge_litert", "mien.tflite", OURS),
-    "mien, float by OpenVINO": ("openvino", "mien.tflite", OURS),
     "mien, int8 by TensorFlow": ("tensorflow", "mien_int8.tflite", ""),
     "mien, int8 by LiteRT": ("ai_edge_litert", "mien_int8.tflite", "mien, int8 by TensorFlow"),
-    "mien, int8 by OpenVINO": ("openvino", "mien_int8.tflite", ""),
 }
 HEAD = """
 | network, run by | accuracy (95 % interval) | one at a time: faces a second | of processor time | \
@@ -91,11 +89,6 @@ def runner(package: str, path: Path):
         else:
             from ai_edge_litert import interpreter as lite
         return by_tflite(lite.Interpreter(str(path), num_threads=CORES))
-    if package == "openvino":
-        import openvino
-
-        model = openvino.Core().compile_model(path, "CPU", {"PERFORMANCE_HINT": "LATENCY"})
-        return lambda x: model(x)[0]
     if package == "mien":
         from mien.network import architecture, pretrained
 
@@ -109,14 +102,20 @@ def runner(package: str, path: Path):
 def looks(name: str, folder: Path) -> dict:
     """Return how a way answers uint8 faces (n, 48, 48): each alone, and with its mirror image."""
     package, file, _ = WAYS[name]
-    if package in ("numpy", "threadpoolctl"):
-        threadpoolctl.threadpool_limits(CORES if package == "numpy" else 1)
-        return {"mirrored": by_numpy(folder / file)}  # knows no other way
+    if package == "openvino":  # as mien predict does
+        made = functools.cache(
+            functools.partial(by_openvino, folder / file, int8=name.endswith("int8"))
+        )
+        ways = {"alone": False, "mirrored": True}  # each made when it is first asked
+        return {
+            look: lambda faces, m=mirror: made(mirror=m)(faces) for look, mirror in ways.items()
+        }
     run = runner(package, folder / file)
     prepare = for_fer if file.startswith("fer") else images.prepare
 
-    def mirrored(faces):  # (2, n, 7)
-        return run(prepare(np.concatenate([faces, faces[:, :, ::-1]]))).reshape(2, len(faces), -1)
+    def mirrored(faces):
+        shares = run(prepare(np.concatenate([faces, faces[:, :, ::-1]])))
+        return np.reshape(shares, (2, len(faces), -1)).mean(axis=0)
 
     alone = {"alone": lambda faces: run(prepare(faces))}
     return alone | {"mirrored": mirrored} if name.startswith("mien") else alone
@@ -149,12 +148,9 @@ def run_one(folder: Path, name: str, started: str, score: str) -> None:
     if score and name != UNTRAINED:
         faces = faces[:COMPARED] if WAYS[name][2] else faces
         parts = [faces[start : start + BATCH] for start in range(0, len(faces), BATCH)]
-        look, answer = list(ways.items())[-1]
-        shares = np.concatenate([answer(part) for part in parts], axis=-2)
-        if shares.ndim == 3:
-            np.save(folder / f"{name}; alone.npy", shares[0].argmax(axis=1))
-            shares = shares.mean(axis=0)
-        np.save(folder / f"{name}; {look}.npy", shares.argmax(axis=1))
+        for look, answer in ways.items():
+            shares = np.concatenate([answer(part) for part in parts])
+            np.save(folder / f"{name}; {look}.npy", shares.argmax(axis=1))
     print(json.dumps(found))
 
 

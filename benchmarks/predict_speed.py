@@ -1,11 +1,10 @@
 """How many faces a second `mien predict` reads, from files on disk to the table.
 
-    python benchmarks/predict_speed.py [--faces 5000] [--find-faces]
+    python benchmarks/predict_speed.py [--faces 5000] [--find-faces] [--int8]
 
 Draws faces as jpeg files of the size of the drawn person's, then reads them twice: once by the
-command in a fresh process, start-up included (importing TensorFlow alone takes several seconds,
-whatever is read), and once in this process with everything loaded. At least 500 faces a second
-are expected on two cores, start-up aside.
+command in a fresh process, start-up included, and once in this process with everything loaded. At
+least 500 faces a second are expected on two cores, start-up aside.
 """
 
 import argparse
@@ -19,7 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from mien.data.images import find_images
-from mien.network.backend import quiet
+from mien.network import SHIPPED
+from mien.network.backend import by_openvino
 from mien.photos.reading import read_faces
 from mien.synthetic.anatomy import Identity
 from mien.synthetic.dataset import CROP
@@ -52,21 +52,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--faces", type=int, default=5000)
     parser.add_argument("--find-faces", action="store_true")
+    parser.add_argument("--int8", action="store_true")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         draw(Path(folder), given.faces)
-        options = ["--csv", *(["--find-faces"] if given.find_faces else [])]
+        wished = [name for name in ("find_faces", "int8") if getattr(given, name)]
+        options = ["--csv", *(f"--{name.replace('_', '-')}" for name in wished)]
         command = [sys.executable, "-m", "mien.cli", "predict", folder, *options]
         cold = seconds(lambda: subprocess.run(command, check=True, stdout=subprocess.DEVNULL))
-        with quiet():
-            from mien.network import architecture, inference, pretrained
-
-            loaded = pretrained.load_network(dtype=architecture.fast_dtype())
-            answer = inference.answerer(*loaded)
-            paths = find_images([folder])
-            read_faces(paths[:256], answer)
+        answer, paths = by_openvino(SHIPPED, int8=given.int8), find_images([folder])
+        read_faces(paths[:256], answer)
         warm = seconds(lambda: read_faces(paths, answer, find_faces=given.find_faces))
-    print(f"{given.faces:,} files, {os.cpu_count()} cores, precision {architecture.fast_dtype()}")
+    print(f"{given.faces:,} files, {os.cpu_count()} cores")
     for name, (wall, busy) in {"with start-up": cold, "without": warm}.items():
         rate = given.faces / wall
         print(f"{name:>14}: {wall:6.1f} s, {rate:7,.0f} faces/s ({busy:.1f} s of processor time)")

@@ -126,7 +126,8 @@ def publish(model, crowd, out: Path, *, seed: int, epochs: int, note: str = "") 
     pretrained.export_weights(model, path)
     packed, _ = pretrained.load_network(path, dtype=architecture.fast_dtype())
     found = measure(packed, crowd)
-    pretrained.export_weights(model, path, temperature=found["temperature"])
+    some = crowd.split("Training")[0][:512]
+    pretrained.export_weights(model, path, temperature=found["temperature"], calibration=some)
     card = CARD.format(
         file=path.name,
         parameters=packed.count_params(),

@@ -61,7 +61,7 @@ def test_demo_writes_data_that_a_study_can_use(mien_here, monkeypatch, tmp_path)
         (["check", "notebooks/studies/demo.yaml", "--set", "target=nowhere"], "nowhere"),
         (["publish", "notebooks/studies/demo.yaml", "--out", "nowhere", "--to", "x"], "nowhere"),
         (["predict", "--coverage"], "--person STUDY --coverage alone"),
-        (["predict", "--person", "demo", "--weights", "x.keras", "a.png"], "or --weights FILE"),
+        (["predict", "--person", "demo", "--weights", "x.keras", "a.png"], "one of --person STUDY"),
         (["rum"], "rum"),
     ],
 )

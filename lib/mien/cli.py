@@ -439,6 +439,9 @@ def predict(
     network: Annotated[
         Path | None, Option("--weights", metavar="FILE.keras", help="a study's network")
     ] = None,
+    int8: Annotated[
+        bool, Option("--int8", help="mien's network in whole numbers: faster, nearly as exact")
+    ] = False,
     batch_size: Annotated[int, Option(min=1, help="faces that are read at once")] = 256,
 ) -> None:
     """Read expressions in pictures by mien's network or a study's.
@@ -452,9 +455,10 @@ def predict(
     if as_json and as_csv:
         raise ParameterError("--json and --csv are two answers; choose one")
     asked = not images and person if coverage else images
-    if not asked or (person and network):
+    if not asked or bool(person) + bool(network) + int8 > 1:
         raise ParameterError(
-            "name IMAGES, and --person STUDY or --weights FILE; or --person STUDY --coverage alone"
+            "name IMAGES, and one of --person STUDY, --weights FILE and --int8 if wanted; or "
+            "--person STUDY --coverage alone"
         )
     if coverage:
         from mien.study import parameters, results
@@ -465,7 +469,7 @@ def predict(
     paths = find_images(images)
     how = {"find_faces": find_faces, "batch_size": batch_size}
     with _bar("Reading faces", len(paths)) as advance, quiet():
-        answers = _read(person, network, paths, {**how, "on_picture": advance})
+        answers = _read(person, network, int8, paths, {**how, "on_picture": advance})
     if as_json:
         typer.echo(prediction_output.as_json(answers))
     elif as_csv:
@@ -483,22 +487,22 @@ def predict(
         raise typer.Exit(REFUSED)
 
 
-def _read(person: str, network: Path | None, paths: list[Path], how: dict):
+def _read(person: str, network: Path | None, int8: bool, paths: list[Path], how: dict):
+    from mien.network import SHIPPED, backend
+
+    if person or network:
+        backend.check_backend()
     if person:
-        from mien.network import backend
         from mien.study import parameters, predictions
 
-        backend.check_backend()
         return predictions.read_photos(parameters.finished(person), paths, **how)
-    from mien.network import SHIPPED, backend
     from mien.photos.reading import read_faces
 
-    if network is None and len(paths) <= backend.FEW:
-        return read_faces(paths, backend.by_numpy(SHIPPED), **how)
-    backend.check_backend()
+    if not network:
+        return read_faces(paths, backend.by_openvino(SHIPPED, int8=int8), **how)
     from mien.network import architecture, inference, pretrained
 
-    loaded = pretrained.load_network(network or SHIPPED, dtype=architecture.fast_dtype())
+    loaded = pretrained.load_network(network, dtype=architecture.fast_dtype())
     return read_faces(paths, inference.answerer(*loaded, batch_size=how["batch_size"]), **how)
 
 

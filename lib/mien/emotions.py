@@ -16,19 +16,9 @@ SHARES: tuple[str, ...] = tuple(f"p_{emotion}" for emotion in EMOTIONS)
 #: The label of an image whose emotion the study does not know.
 UNKNOWN = "unknown"
 
-_ALIASES = {
-    "anger": "angry",
-    "disgusted": "disgust",
-    "afraid": "fear",
-    "fearful": "fear",
-    "scared": "fear",
-    "happiness": "happy",
-    "joy": "happy",
-    "sadness": "sad",
-    "surprised": "surprise",
-    "suprise": "surprise",
-    "neutrality": "neutral",
-}
+_ALIASES = {"anger": "angry", "disgusted": "disgust", "sadness": "sad", "neutrality": "neutral"}
+_ALIASES |= {"happiness": "happy", "joy": "happy", "surprised": "surprise", "suprise": "surprise"}
+_ALIASES |= dict.fromkeys(("afraid", "fearful", "scared"), "fear")
 
 
 def canonical(name: str) -> str:

@@ -14,11 +14,12 @@ import pytest
 from PIL import Image
 
 from mien import cli
-from mien.data.images import find_images, open_image, to_grey48
+from mien.data.fer2013 import load_fer2013
+from mien.data.images import find_images, open_image, prepare, to_grey48
 from mien.emotions import EMOTIONS
 from mien.errors import DataError
 from mien.evaluation import calibration
-from mien.network import architecture, backend, inference, pretrained
+from mien.network import SHIPPED, architecture, backend, inference, pretrained
 from mien.photos.reading import read_faces
 from mien.synthetic.anatomy import Identity
 from mien.synthetic.rendering import draw_face
@@ -97,48 +98,83 @@ def test_answers_are_the_networks_calibrated(folder, network):
     assert answers.loc[0, "emotion"] == "happy"
 
 
-@pytest.mark.numerics
-@pytest.mark.parametrize("blocks", [0, 1])
-def test_numpy_answers_as_keras_does(blocks, tmp_path):
-    rng = np.random.default_rng(1)
+@pytest.fixture(params=[0, 1], ids=["plain", "with blocks"])
+def own(request, tmp_path):
+    """A small network in a file with bounds, its gains and biases no longer zero; and faces."""
+    rng, blocks = np.random.default_rng(1), request.param
     model = architecture.build(stem=8, stem_blocks=blocks, stages=((12, 2), (20, blocks)), seed=3)
-    for layer in model.layers:  # gains of blocks and all biases start as zeros
+    for layer in model.layers:
         drawn = [weight + rng.normal(0, 0.3, weight.shape) for weight in layer.get_weights()]
         layer.set_weights(drawn)
-    pretrained.export_weights(model, tmp_path / "own.npz", temperature=1.7)
-    kept, temperature = pretrained.load_network(tmp_path / "own.npz")
     faces = rng.integers(0, 256, (35, 48, 48), dtype=np.uint8)
-    expected = inference.answerer(kept, temperature)(faces)
-    found = backend.by_numpy(tmp_path / "own.npz")(faces)
+    file = tmp_path / "own.npz"
+    pretrained.export_weights(model, file, temperature=1.7, calibration=faces)
+    return file, faces
+
+
+@pytest.mark.numerics
+@pytest.mark.parametrize("mirror", [True, False])
+def test_openvino_answers_as_keras_does(own, mirror):
+    file, faces = own
+    network, temperature = pretrained.load_network(file)
+    raw = inference.predict(network, faces, mirror=mirror)
+    expected = calibration.apply_temperature(raw, temperature)
+    found = backend.by_openvino(file, mirror=mirror)(faces)
     assert np.ptp(expected, axis=0).max() > 0.05
     np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
-def test_a_few_pictures_are_answered_without_a_backend(folder):
+@pytest.mark.numerics
+def test_whole_numbers_answer_nearly_as_floats_do(own):
+    file, faces = own
+    exact, found = (backend.by_openvino(file, int8=whole)(faces) for whole in (False, True))
+    assert 1e-4 < np.abs(found - exact).mean() < 0.02
+    assert np.ptp(exact, axis=0).max() > 0.05
+
+
+def test_bounds_hold_what_the_convolutions_read(own, tmp_path):
+    file, faces = own
+    bounds = np.load(file)["bounds"]
+    seen = prepare(faces)
+    np.testing.assert_allclose(bounds[0], np.quantile(seen, (1e-4, 1 - 1e-4)), rtol=1e-5)
+    assert (bounds[1:, 0] == 0).all() and (
+        bounds[:, 1] > 0
+    ).all()  # after a ReLU nothing is below 0
+    network, _ = pretrained.load_network(file)
+    assert len(bounds) == sum("conv" in type(layer).__name__.lower() for layer in network.layers)
+    pretrained.export_weights(network, tmp_path / "without.npz")
+    with pytest.raises(DataError, match=r"without\.npz has no bounds for int8; export it anew"):
+        backend.by_openvino(tmp_path / "without.npz", int8=True)
+
+
+@pytest.mark.real
+def test_on_public_test_openvino_is_keras_and_whole_numbers_lose_nothing(real_fer2013, network):
+    faces, codes = load_fer2013(real_fer2013.parent).split("PublicTest")
+    exact, whole = (backend.by_openvino(SHIPPED, int8=int8)(faces) for int8 in (False, True))
+    right, still = ((shares.argmax(axis=1) == codes).mean() for shares in (exact, whole))
+    assert still > right - 0.002
+    np.testing.assert_allclose(exact[::9], inference.answerer(*network)(faces[::9]), atol=0.001)
+
+
+@pytest.mark.parametrize("option", [[], ["--int8"]])
+def test_pictures_are_answered_without_a_backend_and_nobody_is_told(folder, option):
     run = [
         sys.executable,
         "-c",
         f"""
 import sys
 from mien import cli
-sys.argv = ["mien", "predict", {str(folder)!r}]
+sys.argv = ["mien", "predict", {str(folder)!r}, *{option}]
 try:
     cli.main()
 except SystemExit as left:
     assert not left.code, left.code
-loaded = [name for name in ("keras", "tensorflow", "sklearn", "cv2") if name in sys.modules]
+unwanted = ("keras", "tensorflow", "sklearn", "cv2", "openvino_telemetry")
+loaded = [name for name in unwanted if sys.modules.get(name)]
 assert not loaded, loaded
 """,
     ]
     assert subprocess.run(run, capture_output=True, check=True).stdout.count(b"happy") == 2
-
-
-def test_many_pictures_are_answered_by_the_same_network(folder, command, monkeypatch):
-    _, few, _ = command(folder, "--csv")
-    monkeypatch.setattr(backend, "FEW", 0)
-    _, many, _ = command(folder, "--csv")
-    few, many = (pd.read_csv(io.StringIO(text)).filter(like="p_") for text in (few, many))
-    np.testing.assert_allclose(few, many, atol=0.02)  # of half precision, where it is the faster
 
 
 def test_batches_and_threads_keep_the_order(folder, network):
@@ -253,6 +289,7 @@ def test_what_cannot_be_asked_is_refused_in_words(folder, command):
     for arguments, said in (
         ([folder / "nowhere"], "nothing is called"),
         ([folder / "a.png", "--json", "--csv"], "choose one"),
+        ([folder / "a.png", "--int8", "--weights", "own.keras"], "one of --person STUDY"),
     ):
         status, out, err = command(*arguments)
         assert (status, out) == (2, "") and said in err and err.count("\n") == 1
@@ -288,7 +325,7 @@ import sys
 import numpy as np
 from mien import cli
 from mien.network import backend
-backend.by_numpy = lambda path: lambda faces: np.tile(np.eye(7)[3], (len(faces), 1))
+backend.by_openvino = lambda path, **how: lambda faces: np.tile(np.eye(7)[3], (len(faces), 1))
 folder = sys.argv[1]
 for form in ("--json", "--csv", ""):
     sys.argv = ["mien", "predict", folder, *filter(None, [form])]

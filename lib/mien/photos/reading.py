@@ -28,7 +28,7 @@ def read_faces(
 
     Pictures are decoded by several threads while the model answers the faces before them.
     ``answer`` takes faces, uint8 (n, 48, 48), ``batch_size`` at once, to probabilities (n, 7), as
-    `mien.network.inference.answerer` or `mien.network.backend.by_numpy` makes it. Unless
+    `mien.network.inference.answerer` or `mien.network.backend.by_openvino` makes it. Unless
     ``find_faces`` (`mien.photos.face_finder.find`), the whole picture is one face. ``on_picture``
     is called after every picture.
 

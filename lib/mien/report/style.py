@@ -24,18 +24,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from PIL import Image
 
+from mien.emotions import EMOTIONS
 from mien.models import MODELS
 
 #: The colour of every emotion, the same in the whole study.
-EMOTION_COLOURS = {
-    "angry": "#901b10",
-    "disgust": "#02a86e",
-    "fear": "#a6879e",
-    "happy": "#c16d08",
-    "sad": "#114b8a",
-    "surprise": "#6372ff",
-    "neutral": "#3b3b3b",
-}
+_COLOURS = "#901b10 #02a86e #a6879e #c16d08 #114b8a #6372ff #3b3b3b"
+EMOTION_COLOURS = dict(zip(EMOTIONS, _COLOURS.split(), strict=True))
 
 # a font that this machine lacks is replaced; that is no reason to warn a reader
 logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)
@@ -50,19 +44,14 @@ STYLE = {
     "axes.titleweight": "bold",
     "axes.titlelocation": "left",
     "axes.edgecolor": FAINT,
-    "axes.labelcolor": INK,
     "axes.spines.top": False,
     "axes.spines.right": False,
     "axes.axisbelow": True,
     "grid.color": GRID,
     "grid.linewidth": 0.8,
-    "text.color": INK,
-    "xtick.color": INK,
-    "ytick.color": INK,
-    "xtick.labelsize": 9.5,
-    "ytick.labelsize": 9.5,
+    **dict.fromkeys(("axes.labelcolor", "text.color", "xtick.color", "ytick.color"), INK),
+    **dict.fromkeys(("xtick.labelsize", "ytick.labelsize", "legend.fontsize"), 9.5),
     "legend.frameon": False,
-    "legend.fontsize": 9.5,
     "lines.linewidth": 1.8,
     "lines.markersize": 6.5,
     # file names and raters' labels may hold a $, which is no formula

@@ -188,24 +188,12 @@ def flat(
 
 def model_pairs(pairs: pd.DataFrame, *, caption: str) -> Shown:
     """Return a table of pairs (`mien.study.comparison.declared_pairs`)."""
-    titles = {
-        "a": "first",
-        "b": "second",
-        "question": "what it can tell",
-        "n": "n",
-        "accuracy_a": "first right",
-        "accuracy_b": "second right",
-        "difference": "difference",
-        "ci_low": "from",
-        "ci_high": "to",
-        "design_effect": "design effect",
-        "p": "p",
-        "p_holm": "p after Holm",
-        "separated": "separated",
-        "only_a": "only first",
-        "only_b": "only second",
-        "p_mcnemar": "p of McNemar",
-    }
+    titles = {"a": "first", "b": "second", "question": "what it can tell", "n": "n"}
+    titles |= {"accuracy_a": "first right", "accuracy_b": "second right"}
+    titles |= {"difference": "difference", "ci_low": "from", "ci_high": "to"}
+    titles |= {"design_effect": "design effect", "p": "p", "p_holm": "p after Holm"}
+    titles |= {"separated": "separated", "only_a": "only first", "only_b": "only second"}
+    titles |= {"p_mcnemar": "p of McNemar"}
     return table(
         pairs[list(titles)].rename(columns=titles),
         caption=caption,

@@ -52,14 +52,8 @@ SETTINGS: dict[str, tuple[str, Any, Any, Any]] = {
         "B1",
         {"epochs": 12, "batch_size": 32, "learning_rate": 2e-2},
         {"epochs": 27, "batch_size": 256, "learning_rate": 2e-2, "sizes": (32, 40, 48, 48)},
-        {
-            "epochs": 70,
-            "batch_size": 256,
-            "learning_rate": 2e-2,
-            "mixup": 0.2,
-            "ema": 0.998,
-            "sizes": (32, 40, 48, 48),
-        },
+        {"epochs": 70, "batch_size": 256, "learning_rate": 2e-2, "sizes": (32, 40, 48, 48)}
+        | {"mixup": 0.2, "ema": 0.998},
     ),
     "augmentation": (  # mien.network.training.Augment
         "B1",

@@ -91,23 +91,12 @@ UNKNOWN_CLIPS = {
     "disgust": (1,),
 }
 
+_BUILD = {"width": 0.97, "jaw": 0.93, "eye_size": 1.06, "brow_weight": 1.7, "brow_height": -0.07}
+_BUILD |= {"nose_width": 0.95, "mouth_width": 1.04, "lips": 1.15, "lopsided": 0.06}
+_HUES = {"skin": colour("e0a877"), "hair": colour("33241d"), "iris": colour("5d3a1f")}
 #: The one person, nobody's likeness: low, heavy brows, which look stern at rest and mislead models
 #: of the crowd.
-PERSON = Identity(
-    skin=colour("e0a877"),
-    hair=colour("33241d"),
-    iris=colour("5d3a1f"),
-    style="parted",
-    width=0.97,
-    jaw=0.93,
-    eye_size=1.06,
-    brow_weight=1.7,
-    brow_height=-0.07,
-    nose_width=0.95,
-    mouth_width=1.04,
-    lips=1.15,
-    lopsided=0.06,
-)
+PERSON = Identity(style="parted", **_HUES, **_BUILD)
 CROP = (100, 130)  # pixels, width and height of the person's pictures, which the face fills
 _SPREAD = 0.8  # how much pose, light and camera vary
 
