@@ -131,6 +131,19 @@ def test_a_chapter_waits_for_those_that_it_reads(project, tmp_path):
     assert max(before) < told.index(("B2", "running"))
 
 
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_with_several_jobs_the_chapter_that_most_wait_for_begins_first(jobs, project, tmp_path):
+    begun, study = [], make_study({"out": str(tmp_path / "out")})
+
+    def tell(event):
+        if event.state == "running":
+            begun.append(event.plan.part)
+
+    asked = [BY_PART[part] for part in ("A1", "A2", "B1")]
+    scheduler.run(study, asked, Options(jobs=jobs), tell=tell)
+    assert sorted(begun) == ["A1", "A2", "B1"] and begun[-1] == ("B1" if jobs == 1 else "A1")
+
+
 def test_after_a_failure_no_chapter_begins(project, tmp_path):
     write_notebook(project, BY_PART["A1"], "value = 1 / 0")
     told, study = [], make_study({"out": str(tmp_path / "out")})
