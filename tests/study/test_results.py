@@ -29,7 +29,7 @@ def predictions():
 
 
 def test_what_was_saved_is_loaded(tmp_path, predictions):
-    more = pd.DataFrame({"x": [1.5, np.nan], "word": ["a", "b"]})
+    more = pd.DataFrame({"x": [1.5, np.nan], "word": ["a", "NA"]})
     metrics = {"scores": [{"set": "s", "accuracy": np.float64(0.5)}]}
     results.save(tmp_path, "A2", metrics, predictions=predictions, tables={"more": more})
     assert results.load_metrics(tmp_path, "A2") == {"scores": [{"set": "s", "accuracy": 0.5}]}
@@ -39,7 +39,8 @@ def test_what_was_saved_is_loaded(tmp_path, predictions):
     assert loaded["truth"].tolist() == ["happy", "sad", ""]
     assert loaded["p_fear"].dtype == float
     assert loaded["fold"].isna().tolist() == [False, False, True]
-    assert results.load_table(tmp_path, "A2", "more")["x"].iloc[0] == 1.5
+    more = results.load_table(tmp_path, "A2", "more")
+    assert more["x"].iloc[0] == 1.5 and more["word"].tolist() == ["a", "NA"]
 
 
 def test_an_interrupted_save_leaves_the_old_results(tmp_path, predictions):
