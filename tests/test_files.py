@@ -42,10 +42,12 @@ def test_a_failing_write_leaves_the_old_file_and_nothing_half_written(tmp_path):
     assert names_in(tmp_path) == ["table.csv"]
 
 
-def test_files_that_cannot_all_be_written_are_not_written(tmp_path):
+@pytest.mark.parametrize("names", ["ab", "ba"])
+def test_files_that_cannot_all_be_written_are_not_written(names, tmp_path):
     (tmp_path / "a.html").write_text("old")
+    contents = {"a": "new", "b": None}
     with pytest.raises(TypeError):
-        files.write_all(tmp_path, {"a.html": "new", "b.html": None})
+        files.write_all(tmp_path, {f"{name}.html": contents[name] for name in names})
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a.html": "old"}
 
 
