@@ -1,5 +1,6 @@
 """The mien command as a person uses it: what it says, and its exit status."""
 
+import subprocess
 import sys
 import warnings
 from functools import partial
@@ -129,6 +130,17 @@ def test_label_hands_on_whether_one_rater_is_enough(mien_here, monkeypatch, draw
         done = mien_here("label", str(drawn_demo / "person"), "--settle", *more)
         assert done.returncode == 0, done.stderr
     assert asked == [False, True]
+
+
+@pytest.mark.parametrize("words", [["collect", ".", "--to", "out"], ["measure", "."]])
+def test_photos_are_searched_without_keras(words, landmarker, drawn_demo, tmp_path):
+    photo = next((drawn_demo / "person" / "images" / "happy").glob("*.jpg"))
+    (tmp_path / photo.name).write_bytes(photo.read_bytes())
+    code = "import sys\nfrom mien import cli\ntry:\n    cli.main()\nfinally:\n"
+    code += "    assert not {'keras', 'tensorflow', 'sklearn'} & set(sys.modules)"
+    run = [sys.executable, "-c", code, *words]
+    done = subprocess.run(run, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and "1 faces are in" in done.stdout, done.stderr
 
 
 @pytest.mark.parametrize("command, goes_on", [("run", True), ("sweep", True), ("predict", False)])

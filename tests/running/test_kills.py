@@ -109,7 +109,7 @@ def test_two_jobs_run_what_does_not_read_each_other(undisturbed):
     out, said = undisturbed
     assert set(predictions(out)) == {"A1", "A2", "B2", "B3"}
     running = [line[:2].strip() for line in said.splitlines() if " ... (" in line]
-    assert running[:2] == ["0", "A1"] and running.index("C") == len(CHAPTERS) - 1
+    assert sorted(running[:2]) == ["A2", "B1"] and running.index("C") == len(CHAPTERS) - 1
 
 
 def test_one_face_of_an_emotion_and_units_that_never_vary_are_borne(undisturbed):
