@@ -49,7 +49,8 @@ changed by {augment}. {note}
 
 Answers are averaged over {looks}, as PublicTest chose. `mien predict` and the
 chapters on a person average the face and its mirror image alone; the temperature of that, fitted on
-PublicTest and stored beside the weights: {temperature:.2f}.
+PublicTest and stored beside the weights: {temperature:.2f}. What `mien predict --int8` needs stands
+there too: between which bounds the inputs of the convolutions lie, of 512 faces of Training.
 
 | PrivateTest | precision | recall | n |
 | --- | --- | --- | --- |
