@@ -457,7 +457,7 @@ def predict(
     asked = not images and person if coverage else images
     if not asked or bool(person) + bool(network) + int8 > 1:
         raise ParameterError(
-            "name IMAGES, and one of --person STUDY, --weights FILE and --int8 if wanted; or "
+            "name IMAGES, and at most one of --person STUDY, --weights FILE and --int8; or "
             "--person STUDY --coverage alone"
         )
     if coverage:

@@ -147,6 +147,12 @@ def test_bounds_hold_what_the_convolutions_read(own, tmp_path):
         backend.by_openvino(tmp_path / "without.npz", int8=True)
 
 
+def test_without_openvino_it_is_said_what_to_install(monkeypatch, command, folder):
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    status, out, err = command(folder)
+    assert (status, out) == (2, "") and "pip install openvino" in err and err.count("\n") == 1
+
+
 @pytest.mark.real
 def test_on_public_test_openvino_is_keras_and_whole_numbers_lose_nothing(real_fer2013, network):
     faces, codes = load_fer2013(real_fer2013.parent).split("PublicTest")

@@ -77,14 +77,19 @@ def by_openvino(
 ) -> Callable[[np.ndarray], np.ndarray]:
     """Return an `inference.answerer` of the network in an ``.npz`` file that needs no Keras.
 
-    ``int8`` convolves in whole numbers, which is faster and nearly as exact (Jacob et al. 2018,
-    arXiv:1712.05877): inputs in eight bits between the file's bounds
+    ``int8`` convolves in whole numbers, which is faster and nearly as exact for faces (Jacob et al.
+    2018, arXiv:1712.05877): inputs in eight bits between the file's bounds
     (`mien.network.pretrained.export_weights`), the kernel of every channel in seven, so that no sum
-    overflows on processors without VNNI. `DataError` where a file has no such bounds.
+    overflows on processors without VNNI. `DataError` where a file has no such bounds,
+    `ParameterError` without OpenVINO.
     """
     sys.modules["openvino_telemetry"] = None  # importing it would tell its makers
-    import openvino
-
+    try:
+        import openvino
+    except ImportError:
+        raise ParameterError(
+            "OpenVINO, which mien needs, is not here: pip install openvino"
+        ) from None
     with np.load(path, allow_pickle=False) as arrays:
         shape, temperature = json.loads(str(arrays["shape"])), float(arrays["temperature"])
         weights = [arrays[name].astype(np.float32) for name in arrays.files if name[0] == "w"]
