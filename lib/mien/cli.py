@@ -99,7 +99,7 @@ def _teller(study: "Study", chapters: list["ChapterPlan"]) -> Iterator[Callable[
     """Show which chapters run, how long each took, and what is next; hand out who is told."""
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    start, shown = time.perf_counter(), {}
+    start, shown, left = time.perf_counter(), {}, list(chapters)
     columns = SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn()
     on_terminal = out_console.is_terminal
     ends = {"current": "unchanged", "stored": "from the store", "failed": "failed"}
@@ -107,11 +107,11 @@ def _teller(study: "Study", chapters: list["ChapterPlan"]) -> Iterator[Callable[
 
     def tell(event: "Event") -> None:
         part, title = event.plan.part, f"{event.plan.part:>2}  {event.plan.title}"
+        left[:] = [plan for plan in left if plan != event.plan]
         if part in shown:
             live.remove_task(shown.pop(part))
         if event.state in ("running", "waiting"):
-            later = chapters[chapters.index(event.plan) + 1 :]
-            following = f"next: {later[0].part}" if later else "then the pages"
+            following = f"next: {left[0].part}" if left else "then the pages"
             note = f"{title} ... ({event.reason or following})"
             shown[part] = live.add_task(escape(note), total=None)
             if not on_terminal:

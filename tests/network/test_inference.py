@@ -137,9 +137,8 @@ def test_bounds_hold_what_the_convolutions_read(own, tmp_path):
     bounds = np.load(file)["bounds"]
     seen = prepare(faces)
     np.testing.assert_allclose(bounds[0], np.quantile(seen, (1e-4, 1 - 1e-4)), rtol=1e-5)
-    assert (bounds[1:, 0] == 0).all() and (
-        bounds[:, 1] > 0
-    ).all()  # after a ReLU nothing is below 0
+    assert (bounds[1:, 0] == 0).all()  # after a ReLU nothing is below
+    assert (bounds[:, 1] > 0).all()
     network, _ = pretrained.load_network(file)
     assert len(bounds) == sum("conv" in type(layer).__name__.lower() for layer in network.layers)
     pretrained.export_weights(network, tmp_path / "without.npz")

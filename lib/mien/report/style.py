@@ -27,8 +27,8 @@ from PIL import Image
 from mien.emotions import EMOTIONS
 from mien.models import MODELS
 
-#: The colour of every emotion, the same in the whole study.
 _COLOURS = "#901b10 #02a86e #a6879e #c16d08 #114b8a #6372ff #3b3b3b"
+#: The colour of every emotion, the same in the whole study.
 EMOTION_COLOURS = dict(zip(EMOTIONS, _COLOURS.split(), strict=True))
 
 # a font that this machine lacks is replaced; that is no reason to warn a reader
